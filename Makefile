@@ -1,0 +1,55 @@
+# Everything a checkout can do. `make` alone lists it. Needs only git, make and Python >= 3.11.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+VENV := .venv
+BIN := $(VENV)/bin
+export FLWR_TELEMETRY_ENABLED := 0
+export FLWR_DISABLE_UPDATE_CHECK := 1
+
+# The first interpreter that both exists and answers (a version manager's shim may do only the former).
+FIND_PYTHON = for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done
+
+.PHONY: help demo test check fix lock clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## train one model across three clients on this machine, with synthetic data
+	@$(BIN)/python -m federation.local
+
+test: $(VENV)/.dev ## run the tests
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## lint, types and import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@cd client_code && ../$(BIN)/mypy --config-file ../pyproject.toml .
+	@$(BIN)/lint-imports
+
+fix: $(VENV)/.dev ## format, and repair what the linter can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: $(VENV)/.dev ## pin every dependency of pyproject.toml in requirements*.txt
+	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
+	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --extra dev -c requirements.txt \
+		pyproject.toml -o requirements-dev.txt
+
+clean: ## remove the environment and every run
+	@rm -rf $(VENV) runs
+
+# A stamp is as new as the requirements it installed, so nothing is asked of the network until they change.
+$(VENV)/.runtime: requirements.txt
+	@echo "Setting up $(VENV) (once, about a minute) ..." >&2
+	@python=$$($(FIND_PYTHON)); \
+	[ -n "$$python" ] || { echo "error: no Python >= 3.11 found. Install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }; \
+	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""Train one model across organisations that keep their rows to themselves."""

@@ -1,0 +1,116 @@
+"""Every error a user can meet, each with an exit code of its own.
+
+    FederationError              1  anything below, when raised directly by mistake of ours
+    ├── DataError               10  a table that cannot be used
+    │   ├── MissingFileError    11  a file that is not there
+    │   ├── LabelError          12  no label column, or one that is not binary
+    │   ├── FeatureError        13  a feature that is not a finite number
+    │   ├── EmptyClientError    14  a client without rows
+    │   └── SchemaMismatchError 15  parties whose columns differ
+    ├── SettingError            20  an option or parameter that does not exist or does not fit
+    │   ├── UnknownStrategyError 21
+    │   └── OutputExistsError   22  a run folder that already holds something
+    ├── PortTakenError          30  somebody listens there already
+    ├── JoinDeadlineError       31  clients that did not join in time
+    ├── RoundError              32  a round without enough valid updates
+    └── ClientFailedError       33  a client process that died
+
+Each has a heading in ``docs/reference-errors.md``; a test ties the two together.
+"""
+
+
+class FederationError(Exception):
+    """Say what happened, to which object, and what to do next.
+
+    Parameters
+    ----------
+    problem : str
+        What happened, naming the object it happened to.
+    remedy : str
+        What the user can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class DataError(FederationError):
+    """A table cannot be used for training."""
+
+    exit_code = 10
+
+
+class MissingFileError(DataError):
+    """A file is not there or cannot be read."""
+
+    exit_code = 11
+
+
+class LabelError(DataError):
+    """The label column is absent or is not binary."""
+
+    exit_code = 12
+
+
+class FeatureError(DataError):
+    """A feature value is not a finite number."""
+
+    exit_code = 13
+
+
+class EmptyClientError(DataError):
+    """A client is left without rows to train or validate on."""
+
+    exit_code = 14
+
+
+class SchemaMismatchError(DataError):
+    """The parties' columns differ."""
+
+    exit_code = 15
+
+
+class SettingError(FederationError):
+    """An option or parameter does not exist or does not fit."""
+
+    exit_code = 20
+
+
+class UnknownStrategyError(SettingError):
+    """No strategy has that name."""
+
+    exit_code = 21
+
+
+class OutputExistsError(SettingError):
+    """The output folder already holds something."""
+
+    exit_code = 22
+
+
+class PortTakenError(FederationError):
+    """Another process listens on the port."""
+
+    exit_code = 30
+
+
+class JoinDeadlineError(FederationError):
+    """Not every client joined before the deadline."""
+
+    exit_code = 31
+
+
+class RoundError(FederationError):
+    """A round ended without enough valid updates."""
+
+    exit_code = 32
+
+
+class ClientFailedError(FederationError):
+    """A client process ended before the federation did."""
+
+    exit_code = 33
