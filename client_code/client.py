@@ -35,7 +35,7 @@ def create_app(task: utils.Task) -> ClientApp:
     @app.query("statistics")
     def statistics(message: Message, _context: Context) -> Message:
         """Tell the schema and the sums that a shared scaling needs."""
-        arrays, non_negative = utils.moments(task.train)
+        arrays, non_negative = utils.moments(task.train, task.validation)
         content = RecordDict(
             {
                 "moments": ArrayRecord({name: Array(values) for name, values in arrays.items()}),
@@ -63,12 +63,11 @@ def create_app(task: utils.Task) -> ClientApp:
     def train(message: Message, _context: Context) -> Message:
         """Fit the global model to this client's training rows."""
         started = time.perf_counter()
-        model, preprocessing = _received(task, message)
-        rows, _ = task.standardised(preprocessing)
+        model, (_, rows, _) = _received(task, message)
         utils.fit(model, rows, _class_weight(message))
         metrics: Metrics = {
             "num-examples": len(rows.y),
-            "loss": utils.score(model, rows)["loss"],
+            "loss": utils.loss(model, rows),
             "seconds": time.perf_counter() - started,
         }
         content = RecordDict({"arrays": utils.get_parameters(model), "metrics": MetricRecord(metrics)})
@@ -78,8 +77,7 @@ def create_app(task: utils.Task) -> ClientApp:
     def evaluate(message: Message, _context: Context) -> Message:
         """Score the global model on this client's validation rows."""
         started = time.perf_counter()
-        model, preprocessing = _received(task, message)
-        _, rows = task.standardised(preprocessing)
+        model, (_, _, rows) = _received(task, message)
         metrics: Metrics = {"num-examples": len(rows.y), **utils.score(model, rows)}
         metrics["seconds"] = time.perf_counter() - started
         return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
@@ -87,20 +85,19 @@ def create_app(task: utils.Task) -> ClientApp:
     @app.query("save_model")
     def save_model(message: Message, _context: Context) -> Message:
         """Keep the final model in this client's own model dir."""
-        model, preprocessing = _received(task, message)
+        model, (preprocessing, _, _) = _received(task, message)
         utils.save_model(preprocessing, model, task.model_dir)
         return Message(RecordDict(), reply_to=message)
 
     return app
 
 
-def _received(task: utils.Task, message: Message) -> tuple[LogisticRegression, utils.Preprocessing]:
-    """Return the global model and the preprocessing that came with ``message``."""
+def _received(task: utils.Task, message: Message) -> tuple[LogisticRegression, utils.Prepared]:
+    """Return the global model that came with ``message``, and this client's tables prepared for it."""
     content = message.content
-    preprocessing = utils.Preprocessing.from_record(content.config_records["preprocessing"])
     model = utils.new_model(task.penalty, task.max_iter)
     utils.set_parameters(model, content.array_records["arrays"])
-    return model, preprocessing
+    return model, task.prepared(str(content.config_records["preprocessing"]["json"]))
 
 
 def _class_weight(message: Message) -> tuple[float, float]:
@@ -115,9 +112,19 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Take part in a federation with this account's own rows.")
     add = parser.add_argument
     add("--penalty", choices=("l2", "none"), default="l2", help="regularisation (default: %(default)s)")
-    add("--max-iter", type=int, default=10, help="most iterations of one local fit (default: %(default)s)")
+    add(
+        "--max-iter",
+        type=_positive,
+        default=10,
+        help="most iterations of one local fit (default: %(default)s)",
+    )
     add("--server-address", required=True, help="host:port of the server")
-    add("--server-certificate", required=True, help="the run's certificate, base64 of its DER form")
+    add(
+        "--server-certificate",
+        type=_pem,
+        required=True,
+        help="the run's certificate, base64 of its DER form",
+    )
     add("--client-name", required=True, help="this client's name in the federation")
     add("--label", required=True, help="name of the label column")
     add(
@@ -141,6 +148,16 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         if getattr(parsed, option) is None:
             parser.error(f"--{option.replace('_', '-')} is needed outside SageMaker")
     return parsed
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("at least 1 is needed")
+    return number
+
+
+def _pem(text: str) -> bytes:
+    return ssl.DER_cert_to_PEM_cert(base64.b64decode(text, validate=True)).encode()
 
 
 def main(arguments: list[str]) -> int:
@@ -171,18 +188,19 @@ def take_part(options: argparse.Namespace, *, token: str) -> None:
         name=options.client_name,
         label=options.label,
         train=train,
-        validation=validation.reordered(train.features),
+        validation=validation.reordered(train.features, whose=options.train_file),
         penalty=options.penalty,
         max_iter=options.max_iter,
         model_dir=options.model_dir,
     )
-    certificate = ssl.DER_cert_to_PEM_cert(base64.b64decode(options.server_certificate)).encode()
     with link.open_ledger(options.output_data_dir) as stream:
         link.serve(
             create_app(task),
             Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
             server=link.Server(
-                address=options.server_address, certificate=certificate, patience=options.patience
+                address=options.server_address,
+                certificate=options.server_certificate,
+                patience=options.patience,
             ),
             identity=link.Identity(name=task.name, token=token, label=task.label, features=train.features),
             ledger=link.Ledger(stream),

@@ -262,14 +262,15 @@ class Answer:
             reason = f"{type(error).__name__} (the details are in the client's own log)"
             reply = Message(Error(CLIENT_APP_RAISED, reason), reply_to=message)
         payload: bytes = message_to_proto(reply).SerializeToString()
-        line = {
-            "kind": message.metadata.message_type,
-            "content": reply.content if reply.has_content() else None,
-            "server_round": message.content.config_records.get("config", {}).get("server-round"),
-        }
+        config = message.content.config_records.get("config")
 
         def send() -> bytes:
-            self._ledger.record(payload, **line)
+            self._ledger.record(
+                payload,
+                kind=message.metadata.message_type,
+                content=reply.content if reply.has_content() else None,
+                server_round=config.get("server-round") if config else None,
+            )
             return payload
 
         return send

@@ -9,7 +9,10 @@ from flwr.serverapp.exception import AggregationError, InconsistentMessageReplie
 from flwr.serverapp.strategy import Strategy
 
 from federation.errors import RoundError
+from federation.frames import FrameError, floats
 from federation.rounds import Recorder
+
+MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others
 
 _REMEDY = "Choose other parameters or another strategy."
 
@@ -116,8 +119,7 @@ class CheckedStrategy(Strategy):
         rejected: dict[str, str] = {}
         for reply in replies:
             name = self._name_of(reply.metadata.src_node_id)
-            problem = str(reply.error.reason) if reply.has_error() else _metric_problem(reply.content)
-            if problem := problem or problem_of(reply.content):
+            if problem := _error(reply) or _metric_problem(reply.content) or problem_of(reply.content):
                 rejected[name] = problem
             else:
                 metrics = reply.content.metric_records["metrics"]
@@ -125,8 +127,11 @@ class CheckedStrategy(Strategy):
                 # One client with other metrics than the rest would fail Flower's run: it gets the weight.
                 reply.content["metrics"] = MetricRecord({"num-examples": metrics["num-examples"]})
                 accepted.append(reply)
-        self._recorder.current.rejected.update(rejected)
-        quorum = self._asked if self._quorum is None else min(self._quorum, self._asked)
+        for name, problem in rejected.items():
+            self._recorder.current.rejected.setdefault(
+                name, problem
+            )  # the first reason in a round tells most
+        quorum = self._asked if self._quorum is None else self._quorum
         if len(accepted) < quorum:
             problem = f"round {server_round}, {phase}: {len(accepted)} valid replies of {quorum} needed."
             raise RoundError(f"{problem} {listed(rejected)}", "Look at the logs of the clients named.")
@@ -144,15 +149,19 @@ def _array_problem(arrays: ArrayRecord, expected: ArrayRecord) -> str:
         return f"its update has the arrays {', '.join(arrays)} instead of {', '.join(expected)}"
     for name, array in arrays.items():
         try:
-            values = array.numpy()
-        except (ValueError, TypeError, OSError, EOFError):
-            return f"{name} is not an array"
+            values = floats(array)
+        except FrameError as error:
+            return f"{name} is {error}"
         shape = expected[name].numpy().shape
-        if values.shape != shape or values.dtype != np.float64:
-            return f"{name} is {values.dtype} of shape {values.shape} instead of float64 of shape {shape}"
+        if values.shape != shape:
+            return f"{name} has shape {values.shape} instead of {shape}"
         if not np.isfinite(values).all():
             return f"{name} is not finite"
     return ""
+
+
+def _error(reply: Message) -> str:
+    return (reply.error.reason or "it failed without a reason") if reply.has_error() else ""
 
 
 def _metric_problem(content: RecordDict) -> str:
@@ -162,6 +171,8 @@ def _metric_problem(content: RecordDict) -> str:
     rows, seconds = metrics.get("num-examples"), metrics.get("seconds")
     if not isinstance(rows, int) or rows < 1:
         return "its number of examples is not positive"
+    if rows > MOST_ROWS:
+        return f"its number of examples is {rows}, which is not credible"
     if not isinstance(seconds, float) or not np.isfinite(seconds):
         return "its reply does not say how long it took"
     return ""

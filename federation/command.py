@@ -51,6 +51,7 @@ def run(command: Callable[..., None], arguments: Sequence[str] | None = None) ->
 
 
 def _end(_signal: int, _frame: object) -> None:
+    typer.echo("terminated", err=True)
     raise SystemExit(TERMINATED)
 
 

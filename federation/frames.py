@@ -9,13 +9,17 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from flwr.app import Message
+import numpy as np
+from flwr.app import Array, Message
 from flwr.common.serde import message_from_proto, recorddict_to_proto
 from flwr.common.serde_utils import metadata_to_proto
 from flwr.proto.message_pb2 import Message as MessageProto
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 PROTOCOL = 1
 SERVICE, METHOD = "federation.Federation", "Stream"
@@ -70,16 +74,22 @@ class Join:
         try:
             body = json.loads(frame[1:])
             texts = {name: _text(body[name]) for name in ("client", "instance", "token", "label", "schema")}
-            features = tuple(_text(name) for name in body["features"])
-            return cls(**texts, features=features, protocol=int(body["protocol"]))
+            features = tuple(_text(name) for name in _of_type(body["features"], list))
+            return cls(**texts, features=features, protocol=_of_type(body["protocol"], int))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise FrameError("the join frame is malformed") from error
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
+def _of_type(value: Any, kind: type[T]) -> T:  # noqa: ANN401 - JSON has any type
+    if type(value) is not kind:
         raise TypeError
     return value
+
+
+def _text(value: object) -> str:
+    text = _of_type(value, str)
+    text.encode()  # JSON can hold half a surrogate pair, which nothing can log or hash
+    return text
 
 
 def schema_hash(label: str, features: Sequence[str]) -> str:
@@ -163,3 +173,22 @@ class MessageAssembler:
             return message_from_proto(proto)
         except (DecodeError, ValueError, TypeError, KeyError) as error:
             raise FrameError("a message is malformed") from error
+
+
+def floats(array: Array) -> NDArray[np.float64]:
+    """Return the values of an array of float64 that came over the stream.
+
+    Raises
+    ------
+    FrameError
+        Its bytes are not one NumPy array, or not of float64.
+    """
+    try:
+        values = array.numpy()
+    except Exception as error:  # NumPy's reader fails on foreign bytes in many ways: MemoryError, TokenError…
+        raise FrameError("not an array") from error
+    if not isinstance(values, np.ndarray):  # an archive of arrays
+        raise FrameError("not an array")
+    if values.dtype != np.float64:
+        raise FrameError(f"{values.dtype} instead of float64")
+    return values

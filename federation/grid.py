@@ -10,6 +10,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -20,7 +21,7 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from federation.certificate import RunCertificate
-from federation.errors import ClientFailedError, JoinDeadlineError
+from federation.errors import ClientFailedError, FederationError, JoinDeadlineError
 from federation.frames import FINISH, Join, MessageEncoder, control_frame
 from federation.members import Member, Outbox, Pending, Refusal, error_reply
 from federation.stream import StreamServer
@@ -172,7 +173,8 @@ class StreamGrid(Grid):
 
     def fail_client(self, name: str, reason: str) -> None:
         """Note from outside that a client has ended: its messages are answered with ``reason`` at once."""
-        self._loop.call_soon_threadsafe(self._fail, self._members[name], reason)
+        with suppress(RuntimeError):  # the grid is closed already
+            self._loop.call_soon_threadsafe(self._fail, self._members[name], reason)
 
     def close(self, *, failure: str = "") -> None:
         """Tell every client that the run is over, and why if it failed; then stop listening. Idempotent."""
@@ -188,7 +190,10 @@ class StreamGrid(Grid):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close(failure="" if error is None else (str(error) or type(error).__name__))
+        if isinstance(error, FederationError):
+            self.close(failure=error.problem)  # the remedy is for this side only
+        else:
+            self.close(failure=kind.__name__ if kind else "")
 
     # What the stream server asks, and all else inside the loop ------------------------------------------
 
@@ -242,6 +247,8 @@ class StreamGrid(Grid):
         pending = member.pending.get(message.metadata.reply_to_message_id)
         if pending is None or pending.reply.done():
             log.info('dropped a late or duplicate reply of client "%s"', member.name)
+        elif message.metadata.src_node_id != member.node_id:
+            pending.reply.set_result(error_reply(pending.message, "it replied in another client's name"))
         else:
             pending.reply.set_result(message)
 

@@ -53,7 +53,9 @@ def main(  # noqa: PLR0913 - a command's options
         list[str] | None, typer.Option(help="Parameter of the strategy, NAME=VALUE; may be repeated.")
     ] = None,
     penalty: Annotated[str, typer.Option(help="Regularisation of each fit: l2 or none.")] = "l2",
-    max_iter: Annotated[int, typer.Option(help="Most iterations of a client's fit in one round.")] = 10,
+    max_iter: Annotated[
+        int, typer.Option(help="Most iterations of a client's fit in one round.", min=1)
+    ] = 10,
     quorum: Annotated[
         int | None,
         typer.Option(
@@ -61,7 +63,7 @@ def main(  # noqa: PLR0913 - a command's options
         ),
     ] = None,
     round_timeout: Annotated[float, typer.Option(help="Seconds a client may take for a round.")] = 600.0,
-    join_timeout: Annotated[float, typer.Option(help="Seconds a client may take to join.")] = 120.0,
+    join_timeout: Annotated[float, typer.Option(help="Seconds a client may take to join.", min=0)] = 120.0,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     out: Annotated[

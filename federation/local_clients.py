@@ -9,17 +9,17 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from federation.errors import ClientFailedError
+from federation.errors import ClientFailedError, FederationError
 
 CLIENT_CODE = Path(__file__).resolve().parent.parent / "client_code"
 WATCH_SECONDS = 0.05
 END_SECONDS = 10.0
+GRACE_SECONDS = 1.5
 PATIENCE_SECONDS = 15  # a client whose server was killed gives up after this
 
 
@@ -89,48 +89,44 @@ class LocalClients:
 
     Parameters
     ----------
-    jobs : sequence of ClientJob
-        What to start.
     token : str
         Admits them to the run.
-    on_exit : callable
-        Told the name of a client whose process ended before :meth:`expect_end`, and why.
-
-    Attributes
-    ----------
-    failures : dict of str to str
-        What ``on_exit`` was told.
     """
 
-    def __init__(self, jobs: Sequence[ClientJob], *, token: str, on_exit: Callable[[str, str], None]) -> None:
-        self._jobs = {job.name: job for job in jobs}
+    def __init__(self, *, token: str) -> None:
         self._token = token
-        self._on_exit = on_exit
+        self._jobs: dict[str, ClientJob] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._failures: dict[str, str] = {}
         self._finishing = threading.Event()
-        self.failures: dict[str, str] = {}
-        self._watcher = threading.Thread(target=self._watch, name="clients", daemon=True)
+
+    def start(self, jobs: Sequence[ClientJob], *, on_exit: Callable[[str, str], None]) -> None:
+        """Start the processes, each in a session of its own so that Ctrl-C reaches this process only.
+
+        Parameters
+        ----------
+        jobs : sequence of ClientJob
+            What to start.
+        on_exit : callable
+            Told the name of a client whose process ended before :meth:`expect_end`, and why.
+        """
+        self._jobs = {job.name: job for job in jobs}
+        threads = max(1, (os.cpu_count() or 1) // len(jobs))
+        for job in jobs:
+            job.model_dir.mkdir(parents=True)
+            with job.log.open("wb") as log:
+                self._processes[job.name] = subprocess.Popen(  # noqa: S603 - our own code
+                    job.command(),
+                    cwd=CLIENT_CODE,
+                    env=job.environment(token=self._token, threads=threads),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        threading.Thread(target=self._watch, args=(on_exit,), name="clients", daemon=True).start()
 
     def __enter__(self) -> Self:
-        """Start the processes, each in a session of its own so that Ctrl-C reaches this process only."""
-        threads = max(1, (os.cpu_count() or 1) // len(self._jobs))
-        try:
-            for job in self._jobs.values():
-                job.model_dir.mkdir(parents=True)
-                with job.log.open("wb") as log:
-                    self._processes[job.name] = subprocess.Popen(  # noqa: S603 - our own code
-                        job.command(),
-                        cwd=CLIENT_CODE,
-                        env=job.environment(token=self._token, threads=threads),
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                        start_new_session=True,
-                    )
-        except BaseException:
-            self._end()
-            raise
-        self._watcher.start()
         return self
 
     def __exit__(
@@ -142,7 +138,6 @@ class LocalClients:
     def expect_end(self) -> None:
         """Take it for normal from now on that processes end."""
         self._finishing.set()
-        self._watcher.join()
 
     def wait(self) -> None:
         """Wait for every other process to end by itself after the server said that the run is over.
@@ -154,17 +149,17 @@ class LocalClients:
         """
         deadline = time.monotonic() + END_SECONDS
         for name, process in self._processes.items():
-            if name in self.failures:
+            if name in self._failures:
                 continue
             try:
                 code = process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 raise ClientFailedError(
-                    f'client "{name}" did not end within {END_SECONDS:g} s.', f"See {self.log(name)}."
+                    f'client "{name}" did not end within {END_SECONDS:g} s.', self._see_log(name)
                 ) from None
             if code:
                 raise ClientFailedError(
-                    f'client "{name}" failed at the end: {self._reason(name)}', f"See {self.log(name)}."
+                    f'client "{name}" failed at the end: {self._reason(name)}', self._see_log(name)
                 )
 
     def pack_models(self) -> None:
@@ -179,40 +174,39 @@ class LocalClients:
                     path.unlink()
             job.model_dir.rmdir()
 
-    def log(self, name: str) -> Path:
-        """Return the file that holds what a client printed."""
-        return self._jobs[name].log
+    def explanation_of(self, error: FederationError) -> FederationError:
+        """Return the error that a client's end explains, or ``error`` if all are alive."""
+        for name, reason in self._failures.items():
+            return ClientFailedError(f'client "{name}": {reason}.', self._see_log(name))
+        return error
 
-    def _watch(self) -> None:
+    def _see_log(self, name: str) -> str:
+        return f"See {self._jobs[name].log}."
+
+    def _watch(self, on_exit: Callable[[str, str], None]) -> None:
         """Report each process that ends before it should."""
         running = dict(self._processes)
         while running and not self._finishing.wait(WATCH_SECONDS):
             for name in [name for name, process in running.items() if process.poll() is not None]:
                 del running[name]
-                self.failures[name] = self._reason(name)
-                self._on_exit(name, self.failures[name])
+                self._failures[name] = self._reason(name)
+                on_exit(name, self._failures[name])
 
     def _reason(self, name: str) -> str:
         """Say how a process ended, with the error line that it left in its log."""
         code = self._processes[name].returncode
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         lines = self._jobs[name].log.read_text(encoding="utf-8", errors="replace").splitlines()
-        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        return f"its process {how}" + (f": {(errors or lines)[-1]}" if lines else "")
+        said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        said = said or (lines if code > 0 else [])  # of a traceback, the last line tells most
+        return f"its process {how}" + (f": {said[-1]}" if said else "")
 
     def _end(self) -> None:
-        """End what still runs: ask, wait a little, then insist."""
-        for stop in (signal.SIGTERM, signal.SIGKILL):
+        """End what still runs: leave a moment to end by itself, ask, insist."""
+        for stop in (None, signal.SIGTERM, signal.SIGKILL):
+            deadline = time.monotonic() + GRACE_SECONDS
             for process in self._processes.values():
-                if process.poll() is None:
+                if stop and process.poll() is None:
                     process.send_signal(stop)
-            with ExitStack() as stack:
-                for process in self._processes.values():
-                    stack.callback(_wait, process)
-
-
-def _wait(process: "subprocess.Popen[bytes]") -> None:
-    try:
-        process.wait(2.0)
-    except subprocess.TimeoutExpired:
-        return
+            while time.monotonic() < deadline and any(p.poll() is None for p in self._processes.values()):
+                time.sleep(0.01)

@@ -12,7 +12,6 @@ from typing import Any
 from federation.admission import token_admission
 from federation.certificate import RunCertificate
 from federation.errors import (
-    ClientFailedError,
     DataError,
     OutputExistsError,
     PortTakenError,
@@ -27,7 +26,6 @@ from federation.progress import Progress
 from federation.report import RunMetrics
 from federation.run_folder import PACKAGES, RunSettings, write_run
 from federation.server_app import Federated, TrainingSettings, federate
-from federation.strategies import create_strategy
 from federation.synthetic import LABEL
 from federation.tables import Table, read_table
 
@@ -122,8 +120,7 @@ def choose_preparation(data: Path | None, seed: int, **options: Any) -> Preparat
 def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
     data, manifest = _prepared(settings, progress)
     training = replace(settings.training, balanced=manifest.resample == "balanced")
-    # A wrong strategy is found before anything starts.
-    create_strategy(training.strategy, training.parameters, clients=len(manifest.clients))
+    training.strategy_for(len(manifest.clients))  # what does not fit is found before anything starts
     test = read_table(data / "server" / "test.csv", label=manifest.label)
     federated = _train(settings, training, manifest, data, test, progress)
     progress.step("Comparing with the pooled model and with each client alone")
@@ -164,13 +161,16 @@ def _train(
     token = secrets.token_urlsafe(32)
     certificate = RunCertificate.create(HOST, now=settings.started)
     admit = token_admission(token, names=names, label=test.label, features=test.features)
-    with StreamGrid(names, certificate=certificate, admit=admit, host=HOST, port=settings.port) as grid:
-        progress.step(f"Starting {len(names)} clients; the server listens on {HOST}:{grid.port} (TLS)")
-        jobs = _jobs(settings, manifest, data, address=f"{HOST}:{grid.port}", certificate=certificate)
-        with LocalClients(jobs, token=token, on_exit=grid.fail_client) as clients:
+    with LocalClients(token=token) as clients:
+        # The grid closes first, and so tells the clients why a run failed before their processes are ended.
+        with StreamGrid(names, certificate=certificate, admit=admit, host=HOST, port=settings.port) as grid:
+            address = f"{HOST}:{grid.port}"
+            progress.step(f"Starting {len(names)} clients; the server listens on {address} (TLS)")
+            jobs = _jobs(settings, manifest, data, address=address, certificate=certificate)
+            clients.start(jobs, on_exit=grid.fail_client)
+            grid.wait_for_clients(settings.join_timeout, progress.joined)
+            progress.step(f"Training: {training.strategy}, {training.rounds} rounds")
             try:
-                grid.wait_for_clients(settings.join_timeout, progress.joined)
-                progress.step(f"Training: {training.strategy}, {training.rounds} rounds")
                 federated = federate(
                     grid,
                     training,
@@ -180,16 +180,11 @@ def _train(
                     provenance=_provenance(training, manifest, settings.started),
                 )
             except RoundError as error:
-                for name, reason in clients.failures.items():
-                    raise ClientFailedError(
-                        f'client "{name}": {reason}.', f"See {clients.log(name)}."
-                    ) from error
-                raise
+                raise clients.explanation_of(error) from error
             clients.expect_end()
-            grid.close()
-            clients.wait()
-            clients.pack_models()
-            return federated
+        clients.wait()
+        clients.pack_models()
+        return federated
 
 
 def _jobs(

@@ -8,6 +8,7 @@ from flwr.app import Message
 from numpy.typing import NDArray
 
 from federation.errors import RoundError, SchemaMismatchError
+from federation.frames import floats
 from federation.model import Preprocessing
 
 Floats = NDArray[np.float64]
@@ -61,7 +62,7 @@ class ClientStatistics:
         try:
             content = reply.content
             schema, counts = content.config_records["schema"], content.metric_records["counts"]
-            arrays = {key: array.numpy() for key, array in content.array_records["moments"].items()}
+            arrays = {key: floats(array) for key, array in content.array_records["moments"].items()}
             statistics = cls(
                 client=client,
                 label=str(schema["label"]),
@@ -72,7 +73,7 @@ class ClientStatistics:
                 log1p_mean=arrays["log1p-mean"],
                 log1p_m2=arrays["log1p-m2"],
                 **{
-                    name: int(counts[key])  # type: ignore[arg-type]
+                    name: _count(counts[key])
                     for name, key in (
                         ("rows", "num-examples"),
                         ("positives", "positives"),
@@ -96,13 +97,20 @@ class ClientStatistics:
             values = getattr(self, name)
             if values.shape != shape or not np.isfinite(values).all():
                 raise ValueError(f"{name} is not {shape[0]} finite numbers")
-        if (
-            self.rows < 1
-            or not 0 <= self.positives <= self.rows
-            or (self.m2 < 0).any()
-            or (self.log1p_m2 < 0).any()
+        if (self.m2 < 0).any() or (self.log1p_m2 < 0).any():
+            raise ValueError("a sum of squares is negative")
+        for positives, rows in (
+            (self.positives, self.rows),
+            (self.validation_positives, self.validation_rows),
         ):
-            raise ValueError("counts or squared deviations are impossible")
+            if not (rows >= 1 and 0 <= positives <= rows):
+                raise ValueError(f"{positives} positive of {rows} rows is impossible")
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError("a count is not a whole number")
+    return value
 
 
 def check_schemas(statistics: Sequence[ClientStatistics], label: str, features: Sequence[str]) -> None:

@@ -113,4 +113,6 @@ def _sigmoid(Z: NDArray[np.float64], arrays: ArrayRecord) -> NDArray[np.float64]
 def _without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, dict):
         return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(part) for part in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

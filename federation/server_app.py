@@ -3,7 +3,9 @@
 It needs nothing but Flower's ``Grid``, so it runs over ours and over stock Flower alike.
 """
 
+import json
 import random
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg
 
 from federation.checked_strategy import CheckedStrategy, listed
 from federation.errors import RoundError, SettingError
@@ -52,8 +55,28 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        """Refuse what no federation could run with."""
         if self.rounds < 1:
             raise SettingError(f"{self.rounds} rounds are not possible.", "Use at least 1.")
+        if self.round_timeout <= 0:
+            raise SettingError(f"a round cannot end within {self.round_timeout:g} s.", "Use more than 0.")
+        create_strategy(self.strategy, self.parameters, clients=sys.maxsize)
+
+    def strategy_for(self, clients: int) -> FedAvg:
+        """Return the strategy for so many clients.
+
+        Raises
+        ------
+        SettingError
+            They are too few for the strategy or the quorum.
+        """
+        strategy = create_strategy(self.strategy, self.parameters, clients=clients)
+        asked = max(int(clients * strategy.fraction_train), strategy.min_train_nodes)
+        if self.quorum is not None and not 1 <= self.quorum <= asked:
+            raise SettingError(
+                f"a quorum of {self.quorum} does not fit {asked} clients a round.", f"Use 1 to {asked}."
+            )
+        return strategy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +133,7 @@ def federate(
     """
     random.seed(settings.seed)  # Flower's strategies draw their sample from the global generator
     node_ids = list(grid.get_node_ids())
-    strategy = create_strategy(settings.strategy, settings.parameters, clients=len(node_ids))
+    strategy = settings.strategy_for(len(node_ids))
     statistics = _ask_statistics(grid, node_ids, name_of, settings.round_timeout)
     check_schemas(statistics, test.label, test.features)
     preprocessing = pool(statistics, test.features, non_negative=np.asarray((test.X >= 0).all(axis=0)))
@@ -179,11 +202,11 @@ def _ask_all(
 
 
 def _as_record(preprocessing: Preprocessing) -> ConfigRecord:
-    return ConfigRecord(
-        {
-            "features": list(preprocessing.features),
-            "log1p": list(preprocessing.log1p),
-            "mean": preprocessing.mean.tolist(),
-            "scale": preprocessing.scale.tolist(),
-        }
-    )
+    """Return one text: it goes along with every message, and a client reads it once."""
+    parts = {
+        "features": preprocessing.features,
+        "log1p": preprocessing.log1p,
+        "mean": preprocessing.mean.tolist(),
+        "scale": preprocessing.scale.tolist(),
+    }
+    return ConfigRecord({"json": json.dumps(parts)})

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn import __version__ as sklearn_version
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from federation.errors import EmptyClientError, SchemaMismatchError
 from federation.model import LinearModel, Preprocessing
