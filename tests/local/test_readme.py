@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.processes import ROOT, clients_of
+from tests.local.processes import ROOT, clients_of, environment
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +17,7 @@ def demo() -> Iterator[tuple[str, Path]]:
     done = subprocess.run(
         ["make", "demo"],  # noqa: S607 - as the README says
         cwd=ROOT,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
