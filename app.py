@@ -6,30 +6,29 @@ from pathlib import Path
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from federation.config import load_config
+from federation.config import FederationConfig, load_config
 from federation.errors import FederationError
 from stacks.client_stack import ClientStack
 from stacks.server_network_stack import ServerNetworkStack
 from stacks.server_stack import ServerStack
 
 
-def main() -> None:
-    """Synthesise; a configuration that cannot work ends with its own exit code."""
-    app = cdk.App()
-    try:
-        config = load_config(Path(app.node.get_context("config")))
-    except FederationError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the CDK CLI shows it
-        sys.exit(error.exit_code)
+def compose(app: cdk.App, config: FederationConfig) -> None:
+    """Add all stacks, in the order in which they deploy, and check them against AwsSolutions."""
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     network = ServerNetworkStack(app, config=config)
-    clients = [ClientStack(app, config=config, client=client) for client in config.clients]
     server = ServerStack(app, config=config, network=network)
-    for client in clients:
-        client.add_stack_dependency(network)
-        server.add_stack_dependency(client)
-    app.synth()
+    for client in config.clients:
+        stack = ClientStack(app, config=config, client=client)
+        stack.add_stack_dependency(network)
+        server.add_stack_dependency(stack)
 
 
 if __name__ == "__main__":
-    main()
+    app = cdk.App()
+    try:
+        compose(app, load_config(Path(app.node.get_context("config"))))
+    except FederationError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    app.synth()

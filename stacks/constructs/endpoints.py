@@ -84,7 +84,7 @@ def _construct_id(door: Door, region: str) -> str:
 
 def _statement(actions: list[str], resources: list[str], accounts: list[str]) -> iam.PolicyStatement:
     return iam.PolicyStatement(
-        principals=[iam.AnyPrincipal()],
+        principals=[iam.StarPrincipal()],
         actions=actions,
         resources=resources,
         conditions={"StringEquals": {"aws:PrincipalAccount": accounts}},

@@ -104,7 +104,7 @@ class PrivateNetwork(Construct):
         endpoint.add_to_policy(
             iam.PolicyStatement(
                 sid="OwnBuckets",
-                principals=[iam.AnyPrincipal()],
+                principals=[iam.StarPrincipal()],
                 actions=S3_ACTIONS,
                 resources=[f"arn:aws:s3:::{name}{part}" for name in buckets for part in ("", "/*")],
                 conditions={"StringEquals": {"aws:PrincipalAccount": party.account}},
@@ -114,7 +114,7 @@ class PrivateNetwork(Construct):
             endpoint.add_to_policy(
                 iam.PolicyStatement(
                     sid="AmazonLinuxPackages",
-                    principals=[iam.AnyPrincipal()],
+                    principals=[iam.StarPrincipal()],
                     actions=["s3:GetObject"],
                     resources=[f"arn:aws:s3:::al2023-repos-{party.region}-de612dc2/*"],
                 )
