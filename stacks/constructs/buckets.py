@@ -45,7 +45,6 @@ class AccessLogs(Construct):
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
-            minimum_tls_version=1.2,
             versioned=True,
             removal_policy=removal_policy,
             lifecycle_rules=[
@@ -106,7 +105,6 @@ class PrivateBucket(Construct):
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
-            minimum_tls_version=1.2,
             versioned=True,
             server_access_logs_bucket=access_logs.bucket,
             server_access_logs_prefix=f"{bucket_name}/",

@@ -64,9 +64,11 @@ class Network:
             groups = frozenset(it.properties["SecurityGroupIds"])
             found.append(Host(f"notebook {it.stack}", it.properties["SubnetId"], groups))
         for it in self._deployment.of_type("AWS::EC2::VPCEndpoint"):
-            groups = frozenset(it.properties.get("SecurityGroupIds", []))
-            for subnet in it.properties.get("SubnetIds", []):
-                found.append(Host(f"endpoint {it.properties['ServiceName']}", subnet, groups))
+            name, groups = (
+                f"endpoint {it.properties['ServiceName']}",
+                it.properties.get("SecurityGroupIds", []),
+            )
+            found += [Host(name, subnet, frozenset(groups)) for subnet in it.properties.get("SubnetIds", [])]
         return [*found, *self._jobs()]
 
     def table(self) -> dict[tuple[str, str], set[Ports]]:
