@@ -9,6 +9,7 @@ from cdk_nag import AwsSolutionsChecks
 from federation.config import FederationConfig, load_config
 from federation.errors import FederationError
 from stacks.client_stack import ClientStack
+from stacks.review import unaccepted
 from stacks.server_network_stack import ServerNetworkStack
 from stacks.server_stack import ServerStack
 
@@ -17,11 +18,11 @@ def compose(app: cdk.App, config: FederationConfig) -> None:
     """Add all stacks, in the order in which they deploy, and check them against AwsSolutions."""
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     network = ServerNetworkStack(app, config=config)
+    clients = [ClientStack(app, config=config, client=client) for client in config.clients]
     server = ServerStack(app, config=config, network=network)
-    for client in config.clients:
-        stack = ClientStack(app, config=config, client=client)
-        stack.add_stack_dependency(network)
-        server.add_stack_dependency(stack)
+    for client in clients:
+        client.add_stack_dependency(network)
+        server.add_stack_dependency(client)
 
 
 if __name__ == "__main__":
@@ -31,4 +32,5 @@ if __name__ == "__main__":
     except FederationError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
-    app.synth()
+    if findings := unaccepted(Path(app.synth().directory)):
+        sys.exit("\n".join(findings))

@@ -1,5 +1,8 @@
 """Record, beside the resource it concerns, why a finding of a security check is acceptable."""
 
+import json
+from pathlib import Path
+
 import aws_cdk as cdk
 from constructs import IConstruct
 
@@ -32,6 +35,23 @@ def accept_template(construct: IConstruct, rule: str, reason: str) -> None:
         As for `accept`.
     """
     _acknowledge(construct, f"CloudFormation-Validate::{rule}", reason)
+
+
+def unaccepted(assembly: Path) -> list[str]:
+    """Return the findings that nobody acknowledged, warnings included: the CDK itself fails on errors only.
+
+    Parameters
+    ----------
+    assembly : Path
+        The folder of a synthesis.
+    """
+    report = json.loads((assembly / "validation-report.json").read_text(encoding="utf-8"))
+    return [
+        f"{violation['ruleName']}: {violation['description']} ({place['constructPath']})"
+        for plugin in report["pluginReports"]
+        for violation in plugin["violations"]
+        for place in violation["violatingConstructs"]
+    ]
 
 
 def _acknowledge(construct: IConstruct, finding: str, reason: str) -> None:

@@ -19,6 +19,7 @@ import aws_cdk as cdk
 
 from app import compose
 from federation.config import FederationConfig, parse_config
+from stacks.review import unaccepted
 from tests.infrastructure.deployed import Deployment, Template
 from tests.infrastructure.iam import Evaluator
 
@@ -62,6 +63,7 @@ def synthesise(tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
         app = cdk.App(outdir=str(tmp_path_factory.mktemp("cdk")), context=context)
         compose(app, parse_config(tables))
         folder = Path(app.synth().directory)
+        assert unaccepted(folder) == []
         assert "missing" not in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         return {
             path.name.removesuffix(".template.json"): json.loads(path.read_text(encoding="utf-8"))
