@@ -112,9 +112,13 @@ def two(two_tables: Tables) -> FederationConfig:
 @pytest.fixture(scope="session")
 def deployment(two: FederationConfig, two_templates: dict[str, Template]) -> Deployment:
     """Return the federation with two clients, deployed on paper."""
-    server = (two.server.account, two.server.region)
-    clients = {client.stack: (client.account, client.region) for client in two.clients}
-    return Deployment(two_templates, {"ServerNetworkStack": server, "ServerStack": server, **clients})
+    return Deployment(two_templates, _homes(two))
+
+
+@pytest.fixture(scope="session")
+def example_deployment(example: FederationConfig, templates: dict[str, Template]) -> Deployment:
+    """Return the example, deployed on paper."""
+    return Deployment(templates, _homes(example))
 
 
 @pytest.fixture(scope="session")
@@ -127,3 +131,9 @@ def iam(deployment: Deployment) -> Iterator[Evaluator]:
         yield Evaluator(deployment, process)
         assert process.stdin is not None
         process.stdin.close()
+
+
+def _homes(config: FederationConfig) -> dict[str, tuple[str, str]]:
+    server = (config.server.account, config.server.region)
+    clients = {client.stack: (client.account, client.region) for client in config.clients}
+    return {"ServerNetworkStack": server, "ServerStack": server, **clients}
