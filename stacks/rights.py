@@ -139,7 +139,7 @@ def use_key_for_s3(key_arn: str, region: str) -> Right:
         Where the buckets are.
     """
     return Right(
-        actions=["kms:Decrypt", "kms:GenerateDataKey"],
+        actions=["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
         resources=[key_arn],
         conditions={"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}},
     )
@@ -180,7 +180,7 @@ def describe_network(actions: list[str], region: str) -> Right:
 
 
 def write_log_streams(group_arn: str, prefix: str) -> list[Right]:
-    """Return the right to write some streams of a log group.
+    """Return the right to write some streams of a log group, which SageMaker makes sure is there.
 
     Parameters
     ----------
@@ -195,6 +195,7 @@ def write_log_streams(group_arn: str, prefix: str) -> list[Right]:
             resources=[f"{group_arn}:log-stream:{prefix}*"],
             because=OWN_STREAMS,
         ),
+        Right(actions=["logs:CreateLogGroup"], resources=[group_arn]),
         list_log_streams(group_arn),
     ]
 

@@ -88,6 +88,7 @@ def _data_and_code(own: ClientNames, key_arn: str) -> list[Right]:
         *read_objects(own.artifacts_bucket, names.CHECKPOINTS_PREFIX),
         write_objects(own.artifacts_bucket, names.RUNS_PREFIX, names.CHECKPOINTS_PREFIX),
         use_key_for_s3(key_arn, own.region),
+        Right(actions=["kms:DescribeKey"], resources=[key_arn]),
         # EBS decrypts the job's volume under a grant that only an AWS service may hold.
         Right(
             actions=["kms:CreateGrant"],
