@@ -6,12 +6,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
+export CDK_DISABLE_CLI_TELEMETRY := 1
+# node and npm come from the virtual environment too.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+CONFIG := config/example.toml
+STACKS := --all
+CDK := node_modules/.bin/cdk
 
 # The first interpreter that both exists and answers (a version manager's shim may do only the former).
 FIND_PYTHON = for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done
 
-.PHONY: help demo test check fix lock clean
+.PHONY: help demo synth deploy destroy test check fix lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +26,19 @@ help: ## list these commands
 demo: $(VENV)/.runtime ## train one model across three clients on this machine, with synthetic data
 	@$(BIN)/python -m federation.local
 
-test: $(VENV)/.dev ## run the tests
+synth: node_modules/.cdk ## make the CloudFormation templates of CONFIG=config/example.toml in cdk.out
+	@$(CDK) synth --quiet -c config=$(CONFIG)
+	@$(CDK) list --app cdk.out
+
+deploy: node_modules/.cdk ## deploy the stacks of CONFIG=your.toml, or only STACKS="ClientStack --exclusively"
+	@$(MUST_NAME_CONFIG)
+	@$(CDK) deploy $(STACKS) -c config=$(CONFIG)
+
+destroy: node_modules/.cdk ## remove them again; see docs/how-to-clean-up.md
+	@$(MUST_NAME_CONFIG)
+	@$(CDK) destroy $(STACKS) -c config=$(CONFIG)
+
+test: $(VENV)/.dev node_modules/.dev ## run the tests
 	@$(BIN)/python -m pytest
 
 check: $(VENV)/.dev ## lint, types and import rules
@@ -28,6 +47,7 @@ check: $(VENV)/.dev ## lint, types and import rules
 	@$(BIN)/mypy
 	@cd client_code && ../$(BIN)/mypy --config-file ../pyproject.toml .
 	@$(BIN)/lint-imports
+	@$(BIN)/shellcheck stacks/lifecycle/*.sh
 
 fix: $(VENV)/.dev ## format, and repair what the linter can
 	@$(BIN)/ruff check --fix .
@@ -35,11 +55,18 @@ fix: $(VENV)/.dev ## format, and repair what the linter can
 
 lock: $(VENV)/.dev ## pin every dependency of pyproject.toml in requirements*.txt
 	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
-	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --extra dev -c requirements.txt \
-		pyproject.toml -o requirements-dev.txt
+	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --extra aws -c requirements.txt \
+		pyproject.toml -o requirements-aws.txt
+	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --extra aws --extra dev \
+		-c requirements-aws.txt pyproject.toml -o requirements-dev.txt
+	@npm install --silent --package-lock-only --omit-lockfile-registry-resolved
 
-clean: ## remove the environment and every run
-	@rm -rf $(VENV) runs
+clean: ## remove the environment, the templates and every run
+	@rm -rf $(VENV) node_modules cdk.out runs
+
+# Whoever deploys says which federation; the example is nobody's.
+MUST_NAME_CONFIG = [ "$(CONFIG)" != config/example.toml ] || \
+	{ echo "error: name your configuration: make $@ CONFIG=config/your.toml" >&2; exit 1; }
 
 # A stamp is as new as the requirements it installed, so nothing is asked of the network until they change.
 $(VENV)/.runtime: requirements.txt
@@ -53,3 +80,15 @@ $(VENV)/.runtime: requirements.txt
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
+
+$(VENV)/.aws: requirements-aws.txt $(VENV)/.runtime
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-aws.txt
+	@touch $@
+
+node_modules/.cdk: package-lock.json $(VENV)/.aws
+	@npm ci --silent --omit=dev --no-audit --no-fund
+	@touch $@
+
+node_modules/.dev: package-lock.json $(VENV)/.dev
+	@npm ci --silent --no-audit --no-fund
+	@touch $@ node_modules/.cdk

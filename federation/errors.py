@@ -13,7 +13,17 @@
     ├── PortTakenError          30  somebody listens there already
     ├── JoinDeadlineError       31  clients that did not join in time
     ├── RoundError              32  a round without enough valid updates
-    └── ClientFailedError       33  a client process that died
+    ├── ClientFailedError       33  a client process that died
+    └── ConfigError             40  a configuration that cannot work
+        ├── ConfigFileError     41  a configuration file that cannot be read
+        ├── ConfigKeyError      42  a key that is missing or unknown
+        ├── ConfigValueError    43  a value that its key does not take
+        ├── CidrError           44  addresses that a VPC or SageMaker cannot use
+        ├── CidrOverlapError    45  parties whose addresses overlap
+        ├── DuplicatePartyError 46  parties that share what each needs of its own
+        ├── RegionError         47  a region that is not supported, or zones outside it
+        ├── ExternalIdError     48  an ExternalId that is weak or malformed
+        └── KeyArnError         49  an encryption key of another account or region
 
 Each has a heading in ``docs/reference-errors.md``; a test ties the two together.
 """
@@ -114,3 +124,63 @@ class ClientFailedError(FederationError):
     """A client process ended before the federation did."""
 
     exit_code = 33
+
+
+class ConfigError(FederationError):
+    """A configuration cannot work."""
+
+    exit_code = 40
+
+
+class ConfigFileError(ConfigError):
+    """A configuration file is not there, cannot be read, or is not TOML."""
+
+    exit_code = 41
+
+
+class ConfigKeyError(ConfigError):
+    """A key is missing or unknown."""
+
+    exit_code = 42
+
+
+class ConfigValueError(ConfigError):
+    """A value is not one that its key takes."""
+
+    exit_code = 43
+
+
+class CidrError(ConfigError):
+    """A VPC or SageMaker cannot use these addresses."""
+
+    exit_code = 44
+
+
+class CidrOverlapError(ConfigError):
+    """Two parties' addresses overlap."""
+
+    exit_code = 45
+
+
+class DuplicatePartyError(ConfigError):
+    """Two parties share what each needs of its own."""
+
+    exit_code = 46
+
+
+class RegionError(ConfigError):
+    """A region is not supported, or a zone is not in it."""
+
+    exit_code = 47
+
+
+class ExternalIdError(ConfigError):
+    """An ExternalId is weak or malformed."""
+
+    exit_code = 48
+
+
+class KeyArnError(ConfigError):
+    """An encryption key belongs to another account or region."""
+
+    exit_code = 49

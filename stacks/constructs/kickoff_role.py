@@ -1,0 +1,147 @@
+"""The one thing the server may do in a client's account: run this federation's training jobs."""
+
+from constructs import Construct
+
+from federation import names
+from federation.config import Client
+from federation.names import ClientNames, ServerNames
+from stacks.job_actions import DESCRIBE_NETWORK
+from stacks.rights import OWN_STREAMS, Right, describe_network, list_log_streams, role_with
+from stacks.trust import only
+
+OWN_JOBS = (
+    "This federation's jobs in this account: a job's name is chosen when it starts; its prefix is fixed."
+)
+
+
+class KickoffRole(Construct):
+    """``FL-kickoff-client-job``: run jobs as the client has laid down, and read nothing of its data.
+
+    Every part of a job that a condition can pin is pinned to the client's own: subnets, security group, keys,
+    instance types, run time. Two more doors are shut: no file system may be mounted, no remote shell opened.
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
+
+    Parameters
+    ----------
+    client : Client
+        In whose account the jobs run.
+    own : ClientNames
+        Names of what the client owns.
+    server : ServerNames
+        Names of what the server owns: its notebook's role is the only one trusted.
+    training_role_arn : str
+        The only role the server may pass to a job.
+    key_arn : str
+        The key that a job's volume and output must use.
+    subnet_ids : list of str
+        Where jobs must run.
+    group_id : str
+        The security group they must have.
+    max_job_seconds : int
+        The longest run time that may be asked for.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        client: Client,
+        own: ClientNames,
+        server: ServerNames,
+        training_role_arn: str,
+        key_arn: str,
+        subnet_ids: list[str],
+        group_id: str,
+        max_job_seconds: int,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        pinned = _pinned(client, key_arn, subnet_ids, group_id, max_job_seconds)
+        self.role = role_with(
+            self,
+            name=names.KICKOFF_ROLE,
+            description="Lets the server start, watch and stop this federation's training jobs",
+            trusts=only(server.account, server.notebook_role_arn, client.external_id),
+            rights={
+                names.KICKOFF_POLICY: [
+                    *_run_jobs(client, own, pinned),
+                    *_pass_role(training_role_arn),
+                    *_read_logs(own),
+                    describe_network(DESCRIBE_NETWORK, client.region),
+                ]
+            },
+        )
+
+
+def _pinned(
+    client: Client, key_arn: str, subnet_ids: list[str], group_id: str, max_job_seconds: int
+) -> dict[str, dict[str, object]]:
+    """Pin a new job to the client's own; "ForAllValues" alone would hold for a job that names none."""
+    return {
+        "Null": {
+            "sagemaker:VpcSubnets": "false",
+            "sagemaker:VpcSecurityGroupIds": "false",
+            "sagemaker:InstanceTypes": "false",
+            "sagemaker:FileSystemId": "true",
+        },
+        "ForAllValues:StringEquals": {
+            "sagemaker:VpcSubnets": subnet_ids,
+            "sagemaker:VpcSecurityGroupIds": [group_id],
+            "sagemaker:InstanceTypes": list(client.training_instance_types),
+        },
+        "ArnEquals": {"sagemaker:VolumeKmsKeyArn": key_arn, "sagemaker:OutputKmsKeyArn": key_arn},
+        "NumericLessThanEquals": {"sagemaker:MaxRuntimeInSeconds": str(max_job_seconds)},
+        "BoolIfExists": {"sagemaker:EnableRemoteDebug": "false"},
+    }
+
+
+def _run_jobs(client: Client, own: ClientNames, pinned: dict[str, dict[str, object]]) -> list[Right]:
+    jobs = [own.job_arns]
+    return [
+        Right(actions=["sagemaker:CreateTrainingJob"], resources=jobs, conditions=pinned, because=OWN_JOBS),
+        Right(
+            actions=["sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob"],
+            resources=jobs,
+            because=OWN_JOBS,
+        ),
+        Right(
+            actions=["sagemaker:UpdateTrainingJob"],
+            resources=jobs,
+            conditions={
+                "BoolIfExists": {"sagemaker:EnableRemoteDebug": "false"},
+                "ForAllValues:StringEquals": {
+                    "sagemaker:InstanceTypes": list(client.training_instance_types)
+                },
+            },
+            because=OWN_JOBS,
+        ),
+        Right(
+            actions=["sagemaker:AddTags"],
+            resources=jobs,
+            conditions={"StringEquals": {f"aws:RequestTag/{names.FEDERATION_TAG}": own.federation}},
+            because=OWN_JOBS,
+        ),
+    ]
+
+
+def _pass_role(training_role_arn: str) -> list[Right]:
+    return [
+        Right(actions=["iam:GetRole"], resources=[training_role_arn]),
+        Right(
+            actions=["iam:PassRole"],
+            resources=[training_role_arn],
+            conditions={"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}},
+        ),
+    ]
+
+
+def _read_logs(own: ClientNames) -> list[Right]:
+    group = own.log_group_arn(names.TRAINING_JOB_LOG_GROUP)
+    return [
+        Right(
+            actions=["logs:GetLogEvents"],
+            resources=[f"{group}:log-stream:{own.job_name_prefix}*"],
+            because=OWN_STREAMS,
+        ),
+        list_log_streams(group),
+    ]

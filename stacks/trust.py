@@ -1,0 +1,40 @@
+"""Whom a role trusts, said so that it neither fails before the other side exists nor admits anybody else."""
+
+from aws_cdk import aws_iam as iam
+
+
+def only(account: str, role_arn: str, external_id: str | None = None) -> iam.PrincipalBase:
+    """Return a principal that admits one role of another account.
+
+    A trust policy that names a foreign role fails while that role does not exist, and stops working when it
+    is made anew, for AWS stores its unique id. The account and a condition on the ARN do neither.
+
+    Parameters
+    ----------
+    account : str
+        The other account.
+    role_arn : str
+        The role in it.
+    external_id : str, optional
+        What the caller must present as well.
+    """
+    conditions: dict[str, object] = {"ArnEquals": {"aws:PrincipalArn": role_arn}}
+    if external_id is not None:
+        conditions["StringEquals"] = {"sts:ExternalId": external_id}
+    return iam.AccountPrincipal(account).with_conditions(conditions)
+
+
+def sagemaker_of(account: str, conditions: dict[str, object] | None = None) -> iam.PrincipalBase:
+    """Return SageMaker as a principal.
+
+    Parameters
+    ----------
+    account : str
+        The account it has to act for.
+    conditions : dict, optional
+        What else must hold.
+    """
+    return iam.ServicePrincipal(
+        "sagemaker.amazonaws.com",
+        conditions={"StringEquals": {"aws:SourceAccount": account}, **(conditions or {})},
+    )
