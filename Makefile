@@ -59,6 +59,7 @@ lock: $(VENV)/.dev ## pin every dependency of pyproject.toml in requirements*.tx
 		pyproject.toml -o requirements-aws.txt
 	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --extra aws --extra dev \
 		-c requirements-aws.txt pyproject.toml -o requirements-dev.txt
+	@$(BIN)/python -m federation.make_locks
 	@npm install --silent --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## remove the environment, the templates and every run

@@ -14,16 +14,27 @@
     ├── JoinDeadlineError       31  clients that did not join in time
     ├── RoundError              32  a round without enough valid updates
     ├── ClientFailedError       33  a client process that died
-    └── ConfigError             40  a configuration that cannot work
-        ├── ConfigFileError     41  a configuration file that cannot be read
-        ├── ConfigKeyError      42  a key that is missing or unknown
-        ├── ConfigValueError    43  a value that its key does not take
-        ├── CidrError           44  addresses that a VPC or SageMaker cannot use
-        ├── CidrOverlapError    45  parties whose addresses overlap
-        ├── DuplicatePartyError 46  parties that share what each needs of its own
-        ├── RegionError         47  a region that is not supported, or zones outside it
-        ├── ExternalIdError     48  an ExternalId that is weak or malformed
-        └── KeyArnError         49  an encryption key of another account or region
+    ├── ConfigError             40  a configuration that cannot work
+    │   ├── ConfigFileError     41  a configuration file that cannot be read
+    │   ├── ConfigKeyError      42  a key that is missing or unknown
+    │   ├── ConfigValueError    43  a value that its key does not take
+    │   ├── CidrError           44  addresses that a VPC or SageMaker cannot use
+    │   ├── CidrOverlapError    45  parties whose addresses overlap
+    │   ├── DuplicatePartyError 46  parties that share what each needs of its own
+    │   ├── RegionError         47  a region that is not supported, or zones outside it
+    │   ├── ExternalIdError     48  an ExternalId that is weak or malformed
+    │   └── KeyArnError         49  an encryption key of another account or region
+    └── AwsError                70  a request to AWS that failed for another reason than those below
+        ├── AccessDeniedError   71  credentials that may not do it
+        ├── CredentialsError    72  no credentials, or expired ones
+        ├── UnpublishedError    73  nothing is published, or something else
+        ├── PublishError        74  what was to be published cannot be made
+        ├── NotDeployedError    75  what a stack makes is not there
+        └── UnreachableError    76  AWS does not answer
+    ├── KickoffRefusedError     80  a kickoff role that refuses the server
+    ├── ClientNetworkError      81  a client whose training network is not there
+    ├── TrainingJobError        82  a training job that was refused, failed or did not end
+    └── ServerAddressError      83  a server that does not know its own address
 
 Each has a heading in ``docs/reference-errors.md``; a test ties the two together.
 """
@@ -184,3 +195,69 @@ class KeyArnError(ConfigError):
     """An encryption key belongs to another account or region."""
 
     exit_code = 49
+
+
+class AwsError(FederationError):
+    """A request to AWS failed."""
+
+    exit_code = 70
+
+
+class AccessDeniedError(AwsError):
+    """The credentials in use may not do this, or what it is done to belongs to another account."""
+
+    exit_code = 71
+
+
+class CredentialsError(AwsError):
+    """There are no credentials, or AWS no longer accepts them."""
+
+    exit_code = 72
+
+
+class UnpublishedError(AwsError):
+    """What a party's buckets hold is not what this checkout would publish."""
+
+    exit_code = 73
+
+
+class PublishError(AwsError):
+    """What was to be published cannot be made or is not complete."""
+
+    exit_code = 74
+
+
+class NotDeployedError(AwsError):
+    """Something that a stack makes is not there."""
+
+    exit_code = 75
+
+
+class UnreachableError(AwsError):
+    """AWS does not answer."""
+
+    exit_code = 76
+
+
+class KickoffRefusedError(FederationError):
+    """A client's kickoff role refuses the server."""
+
+    exit_code = 80
+
+
+class ClientNetworkError(FederationError):
+    """A client's training network is not there."""
+
+    exit_code = 81
+
+
+class TrainingJobError(FederationError):
+    """A client's training job was refused, failed, or did not end."""
+
+    exit_code = 82
+
+
+class ServerAddressError(FederationError):
+    """The server does not know the address that clients reach it by."""
+
+    exit_code = 83
