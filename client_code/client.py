@@ -1,0 +1,211 @@
+r"""The client: a Flower app over this account's own rows, started by SageMaker's script mode.
+
+    python client.py --server-address 10.0.0.5:8080 --server-certificate <base64 DER> \
+        --client-name hospital-a --label fraudulent_provider --train /opt/ml/input/data/train
+
+Everything else comes from the ``SM_*`` environment that script mode sets. The secret that admits the client
+is in ``FEDERATION_JOIN_TOKEN``. The model goes to ``--model-dir``, the egress ledger to
+``--output-data-dir``.
+"""
+
+import argparse
+import base64
+import logging
+import os
+import ssl
+import sys
+import time
+from pathlib import Path
+from typing import cast
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from sklearn.linear_model import LogisticRegression
+
+import link
+import utils
+
+Metrics = dict[str, int | float | list[int] | list[float]]
+
+
+def create_app(task: utils.Task) -> ClientApp:
+    """Return the Flower app of one client: its statistics, its fits, its scores, its copy of the model."""
+    app = ClientApp()
+
+    @app.query("statistics")
+    def statistics(message: Message, _context: Context) -> Message:
+        """Tell the schema and the sums that a shared scaling needs."""
+        arrays, non_negative = utils.moments(task.train, task.validation)
+        content = RecordDict(
+            {
+                "moments": ArrayRecord({name: Array(values) for name, values in arrays.items()}),
+                "schema": ConfigRecord(
+                    {
+                        "client": task.name,
+                        "label": task.label,
+                        "features": list(task.train.features),
+                        "non-negative": non_negative,
+                    }
+                ),
+                "counts": MetricRecord(
+                    {
+                        "num-examples": len(task.train.y),
+                        "positives": int(task.train.y.sum()),
+                        "validation-examples": len(task.validation.y),
+                        "validation-positives": int(task.validation.y.sum()),
+                    }
+                ),
+            }
+        )
+        return Message(content, reply_to=message)
+
+    @app.train()
+    def train(message: Message, _context: Context) -> Message:
+        """Fit the global model to this client's training rows."""
+        started = time.perf_counter()
+        model, (_, rows, _) = _received(task, message)
+        utils.fit(model, rows, _class_weight(message))
+        metrics: Metrics = {
+            "num-examples": len(rows.y),
+            "loss": utils.loss(model, rows),
+            "seconds": time.perf_counter() - started,
+        }
+        content = RecordDict({"arrays": utils.get_parameters(model), "metrics": MetricRecord(metrics)})
+        return Message(content, reply_to=message)
+
+    @app.evaluate()
+    def evaluate(message: Message, _context: Context) -> Message:
+        """Score the global model on this client's validation rows."""
+        started = time.perf_counter()
+        model, (_, _, rows) = _received(task, message)
+        metrics: Metrics = {"num-examples": len(rows.y), **utils.score(model, rows)}
+        metrics["seconds"] = time.perf_counter() - started
+        return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
+
+    @app.query("save_model")
+    def save_model(message: Message, _context: Context) -> Message:
+        """Keep the final model in this client's own model dir."""
+        model, (preprocessing, _, _) = _received(task, message)
+        utils.save_model(preprocessing, model, task.model_dir)
+        return Message(RecordDict(), reply_to=message)
+
+    return app
+
+
+def _received(task: utils.Task, message: Message) -> tuple[LogisticRegression, utils.Prepared]:
+    """Return the global model that came with ``message``, and this client's tables prepared for it."""
+    content = message.content
+    model = utils.new_model(task.penalty, task.max_iter)
+    utils.set_parameters(model, content.array_records["arrays"])
+    return model, task.prepared(str(content.config_records["preprocessing"]["json"]))
+
+
+def _class_weight(message: Message) -> tuple[float, float]:
+    """Return the weights of a negative and of a positive row that the server asks for."""
+    negative, positive = cast("list[float]", message.content.config_records["config"]["class-weight"])
+    return negative, positive
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line, with script mode's environment as defaults."""
+    environment = os.environ
+    parser = argparse.ArgumentParser(description="Take part in a federation with this account's own rows.")
+    add = parser.add_argument
+    add("--penalty", choices=("l2", "none"), default="l2", help="regularisation (default: %(default)s)")
+    add(
+        "--max-iter",
+        type=_positive,
+        default=10,
+        help="most iterations of one local fit (default: %(default)s)",
+    )
+    add("--server-address", required=True, help="host:port of the server")
+    add(
+        "--server-certificate",
+        type=_pem,
+        required=True,
+        help="the run's certificate, base64 of its DER form",
+    )
+    add("--client-name", required=True, help="this client's name in the federation")
+    add("--label", required=True, help="name of the label column")
+    add(
+        "--patience",
+        type=float,
+        default=600.0,
+        help="seconds to wait for a silent server (default: %(default)s)",
+    )
+    add("--train", type=Path, default=environment.get("SM_CHANNEL_TRAIN"), help="folder of both files")
+    add("--train-file", default="train.csv", help="rows to fit (default: %(default)s)")
+    add("--test-file", default="validation.csv", help="rows to score (default: %(default)s)")
+    add("--model-dir", type=Path, default=environment.get("SM_MODEL_DIR"), help="where the model goes")
+    add(
+        "--output-data-dir",
+        type=Path,
+        default=environment.get("SM_OUTPUT_DATA_DIR"),
+        help="where the ledger goes",
+    )
+    parsed = parser.parse_args(arguments)
+    for option in ("train", "model_dir", "output_data_dir"):
+        if getattr(parsed, option) is None:
+            parser.error(f"--{option.replace('_', '-')} is needed outside SageMaker")
+    return parsed
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("at least 1 is needed")
+    return number
+
+
+def _pem(text: str) -> bytes:
+    return ssl.DER_cert_to_PEM_cert(base64.b64decode(text, validate=True)).encode()
+
+
+def main(arguments: list[str]) -> int:
+    """Load the rows, take part until the run is over; return the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stdout)
+    options = parse_arguments(arguments)
+    try:
+        take_part(options, token=os.environ.get("FEDERATION_JOIN_TOKEN", ""))
+    except link.ClientError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    return 0
+
+
+def take_part(options: argparse.Namespace, *, token: str) -> None:
+    """Take part in one run.
+
+    Raises
+    ------
+    ClientError
+        The rows cannot be used, the server refuses or cannot be reached, or the run failed.
+    """
+    train, validation = (
+        utils.load_table(options.train / name, options.label)
+        for name in (options.train_file, options.test_file)
+    )
+    task = utils.Task(
+        name=options.client_name,
+        label=options.label,
+        train=train,
+        validation=validation.reordered(train.features, whose=options.train_file),
+        penalty=options.penalty,
+        max_iter=options.max_iter,
+        model_dir=options.model_dir,
+    )
+    with link.open_ledger(options.output_data_dir) as stream:
+        link.serve(
+            create_app(task),
+            Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
+            server=link.Server(
+                address=options.server_address,
+                certificate=options.server_certificate,
+                patience=options.patience,
+            ),
+            identity=link.Identity(name=task.name, token=token, label=task.label, features=train.features),
+            ledger=link.Ledger(stream),
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

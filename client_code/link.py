@@ -1,0 +1,332 @@
+"""The client's end of the stream: join, take messages, reply, and write down everything that leaves.
+
+One bidirectional gRPC stream runs to the server, opened from here; nothing listens on the client. Each
+frame is one byte that says what it is, and a body:
+
+====  =================  ==========================================================
+kind  direction          body
+====  =================  ==========================================================
+J     client to server   JSON: protocol, client, instance, token, label, features, schema
+W     server to client   JSON: node_id
+R     server to client   JSON: code, reason (the join is refused)
+M     both               a part of a message, more follow
+E     both               the last part of a message
+F     server to client   JSON: ok, reason (the run is over)
+====  =================  ==========================================================
+
+The parts of a message, joined, are a Flower ``Message`` protobuf.
+"""
+
+import hashlib
+import json
+import logging
+import queue
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+import grpc
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.common.serde import message_from_proto, message_to_proto
+from flwr.proto.message_pb2 import Message as MessageProto
+
+PROTOCOL = 1
+METHOD = "/federation.Federation/Stream"
+CHUNK_BYTES = 2 << 20
+
+JOIN, WELCOME, REFUSED, PART, LAST_PART, FINISH = b"J", b"W", b"R", b"M", b"E", b"F"
+
+CLIENT_APP_RAISED = 2  # Flower's ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+
+CHANNEL_OPTIONS = (
+    ("grpc.keepalive_time_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.enable_http_proxy", 0),  # the server is in a private network, never behind a proxy
+)
+
+log = logging.getLogger("client.link")
+
+
+class ClientError(Exception):
+    """A failure that is safe to tell the server: its text never holds a value of the data.
+
+    Each subclass has its own ``exit_code``, described in ``docs/reference-errors.md``.
+    """
+
+    exit_code = 50
+
+
+class JoinRefusedError(ClientError):
+    """The server does not let this client in."""
+
+    exit_code = 51
+
+
+class ServerUnreachableError(ClientError):
+    """The server did not answer for longer than the client was told to wait."""
+
+    exit_code = 52
+
+
+class RunFailedError(ClientError):
+    """The server ended the run without a model."""
+
+    exit_code = 53
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Where the server is and how to know it.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port``.
+    certificate : bytes
+        PEM certificate made for this run, the only one the client trusts.
+    patience : float
+        Seconds to go on trying when the server does not answer.
+    """
+
+    address: str
+    certificate: bytes
+    patience: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who this client is and what its table looks like, the content of the join frame.
+
+    Parameters
+    ----------
+    name : str
+        The client's name in the federation.
+    token : str
+        The secret of this run that admits this client.
+    label : str
+        Name of the label column.
+    features : tuple of str
+        Names of the feature columns.
+    """
+
+    name: str
+    token: str = field(repr=False)
+    label: str
+    features: tuple[str, ...]
+    instance: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def frame(self) -> bytes:
+        """Return the join frame."""
+        return (
+            JOIN
+            + json.dumps(
+                {
+                    "protocol": PROTOCOL,
+                    "client": self.name,
+                    "instance": self.instance,
+                    "token": self.token,
+                    "label": self.label,
+                    "features": self.features,
+                    "schema": schema_hash(self.label, self.features),
+                }
+            ).encode()
+        )
+
+
+def schema_hash(label: str, features: tuple[str, ...]) -> str:
+    """Return the SHA-256 of the column names; the order of the features does not count."""
+    return hashlib.sha256(json.dumps([label, sorted(features)]).encode()).hexdigest()
+
+
+class Ledger:
+    """The egress ledger: one JSON line for everything this client sent, written before it is sent.
+
+    Parameters
+    ----------
+    stream : TextIO
+        Where the lines go.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines = 0
+
+    def record(
+        self, payload: bytes, *, kind: str, content: RecordDict | None = None, server_round: object = None
+    ) -> None:
+        """Write one line about ``payload``, naming its arrays, metrics and settings but not their values."""
+        self._lines += 1
+        line = {
+            "line": self._lines,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "kind": kind,
+            "round": server_round,
+            "bytes": len(payload),
+            "sha256": hashlib.sha256(payload).hexdigest(),
+            "arrays": [
+                {"name": f"{record}.{name}", "shape": array.shape, "dtype": array.dtype}
+                for record, arrays in (content.array_records.items() if content else ())
+                for name, array in arrays.items()
+            ],
+            "metrics": [
+                f"{r}.{name}" for r, m in (content.metric_records.items() if content else ()) for name in m
+            ],
+            "config": [
+                f"{r}.{name}" for r, c in (content.config_records.items() if content else ()) for name in c
+            ],
+        }
+        self._stream.write(json.dumps(line) + "\n")
+        self._stream.flush()
+
+
+def serve(app: ClientApp, context: Context, *, server: Server, identity: Identity, ledger: Ledger) -> None:
+    """Answer the server's messages with ``app`` until the server says that the run is over.
+
+    A lost stream is opened again, with growing pauses, until ``server.patience`` seconds have passed without
+    an answer. A message that comes again because its reply was lost is answered from memory.
+
+    Raises
+    ------
+    JoinRefusedError
+        The server refuses this client; trying again would not help.
+    ServerUnreachableError
+        The server did not answer for ``server.patience`` seconds.
+    RunFailedError
+        The server ended the run without a model.
+    """
+    answer = Answer(app, context, ledger)
+    pause, last_heard = 0.1, time.monotonic()
+    while True:
+        loss = "closed without a word"
+        try:
+            for run_is_over in _converse(answer, server, identity, ledger):
+                if run_is_over:
+                    return
+                pause, last_heard = 0.1, time.monotonic()
+        except grpc.RpcError as error:
+            loss = _status(error)
+        silent = time.monotonic() - last_heard
+        if silent > server.patience:
+            raise ServerUnreachableError(f"no answer from {server.address} for {silent:.0f} s ({loss}).")
+        log.info("stream to %s lost (%s); trying again in %.1f s", server.address, loss, pause)
+        time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+        pause = min(2 * pause, 2.0)
+
+
+class Answer:
+    """Turn the server's messages into replies, remembering the last one in case it must be sent again.
+
+    Parameters
+    ----------
+    app : ClientApp
+        What answers.
+    context : Context
+        Flower's context of the app.
+    ledger : Ledger
+        Where each reply is written down.
+    """
+
+    def __init__(self, app: ClientApp, context: Context, ledger: Ledger) -> None:
+        self._app = app
+        self._context = context
+        self._ledger = ledger
+        self._last: tuple[str, Callable[[], bytes]] | None = None
+
+    def __call__(self, payload: bytes) -> bytes:
+        """Return the serialised reply to the serialised message ``payload``."""
+        proto = MessageProto()
+        proto.ParseFromString(payload)
+        message = message_from_proto(proto)
+        message_id = message.metadata.message_id
+        if self._last is None or self._last[0] != message_id:
+            self._last = (message_id, self._reply(message))
+        return self._last[1]()
+
+    def _reply(self, message: Message) -> Callable[[], bytes]:
+        try:
+            reply = self._app(message, self._context)
+        except ClientError as error:
+            log.error("%s failed: %s", message.metadata.message_type, error)  # noqa: TRY400 - a user's mistake
+            reply = Message(Error(CLIENT_APP_RAISED, str(error)), reply_to=message)
+        except Exception as error:
+            # The text of an unforeseen error may quote a value of the data: it stays in this account's log.
+            log.exception("%s failed", message.metadata.message_type)
+            reason = f"{type(error).__name__} (the details are in the client's own log)"
+            reply = Message(Error(CLIENT_APP_RAISED, reason), reply_to=message)
+        payload: bytes = message_to_proto(reply).SerializeToString()
+        config = message.content.config_records.get("config")
+
+        def send() -> bytes:
+            self._ledger.record(
+                payload,
+                kind=message.metadata.message_type,
+                content=reply.content if reply.has_content() else None,
+                server_round=config.get("server-round") if config else None,
+            )
+            return payload
+
+        return send
+
+
+def _converse(answer: Answer, server: Server, identity: Identity, ledger: Ledger) -> Iterator[bool]:
+    """Hold one stream; yield whenever the server was heard, True when it said that the run is over."""
+    outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    credentials = grpc.ssl_channel_credentials(root_certificates=server.certificate)
+    with grpc.secure_channel(server.address, credentials, CHANNEL_OPTIONS) as channel:
+        stream = channel.stream_stream(METHOD)
+        join = identity.frame()
+        ledger.record(join, kind="join")
+        outbox.put(join)
+        parts: list[bytes] = []
+        try:
+            for frame in stream(iter(outbox.get, None)):
+                kind, body = frame[:1], frame[1:]
+                if kind == WELCOME:
+                    log.info('joined the federation at %s as "%s"', server.address, identity.name)
+                if kind in (PART, LAST_PART):
+                    parts.append(body)
+                if kind == LAST_PART:
+                    for part in frames(answer(b"".join(parts))):
+                        outbox.put(part)
+                    parts.clear()
+                if kind in (REFUSED, FINISH):
+                    _end(kind, json.loads(body), identity)
+                yield kind == FINISH
+        finally:
+            outbox.put(None)
+
+
+def _end(kind: bytes, verdict: dict[str, object], identity: Identity) -> None:
+    """Return if the run ended well; raise what the server said otherwise."""
+    if kind == REFUSED:
+        raise JoinRefusedError(f'the server refused client "{identity.name}": {verdict["reason"]}')
+    if kind == FINISH and not verdict["ok"]:
+        raise RunFailedError(f"the server ended the run: {verdict['reason']}")
+    log.info("the run is over")
+
+
+def frames(payload: bytes) -> Iterator[bytes]:
+    """Cut a serialised message into frames that fit gRPC's default message limit."""
+    view = memoryview(payload)
+    for start in range(0, len(view), CHUNK_BYTES):
+        kind = LAST_PART if start + CHUNK_BYTES >= len(view) else PART
+        yield kind + view[start : start + CHUNK_BYTES]
+
+
+def _status(error: grpc.RpcError) -> str:
+    code = error.code() if isinstance(error, grpc.Call) else None
+    return f"{code.name}: {error.details()}" if code else type(error).__name__
+
+
+def open_ledger(folder: Path) -> TextIO:
+    """Open ``ledger.jsonl`` in ``folder``, which is made if need be, for appending."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / "ledger.jsonl").open("a", encoding="utf-8")

@@ -1,0 +1,72 @@
+"""Run a command so that every way it can end is one line and an exit code.
+
+A command is a typed function; `run` makes a command line of it, as ``typer.run`` does, and adds our endings::
+
+    def main(*, out: Annotated[Path, typer.Option()], debug: Debug = False) -> None:
+        ...
+
+    if __name__ == "__main__":
+        run(main)
+"""
+
+import functools
+import signal
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+import typer.core
+
+from federation.errors import FederationError
+
+# Plain help and errors, which read the same in a log. rich_markup_mode=None alone prints "\\[default: 3]".
+typer.core.HAS_RICH = False
+
+INTERRUPTED, TERMINATED = 130, 143
+"""What a shell expects of a command that Ctrl-C or ``kill`` ended: 128 + the signal."""
+
+Debug = Annotated[bool, typer.Option("--debug", help="On an error, show the traceback too.")]
+"""Type of the ``debug`` parameter that every command has."""
+
+
+def run(command: Callable[..., None], arguments: Sequence[str] | None = None) -> None:
+    """Run a command with the arguments of this process, and exit.
+
+    A `FederationError` ends as ``error: <problem> <remedy>`` on stderr with the error's own exit code, after
+    its traceback if the command was given ``--debug``. Ctrl-C ends with exit code 130. Anything else is a
+    mistake of ours and keeps its traceback.
+
+    Parameters
+    ----------
+    command : callable
+        A function whose parameters `typer` understands; its docstring becomes the help text.
+    arguments : sequence of str, optional
+        Instead of those of this process.
+    """
+    signal.signal(signal.SIGTERM, _end)  # so that a command cleans up after itself when it is told to end
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(_report_errors(command))
+    app(arguments)
+
+
+def _end(_signal: int, _frame: object) -> None:
+    typer.echo("terminated", err=True)
+    raise SystemExit(TERMINATED)
+
+
+def _report_errors(command: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(command)
+    def reporting(**options: object) -> None:
+        try:
+            command(**options)
+        except FederationError as error:
+            if options.get("debug"):
+                traceback.print_exc()
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+    return reporting

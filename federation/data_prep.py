@@ -1,0 +1,102 @@
+"""Prepare a table for a federation from the command line: ``python -m federation.data_prep --help``."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from federation.command import Debug, run
+from federation.errors import SettingError
+from federation.manifest import Count, Manifest
+from federation.tables import near, read_header
+
+if TYPE_CHECKING:
+    from federation.partition import Resample
+
+
+def main(  # noqa: PLR0913 - a parameter for each option
+    *,
+    out: Annotated[Path, typer.Option(help="Folder to write: new, or empty.")],
+    source: Annotated[
+        Path | None, typer.Option("--input", help="CSV with a header. Without it: synthetic data.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Name of the label column of --input.")] = None,
+    positive: Annotated[str | None, typer.Option(help="The label's value that counts as 1, if text.")] = None,
+    clients: Annotated[
+        int | None, typer.Option(help="Number of clients. [default: 3, or the values of column:COLUMN]")
+    ] = None,
+    partition: Annotated[
+        str | None,
+        typer.Option(
+            help="iid, quantile:COLUMN (by size) or column:COLUMN (by value). "
+            "[default: iid; column:site for synthetic data]"
+        ),
+    ] = None,
+    resample: Annotated[
+        str, typer.Option(help="Training rows: smote (1:1), balanced (class weights at fit) or none.")
+    ] = "smote",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    test_share: Annotated[float, typer.Option(help="Share of all rows for the server's test set.")] = 0.1,
+    validation_share: Annotated[
+        float, typer.Option(help="Share of a client's rows for its validation set.")
+    ] = 0.2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest instead of a table.")] = False,
+    debug: Debug = False,  # noqa: ARG001 - read by `run`
+) -> None:
+    """Prepare a table for a federation: a folder for each client, one for the server.
+
+    Drops duplicates, holds back the server's test rows, deals the rest to the clients, holds back their
+    validation rows, and resamples what is left for training.
+
+    \b
+    Examples:
+      python -m federation.data_prep --out prepared
+      python -m federation.data_prep --out prepared --input claims.csv --label fraud --clients 4
+      python -m federation.data_prep --out prepared --input claims.csv --label fraud --partition column:site
+    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    # Imported here: scikit-learn and pandas take a second, in which Ctrl-C and --help should work already.
+    from federation.preparation import PreparationSettings, prepare  # noqa: PLC0415
+    from federation.synthetic import LABEL  # noqa: PLC0415
+
+    if source is None:
+        label = label or LABEL
+    elif label is None:
+        raise SettingError("--input without --label.", near("", read_header(source)) + " Choose one.")
+    settings = PreparationSettings(
+        label=label,
+        positive=positive,
+        clients=clients,
+        partition=partition,
+        resample=cast("Resample", resample),
+        seed=seed,
+        test_share=test_share,
+        validation_share=validation_share,
+    )
+    typer.echo(f"Preparing {source or 'synthetic data'} ...", err=True)
+    manifest = prepare(source, out, settings)
+    typer.echo(manifest.to_json() if as_json else _summary(manifest), nl=not as_json)
+    typer.echo(f"Wrote {out}. Next:\n  python -m federation.local --data {shlex.quote(str(out))}", err=True)
+
+
+def _summary(manifest: Manifest) -> str:
+    def cell(count: Count) -> str:
+        return f"{count.rows:,} ({count.positives:,})"
+
+    lines = [("rows (positive)", "train", "resampled", "validation", "test")]
+    lines += [
+        (name, cell(rows.train_before), cell(rows.train), cell(rows.validation), "")
+        for name, rows in manifest.clients.items()
+    ]
+    lines += [("server", "", "", "", cell(manifest.test))]
+    width = max(len(line[0]) for line in lines)
+    table = [
+        (f"{first:<{width}}" + "".join(f"{text:>16}" for text in rest)).rstrip() for first, *rest in lines
+    ]
+    origin = "SYNTHETIC data" if manifest.source is None else manifest.source.name
+    head = f"{origin}: {cell(manifest.input)} rows read, {cell(manifest.duplicates)} duplicates dropped"
+    return "\n".join([head, *table, *(f"note: {note}" for note in manifest.notes)])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,145 @@
+"""Train together on one machine: ``python -m federation.local --help``.
+
+A server and its clients run as processes, over the real encrypted stream; the very ``client_code`` that
+SageMaker will run takes part. Nothing of AWS is used.
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from federation.command import Debug, run
+from federation.errors import SettingError
+
+
+def main(  # noqa: PLR0913 - a command's options
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file, or a folder from federation.data_prep. [default: synthetic data]",
+            show_default=False,
+        ),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column to predict. Needed with a CSV file.", show_default=False)
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="Value of the label that counts as positive, if it is not 0 and 1.")
+    ] = None,
+    clients: Annotated[
+        int | None, typer.Option(help="Number of clients. [default: 3]", show_default=False)
+    ] = None,
+    partition: Annotated[
+        str | None,
+        typer.Option(
+            help="How rows become clients: iid, quantile:COLUMN or column:COLUMN. [default: iid]",
+            show_default=False,
+        ),
+    ] = None,
+    resample: Annotated[
+        str | None,
+        typer.Option(help="Training rows: smote (1:1), balanced (class weights) or none. [default: smote]"),
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Number of rounds.")] = 3,
+    strategy: Annotated[
+        str, typer.Option(help="How updates are aggregated; see docs/strategies.md.")
+    ] = "fedavg",
+    param: Annotated[
+        list[str] | None, typer.Option(help="Parameter of the strategy, NAME=VALUE; may be repeated.")
+    ] = None,
+    penalty: Annotated[str, typer.Option(help="Regularisation of each fit: l2 or none.")] = "l2",
+    max_iter: Annotated[
+        int, typer.Option(help="Most iterations of a client's fit in one round.", min=1)
+    ] = 10,
+    quorum: Annotated[
+        int | None,
+        typer.Option(
+            help="Fewest valid updates a round may aggregate. [default: every client's]", show_default=False
+        ),
+    ] = None,
+    round_timeout: Annotated[float, typer.Option(help="Seconds a client may take for a round.")] = 600.0,
+    join_timeout: Annotated[float, typer.Option(help="Seconds a client may take to join.", min=0)] = 120.0,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run. [default: runs/<date>-<time>]", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json instead of a table.")] = False,
+    debug: Debug = False,  # noqa: ARG001 - read by federation.command
+) -> None:
+    """Train one model across several clients on this machine, each a process with its own rows.
+
+    Without --data it makes up synthetic rows for three clients. The run folder holds the model (model.joblib,
+    model.json), metrics.json, rounds.jsonl, what each client kept (clients/*) and report.html.
+
+    \b
+    Examples:
+      python -m federation.local
+      python -m federation.local --data claims.csv --label fraud --clients 4 --rounds 10
+      python -m federation.local --data claims.csv --label fraud --partition column:hospital
+      python -m federation.local --strategy fedavgm --param server_momentum=0.5
+    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
+    from federation.local_training import LocalRun, choose_preparation, train_locally  # noqa: PLC0415
+    from federation.progress import Progress, show_metrics  # noqa: PLC0415
+    from federation.server_app import TrainingSettings  # noqa: PLC0415
+
+    logging.getLogger("flwr").setLevel(logging.ERROR)  # Flower's account of every round; ours is shorter
+    logging.basicConfig(level=logging.ERROR)
+    started = dt.datetime.now(dt.UTC)
+    settings = LocalRun(
+        source=data,
+        preparation=choose_preparation(
+            data,
+            seed,
+            label=label,
+            positive=positive,
+            clients=clients,
+            partition=partition,
+            resample=resample,
+        ),
+        training=TrainingSettings(
+            strategy=strategy,
+            parameters=_parameters(param or []),
+            rounds=rounds,
+            quorum=quorum,
+            round_timeout=round_timeout,
+            seed=seed,
+        ),
+        out=out or Path("runs") / f"{started:%Y%m%d-%H%M%S}",
+        penalty=_penalty(penalty),
+        max_iter=max_iter,
+        port=port,
+        join_timeout=join_timeout,
+        started=started,
+    )
+    metrics = train_locally(settings, Progress())
+    if as_json:
+        typer.echo((settings.out / "metrics.json").read_text(encoding="utf-8"), nl=False)
+    else:
+        show_metrics(metrics, settings.out)
+
+
+def _penalty(penalty: str) -> str:
+    if penalty not in ("l2", "none"):
+        raise SettingError(f'there is no penalty "{penalty}".', "Use l2 or none.")
+    return penalty
+
+
+def _parameters(pairs: Sequence[str]) -> dict[str, str]:
+    parameters = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise SettingError(f'"{pair}" is not NAME=VALUE.', "For example: --param server_momentum=0.9")
+        parameters[name.strip().replace("-", "_")] = value.strip()
+    return parameters
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,223 @@
+"""One run on this machine: prepare, start server and clients, train, compare, write the run folder."""
+
+import datetime as dt
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from federation.admission import token_admission
+from federation.certificate import RunCertificate
+from federation.errors import (
+    DataError,
+    OutputExistsError,
+    PortTakenError,
+    RoundError,
+    SettingError,
+)
+from federation.grid import StreamGrid
+from federation.local_clients import PATIENCE_SECONDS, ClientJob, LocalClients
+from federation.manifest import Manifest, read_manifest
+from federation.preparation import PreparationSettings, prepare
+from federation.progress import Progress
+from federation.report import RunMetrics
+from federation.run_folder import PACKAGES, RunSettings, write_run
+from federation.server_app import Federated, TrainingSettings, federate
+from federation.synthetic import LABEL
+from federation.tables import Table, read_table
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalRun:
+    """What to run.
+
+    Parameters
+    ----------
+    source : Path, optional
+        A CSV file, a folder that ``federation.data_prep`` wrote, or None for synthetic data.
+    preparation : PreparationSettings, optional
+        How to cut the table into clients; None if ``source`` is prepared already.
+    training : TrainingSettings
+        Strategy, rounds, quorum.
+    out : Path
+        The run folder; new or empty.
+    penalty : {"l2", "none"}
+        Of every fit.
+    max_iter : int
+        Most iterations of a client's fit in one round.
+    port : int
+        Where the server listens on loopback; 0 takes a free one.
+    join_timeout : float
+        Seconds until a client that has not joined is given up.
+    started : datetime
+        When the run began.
+    """
+
+    source: Path | None
+    preparation: PreparationSettings | None
+    training: TrainingSettings
+    out: Path
+    penalty: str = "l2"
+    max_iter: int = 10
+    port: int = 0
+    join_timeout: float = 120.0
+    started: dt.datetime
+
+
+def train_locally(settings: LocalRun, progress: Progress) -> RunMetrics:
+    """Prepare the data, run the federation, write the run folder; return the content of ``metrics.json``.
+
+    Raises
+    ------
+    FederationError
+        What is wrong with the data, the settings, a client or a round. A mistake in what was given leaves
+        nothing behind; a failure of the training leaves the data and the clients' logs.
+    """
+    if settings.out.exists() and (not settings.out.is_dir() or any(settings.out.iterdir())):
+        raise OutputExistsError(
+            f"{settings.out} exists already.", "Choose another folder with --out, or remove it."
+        )
+    try:
+        return _train_and_compare(settings, progress)
+    except (DataError, SettingError, PortTakenError):
+        shutil.rmtree(settings.out, ignore_errors=True)
+        raise
+
+
+def choose_preparation(data: Path | None, seed: int, **options: Any) -> PreparationSettings | None:  # noqa: ANN401
+    """Return how to prepare ``data``, or None if that has been done.
+
+    Parameters
+    ----------
+    data : Path, optional
+        A CSV file, a prepared folder, or None for synthetic data.
+    seed : int
+        Of everything random.
+    **options
+        The other fields of ``PreparationSettings``; None where not given.
+
+    Raises
+    ------
+    SettingError
+        An option is missing, out of range, or contradicts prepared data.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if data is not None and data.is_dir():
+        if given:
+            names = ", ".join(f"--{name}" for name in given)
+            raise SettingError(f"{names} cannot change {data}, which is prepared already.", "Leave it out.")
+        return None
+    if data is not None and "label" not in given:
+        raise SettingError(f"which column of {data} is the label?", "Name it with --label.")
+    return PreparationSettings(seed=seed, **{"label": LABEL, **given})
+
+
+def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
+    data, manifest = _prepared(settings, progress)
+    training = replace(settings.training, balanced=manifest.resample == "balanced")
+    training.strategy_for(len(manifest.clients))  # what does not fit is found before anything starts
+    test = read_table(data / "server" / "test.csv", label=manifest.label)
+    federated = _train(settings, training, manifest, data, test, progress)
+    progress.step("Comparing with the pooled model and with each client alone")
+    return write_run(
+        settings.out,
+        federated,
+        test=test,
+        train={
+            name: read_table(data / name / "train.csv", label=manifest.label) for name in manifest.clients
+        },
+        manifest=manifest,
+        data=data,
+        settings=RunSettings(
+            training=training, penalty=settings.penalty, max_iter=settings.max_iter, started=settings.started
+        ),
+    )
+
+
+def _prepared(settings: LocalRun, progress: Progress) -> tuple[Path, Manifest]:
+    """Return the folder of prepared data, prepared now unless the source is one."""
+    if settings.source and settings.preparation is None:
+        progress.step(f"Using the prepared data in {settings.source}")
+        return settings.source, read_manifest(settings.source)
+    progress.step(f"Preparing {settings.source or 'synthetic data'}")
+    data = settings.out / "data"
+    return data, prepare(settings.source, data, settings.preparation or PreparationSettings(label=LABEL))
+
+
+def _train(
+    settings: LocalRun,
+    training: TrainingSettings,
+    manifest: Manifest,
+    data: Path,
+    test: Table,
+    progress: Progress,
+) -> Federated:
+    names = list(manifest.clients)
+    token = secrets.token_urlsafe(32)
+    certificate = RunCertificate.create(HOST, now=settings.started)
+    admit = token_admission(token, names=names, label=test.label, features=test.features)
+    with LocalClients(token=token) as clients:
+        # The grid closes first, and so tells the clients why a run failed before their processes are ended.
+        with StreamGrid(names, certificate=certificate, admit=admit, host=HOST, port=settings.port) as grid:
+            address = f"{HOST}:{grid.port}"
+            progress.step(f"Starting {len(names)} clients; the server listens on {address} (TLS)")
+            jobs = _jobs(settings, manifest, data, address=address, certificate=certificate)
+            clients.start(jobs, on_exit=grid.fail_client)
+            grid.wait_for_clients(settings.join_timeout, progress.joined)
+            progress.step(f"Training: {training.strategy}, {training.rounds} rounds")
+            try:
+                federated = federate(
+                    grid,
+                    training,
+                    test,
+                    name_of=grid.name_of,
+                    observer=progress,
+                    provenance=_provenance(training, manifest, settings.started),
+                )
+            except RoundError as error:
+                raise clients.explanation_of(error) from error
+            clients.expect_end()
+        clients.wait()
+        clients.pack_models()
+        return federated
+
+
+def _jobs(
+    settings: LocalRun, manifest: Manifest, data: Path, *, address: str, certificate: RunCertificate
+) -> Sequence[ClientJob]:
+    shared = {
+        "penalty": settings.penalty,
+        "max-iter": str(settings.max_iter),
+        "server-address": address,
+        "server-certificate": certificate.for_clients(),
+        "label": manifest.label,
+        "patience": str(PATIENCE_SECONDS),
+        "train-file": "train.csv",
+        "test-file": "validation.csv",
+    }
+    return [
+        ClientJob(
+            name=name,
+            data=(data / name).resolve(),
+            folder=(settings.out / "clients" / name).resolve(),
+            hyperparameters=shared | {"client-name": name},
+        )
+        for name in manifest.clients
+    ]
+
+
+def _provenance(training: TrainingSettings, manifest: Manifest, started: dt.datetime) -> Mapping[str, Any]:
+    return {
+        "strategy": training.strategy,
+        "rounds": training.rounds,
+        "clients": len(manifest.clients),
+        "seed": manifest.seed,
+        "synthetic": manifest.synthetic,
+        "trained": started.isoformat(timespec="seconds"),
+        **{package: version(package) for package in PACKAGES},
+    }

@@ -1,0 +1,142 @@
+"""What data preparation did, as one file: ``manifest.json``."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from federation.errors import DataError, MissingFileError
+
+FORMAT = 1
+NAME = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """How many rows a table has, and how many of them are positive."""
+
+    rows: int
+    positives: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientRows:
+    """The rows of a client.
+
+    Parameters
+    ----------
+    train_before, train : Count
+        Training rows before and after resampling.
+    validation : Count
+        Held-back rows, with the true prevalence.
+    """
+
+    train_before: Count
+    train: Count
+    validation: Count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The file that was prepared: its name without a path, and the sha256 of its bytes."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What was prepared, with which settings, and what came of it.
+
+    Parameters
+    ----------
+    format : int
+        Version of this layout.
+    synthetic : bool
+        Whether the rows are made up.
+    source : Source or None
+        None if synthetic.
+    label, features : str, tuple of str
+        The columns of every file written.
+    positive : str or None
+        The label's value that became 1, if it had to be said.
+    partition, resample, seed, test_share, validation_share
+        The settings in force, as in `federation.data_prep.PreparationSettings`.
+    input, duplicates, test : Count
+        Rows read, of these dropped as duplicates, and held back as the server's test set.
+    clients : dict of str to ClientRows
+        By the client's name, which is also its folder.
+    notes : tuple of str
+        What did not go the usual way, for which client.
+    files : dict of str to str
+        The sha256 of every file written, by its path within the folder.
+    versions : dict of str to str
+        Libraries that the bytes depend on.
+    """
+
+    format: int = FORMAT
+    synthetic: bool
+    source: Source | None
+    label: str
+    features: tuple[str, ...]
+    positive: str | None
+    partition: str
+    resample: str
+    seed: int
+    test_share: float
+    validation_share: float
+    input: Count
+    duplicates: Count
+    test: Count
+    clients: dict[str, ClientRows]
+    notes: tuple[str, ...]
+    files: dict[str, str]
+    versions: dict[str, str]
+
+    def to_json(self) -> str:
+        """Return the same text for the same manifest."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Manifest":
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError, AttributeError
+            If the text is anything else.
+        """
+        raw: dict[str, Any] = json.loads(text)
+        if raw["format"] != FORMAT:
+            raise ValueError(f"format {raw['format']}, expected {FORMAT}")
+        counts = {name: Count(**raw[name]) for name in ("input", "duplicates", "test")}
+        clients = {name: _client_rows(rows) for name, rows in raw["clients"].items()}
+        source = None if raw["source"] is None else Source(**raw["source"])
+        tuples = {name: tuple(raw[name]) for name in ("features", "notes")}
+        return cls(**(raw | counts | tuples | {"clients": clients, "source": source}))
+
+
+def _client_rows(raw: Mapping[str, Mapping[str, int]]) -> ClientRows:
+    return ClientRows(**{step: Count(**count) for step, count in raw.items()})
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a prepared folder.
+
+    Raises
+    ------
+    MissingFileError
+        If the folder has none.
+    DataError
+        If it is damaged or of another format.
+    """
+    path = folder / NAME
+    try:
+        return Manifest.from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MissingFileError(
+            f"{path}: cannot be read ({error.strerror}).", "Name a folder that federation.data_prep wrote."
+        ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(f"{path}: damaged ({error}).", "Prepare the data again.") from error

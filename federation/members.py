@@ -1,0 +1,94 @@
+"""What the server's end of the stream remembers of each client."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from flwr.app import Error, Message
+
+NODE_UNAVAILABLE = 5  # Flower's ErrorCode.NODE_UNAVAILABLE
+
+
+Outbox = asyncio.Queue[list[bytes]]
+"""Lists of frames to send over one stream; an empty list, or one that ends the run, is the last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why a join is refused.
+
+    Parameters
+    ----------
+    reason : str
+        What both sides log.
+    fatal : Exception, optional
+        Set when the peer proved to be an expected client, which can therefore never join.
+    """
+
+    reason: str
+    fatal: Exception | None = None
+
+
+@dataclass(eq=False)
+class Pending:
+    """A message that waits for its reply.
+
+    Parameters
+    ----------
+    message : Message
+        As the strategy gave it.
+    frames : list of bytes
+        As it goes over the wire.
+    reply : Future of Message
+        Set once: by the client's reply, or by an error reply.
+    """
+
+    message: Message
+    frames: list[bytes]
+    reply: asyncio.Future[Message]
+
+
+@dataclass(eq=False)
+class Member:
+    """One client, as the grid knows it.
+
+    Parameters
+    ----------
+    name, node_id : str, int
+        Who it is.
+    instance : str
+        Which process speaks for it.
+    outbox : Queue, optional
+        Where what is to be sent goes; None while it has no stream.
+    joined : bool
+        Whether it ever joined.
+    failure : str
+        Why it will not come back, if that is known.
+    pending : dict
+        The messages it has not answered, by their ids.
+    give_up : TimerHandle, optional
+        Runs when it has been away too long.
+    """
+
+    name: str
+    node_id: int
+    instance: str = ""
+    outbox: Outbox | None = None
+    joined: bool = False
+    failure: str = ""
+    pending: dict[str, Pending] = field(default_factory=dict)
+    give_up: asyncio.TimerHandle | None = None
+
+    def forget(self, message_id: str, _reply: "asyncio.Future[Message]") -> None:
+        """Drop a message that has its reply."""
+        self.pending.pop(message_id, None)
+
+    def resolve_all(self, reason: str) -> None:
+        """Answer every waiting message with an error that names this client."""
+        for pending in list(self.pending.values()):
+            if not pending.reply.done():
+                pending.reply.set_result(error_reply(pending.message, reason))
+
+
+def error_reply(message: Message, reason: str) -> Message:
+    """Return a reply that says why there is none."""
+    return Message(Error(NODE_UNAVAILABLE, reason), reply_to=message)

@@ -1,0 +1,333 @@
+"""The global model: shared preprocessing and a logistic regression, as numbers anybody can read.
+
+It exists in two forms that score alike: ``model.json``, plain text, and ``model.joblib``, a scikit-learn
+Pipeline that takes the raw columns and needs none of our code to load.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from federation.errors import DataError, FeatureError
+from federation.files import replacing
+
+if TYPE_CHECKING:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
+Scalar: TypeAlias = str | int | float | bool | None
+FORMAT_VERSION = 1
+_REMEDY = "Use the model.json of a run as it was written."
+_MODEL_KEYS = ("format_version", "label", "features", "intercept", "provenance")
+_FEATURE_KEYS = ("name", "transform", "mean", "scale", "coefficient")
+_TRANSFORMS = {"log1p": True, "identity": False}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Preprocessing:
+    """Hold the transform that all parties share: log1p where it applies, then standardisation.
+
+    Parameters
+    ----------
+    features : tuple of str
+        Column names, in the order of every array below; d of them, all different.
+    log1p : tuple of bool
+        Whether a column is replaced by log(1 + x); only for columns that are never negative.
+    mean, scale : array of shape (d,)
+        Of the transformed columns. `scale` is positive, and 1.0 where a column is constant.
+
+    Raises
+    ------
+    DataError
+        When lengths disagree, a name repeats, or a number cannot be used.
+    """
+
+    features: tuple[str, ...]
+    log1p: tuple[bool, ...]
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        d = len(self.features)
+        if d == 0 or len(set(self.features)) != d:
+            raise DataError("The model's features are empty or repeat a name.", _REMEDY)
+        if len(self.log1p) != d:
+            raise DataError(f"The model has {d} features but {len(self.log1p)} transforms.", _REMEDY)
+        _require_finite("mean", self.mean, (d,))
+        _require_finite("scale", self.scale, (d,))
+        if not (self.scale > 0).all():
+            raise DataError(
+                f'The scale of "{self.features[int(np.argmin(self.scale))]}" is not positive.', _REMEDY
+            )
+
+    def check(self, X: NDArray[np.float64], first_row: int = 1) -> None:
+        """Refuse rows the transform is not defined for.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Raw columns, in the order of `features`.
+        first_row : int
+            The number that messages give to the first row.
+
+        Raises
+        ------
+        FeatureError
+            Naming the first column and row that is not a finite number, or is negative where log1p applies.
+        """
+        bad = ~np.isfinite(X)
+        bad |= (X < 0) & np.array(self.log1p)
+        if not bad.any():
+            return
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        where = f'column "{self.features[column]}", data row {first_row + row}'
+        if math.isfinite(X[row, column]):
+            raise FeatureError(
+                f"{where}: negative, but the model takes the logarithm of this column.",
+                "No client had a negative value there: correct or remove the row.",
+            )
+        raise FeatureError(f"{where}: not a finite number.", "Correct or remove the row.")
+
+    def apply(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the transformed and standardised columns, shape (n, d), of raw columns that pass `check`."""
+        Z = np.array(X, dtype=np.float64)
+        logged = np.flatnonzero(self.log1p)
+        Z[:, logged] = np.log1p(Z[:, logged])
+        Z -= self.mean
+        Z /= self.scale
+        return Z
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinearModel:
+    """Hold a logistic regression on preprocessed columns.
+
+    Parameters
+    ----------
+    label : str
+        Name of the column it predicts.
+    preprocessing : Preprocessing
+        From raw columns to those the coefficients belong to.
+    coef : array of shape (d,)
+        One coefficient per feature, in the order of ``preprocessing.features``.
+    intercept : float
+        On the scale of log-odds.
+    provenance : mapping of str to a JSON scalar
+        Where the model comes from: versions, strategy, rounds, seed, whether the data are synthetic.
+        ``rows``, when present, becomes the scaler's ``n_samples_seen_``.
+
+    Raises
+    ------
+    DataError
+        When lengths disagree or a number is not finite.
+    """
+
+    label: str
+    preprocessing: Preprocessing
+    coef: NDArray[np.float64]
+    intercept: float
+    provenance: Mapping[str, Scalar]
+
+    def __post_init__(self) -> None:
+        _require_finite("coef", self.coef, (len(self.preprocessing.features),))
+        _require_finite("intercept", self.intercept, ())
+        for key, value in self.provenance.items():
+            plain = math.isfinite(value) if isinstance(value, float) else isinstance(value, Scalar)
+            if not plain:
+                raise DataError(f'The provenance "{key}" of the model is not a plain value.', _REMEDY)
+
+    def predict_proba(self, X: NDArray[np.float64], first_row: int = 1) -> NDArray[np.float64]:
+        """Score raw rows with NumPy alone.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Raw columns, in the order of ``preprocessing.features``.
+        first_row : int
+            The number that messages give to the first row.
+
+        Returns
+        -------
+        array of shape (n,)
+            The probability of the positive class, in [0, 1].
+
+        Raises
+        ------
+        FeatureError
+            As `Preprocessing.check`.
+        """
+        self.preprocessing.check(X, first_row)
+        logit = self.preprocessing.apply(X) @ self.coef + self.intercept
+        small = np.exp(-np.abs(logit))  # never overflows
+        return np.where(logit >= 0, 1.0, small) / (1.0 + small)
+
+    def to_pipeline(self) -> "Pipeline":
+        """Return the same model as one fitted scikit-learn Pipeline.
+
+        It takes a DataFrame of raw columns by name, in any order; other columns are ignored, a missing one
+        raises. It refers to scikit-learn and NumPy only, so loading it needs no code of ours.
+        """
+        from sklearn.pipeline import Pipeline  # noqa: PLC0415  scoring from model.json must not need scikit-learn
+
+        prep = self.preprocessing
+        # The ColumnTransformer puts logged columns first: everything after it follows that order.
+        order = np.argsort(~np.array(prep.log1p), kind="stable")
+        rows = self.provenance.get("rows")
+        steps = [
+            ("transform", _column_transformer(prep)),
+            ("scale", _scaler(prep.mean[order], prep.scale[order], rows if isinstance(rows, int) else 0)),
+            ("classify", _classifier(self.coef[order], self.intercept)),
+        ]
+        return Pipeline(steps)
+
+    def to_json(self) -> str:
+        """Return the text of ``model.json``; `from_json` gives back every number to the last bit."""
+        prep = self.preprocessing
+        names = {flag: name for name, flag in _TRANSFORMS.items()}
+        columns = zip(
+            prep.features,
+            (names[bool(flag)] for flag in prep.log1p),
+            *(values.tolist() for values in (prep.mean, prep.scale, self.coef)),
+            strict=True,
+        )
+        values = (
+            FORMAT_VERSION,
+            self.label,
+            [dict(zip(_FEATURE_KEYS, column, strict=True)) for column in columns],
+            float(self.intercept),
+            dict(self.provenance),
+        )
+        parts = dict(zip(_MODEL_KEYS, values, strict=True))
+        return json.dumps(parts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        DataError
+            When the text is not JSON, has another format version, or has wrong, missing or unknown parts.
+        """
+        try:
+            parts = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DataError("The model is not JSON.", _REMEDY) from error
+        if isinstance(parts, dict) and parts.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
+            raise DataError(
+                f"The model has format {parts['format_version']!r}; this program reads {FORMAT_VERSION}.",
+                "Use the version of this program that wrote it.",
+            )
+        parts = _with_keys("The model", parts, _MODEL_KEYS)
+        columns = [_read_feature(feature) for feature in _typed(parts, "features", list)]
+        names, log1p, mean, scale, coef = (
+            zip(*columns, strict=True) if columns else ((),) * len(_FEATURE_KEYS)
+        )
+        return cls(
+            label=_typed(parts, "label", str),
+            preprocessing=Preprocessing(
+                features=names, log1p=log1p, mean=np.array(mean), scale=np.array(scale)
+            ),
+            coef=np.array(coef),
+            intercept=_number(parts, "intercept"),
+            provenance=_typed(parts, "provenance", dict),
+        )
+
+
+def save(model: LinearModel, folder: Path) -> None:
+    """Write ``model.joblib`` and ``model.json`` into `folder`; each appears whole or not at all."""
+    import joblib  # noqa: PLC0415  as in to_pipeline
+
+    with replacing(folder / "model.joblib") as path:
+        joblib.dump(model.to_pipeline(), path)
+    with replacing(folder / "model.json") as path:
+        path.write_text(model.to_json(), encoding="utf-8")
+
+
+def _column_transformer(prep: Preprocessing) -> "ColumnTransformer":
+    import pandas as pd  # noqa: PLC0415  as in to_pipeline
+    from sklearn.compose import ColumnTransformer  # noqa: PLC0415
+    from sklearn.preprocessing import FunctionTransformer  # noqa: PLC0415
+
+    log1p = FunctionTransformer(np.log1p, feature_names_out="one-to-one")
+    columns = {
+        flag: [f for f, g in zip(prep.features, prep.log1p, strict=True) if g == flag]
+        for flag in (True, False)
+    }
+    parts = [("log1p", log1p, columns[True]), ("identity", "passthrough", columns[False])]
+    transformer = ColumnTransformer([part for part in parts if part[2]], verbose_feature_names_out=False)
+    # Neither part learns anything: fitting on one row of zeros only tells it the names.
+    return transformer.fit(pd.DataFrame(np.zeros((1, len(prep.features))), columns=list(prep.features)))
+
+
+def _scaler(mean: NDArray[np.float64], scale: NDArray[np.float64], rows: int) -> "StandardScaler":
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415  as in to_pipeline
+
+    scaler = StandardScaler()
+    scaler.mean_, scaler.scale_, scaler.var_ = mean, scale, scale**2
+    scaler.n_features_in_, scaler.n_samples_seen_ = len(mean), rows
+    return scaler
+
+
+def _classifier(coef: NDArray[np.float64], intercept: float) -> "LogisticRegression":
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  as in to_pipeline
+
+    classifier = LogisticRegression()
+    classifier.classes_ = np.array([0, 1])
+    classifier.coef_, classifier.intercept_ = coef[np.newaxis, :], np.array([intercept])
+    classifier.n_features_in_, classifier.n_iter_ = len(coef), np.zeros(1, dtype=np.int32)
+    return classifier
+
+
+def _read_feature(feature: object) -> tuple[str, bool, float, float, float]:
+    parts = _with_keys("A feature of the model", feature, _FEATURE_KEYS)
+    name, transform = _typed(parts, "name", str), _typed(parts, "transform", str)
+    if transform not in _TRANSFORMS:
+        raise DataError(f'The model transforms "{name}" by "{transform}", which is unknown.', _REMEDY)
+    mean, scale, coef = (_number(parts, key) for key in _FEATURE_KEYS[2:])
+    return name, _TRANSFORMS[transform], mean, scale, coef
+
+
+def _with_keys(what: str, parts: object, keys: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(parts, dict):
+        raise DataError(f"{what} is not a JSON object.", _REMEDY)
+    missing, unknown = sorted(set(keys) - set(parts)), sorted(set(parts) - set(keys))
+    if missing or unknown:
+        found = [
+            f"{kind} {', '.join(names)}"
+            for kind, names in (("lacks", missing), ("has unknown", unknown))
+            if names
+        ]
+        raise DataError(f"{what} {' and '.join(found)}.", _REMEDY)
+    return parts
+
+
+def _typed(parts: Mapping[str, Any], key: str, kind: type) -> Any:  # noqa: ANN401  JSON has any type
+    if not isinstance(parts[key], kind):
+        raise DataError(f'The "{key}" of the model is not of type {kind.__name__}.', _REMEDY)
+    return parts[key]
+
+
+def _number(parts: Mapping[str, Any], key: str) -> float:
+    value = parts[key]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DataError(f'A "{key}" of the model is not a number.', _REMEDY)
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf  # refused with the others that are not finite
+
+
+def _require_finite(what: str, values: ArrayLike, shape: tuple[int, ...]) -> None:
+    if np.shape(values) != shape:
+        raise DataError(f'The "{what}" of the model has shape {np.shape(values)}, not {shape}.', _REMEDY)
+    if not np.isfinite(values).all():
+        raise DataError(f'The "{what}" of the model is not finite.', _REMEDY)

@@ -1,0 +1,169 @@
+"""Score rows with a model.json: no unpickling, no scikit-learn, and no more memory for a bigger file."""
+
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from federation.command import Debug, run
+from federation.errors import DataError, FeatureError, MissingFileError, SchemaMismatchError, SettingError
+from federation.files import replacing
+from federation.model import LinearModel
+from federation.tables import open_records
+
+_CHUNK = 4096
+_STDOUT = Path("-")
+
+
+def predict(
+    *,
+    model: Annotated[Path, typer.Option(help="The model.json of a run.")],
+    source: Annotated[
+        Path,
+        typer.Option("--input", help="CSV of raw rows: the model's columns in any order, and any others."),
+    ],
+    out: Annotated[Path, typer.Option(help="CSV to write; - is standard output.")],
+    id_column: Annotated[
+        str | None,
+        typer.Option(
+            "--id", metavar="COLUMN", help="Column that names a row.  [default: its number, from 1]"
+        ),
+    ] = None,
+    debug: Debug = False,  # noqa: ARG001  federation.command reads it
+) -> None:
+    """Score the rows of a CSV file with a trained model.
+
+    Writes one line per row: its number (or its value in the column --id) and its score, the probability of
+    the positive class. The input needs no label. The output is written whole, or not at all if a row cannot
+    be scored.
+
+    Example: python -m federation.predict --model run/model.json --input rows.csv --out scores.csv
+    """
+    linear_model = read_model(model)
+    count = 0
+    with _writing(out) as sink:
+        writer = csv.writer(sink, lineterminator="\n")
+        writer.writerow([id_column or "row", "score"])
+        for ids, scores in score_file(linear_model, source, id_column):
+            writer.writerows(zip(ids, scores.tolist(), strict=True))
+            count += len(ids)
+    typer.echo(f"Scored {count:,} rows{'' if out == _STDOUT else f': {out}'}", err=True)
+
+
+def read_model(path: Path) -> LinearModel:
+    """Read a ``model.json``.
+
+    Raises
+    ------
+    MissingFileError
+        When it cannot be read.
+    DataError
+        When it is not what `LinearModel.to_json` wrote.
+    """
+    try:
+        return LinearModel.from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MissingFileError(f"{path}: cannot be read ({error.strerror}).", "Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a UTF-8 text file.", "Give the model.json of a run.") from error
+    except DataError as error:
+        raise type(error)(f"{path}: {error.problem}", error.remedy) from error
+
+
+def score_file(
+    model: LinearModel, path: Path, id_column: str | None = None
+) -> Iterator[tuple[Sequence[object], NDArray[np.float64]]]:
+    """Yield ids and probabilities of the rows of a CSV file, a few thousand rows at a time.
+
+    Parameters
+    ----------
+    model : LinearModel
+        What scores them.
+    path : Path
+        CSV with a header that holds the model's features, in any order; other columns are ignored.
+    id_column : str, optional
+        Column whose text is a row's id; unless given, the id is the row's number, from 1.
+
+    Raises
+    ------
+    MissingFileError
+        When the file cannot be read.
+    SchemaMismatchError
+        When it lacks a column, naming all that it lacks.
+    FeatureError
+        When a value cannot be used, naming its column and row.
+    DataError
+        When it is no well-formed CSV.
+    """
+    with open_records(path) as (header, rows):
+        wanted = [*model.preprocessing.features, *([id_column] if id_column else [])]
+        if missing := [name for name in wanted if name not in header]:
+            raise SchemaMismatchError(
+                f"{path}: {len(missing)} columns are missing: {', '.join(missing)}.",
+                "Name the columns as they were named in training.",
+            )
+        at = [header.index(name) for name in wanted]
+        first = 1
+        while chunk := [row for _, row in islice(rows, _CHUNK)]:
+            X = _numbers(path, chunk, header, at[: len(model.preprocessing.features)], first)
+            ids = [row[at[-1]] for row in chunk] if id_column else range(first, first + len(chunk))
+            yield ids, _score(path, model, X, first)
+            first += len(chunk)
+
+
+def _score(path: Path, model: LinearModel, X: NDArray[np.float64], first: int) -> NDArray[np.float64]:
+    try:
+        return model.predict_proba(X, first_row=first)
+    except FeatureError as error:
+        raise FeatureError(f"{path}: {error.problem}", error.remedy) from error
+
+
+def _numbers(
+    path: Path, rows: list[list[str]], header: list[str], columns: list[int], first: int
+) -> NDArray[np.float64]:
+    try:
+        return np.array([[row[column] for column in columns] for row in rows], dtype=np.float64)
+    except ValueError:
+        number, column = next(
+            (number, column)
+            for number, row in enumerate(rows, first)
+            for column in columns
+            if not _is_number(row[column])
+        )
+        raise FeatureError(
+            f'{path}: column "{header[column]}", data row {number}: not a number.',
+            "Correct or remove the row.",
+        ) from None  # the cause quotes the value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[TextIO]:
+    if out == _STDOUT:
+        yield sys.stdout
+        return
+    try:
+        with replacing(out) as path, path.open("w", encoding="utf-8", newline="") as file:
+            yield file
+    except OSError as error:
+        raise SettingError(
+            f"{out}: cannot be written ({error.strerror}).", "Choose another --out."
+        ) from error
+
+
+if __name__ == "__main__":
+    run(predict)

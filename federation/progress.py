@@ -1,0 +1,73 @@
+"""Show how a run goes (on stderr: who has joined, a row for every round) and what came of it (on stdout)."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from federation.preprocessing import ClientStatistics
+from federation.report import RunMetrics, metrics_table
+from federation.rounds import Round
+
+HEADER = "  round  seconds  ROC-AUC  avg. precision  log loss   clients' own ROC-AUC"
+
+
+SUMMARY_COLUMNS = 3  # federated, pooled, mean of local-only; the report has each client
+
+
+class Progress:
+    """Print one line per step."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+
+    def step(self, text: str) -> None:
+        """Say what begins now."""
+        self._print(f"• {text}")
+
+    def joined(self, joined: list[str], missing: list[str]) -> None:
+        """Say how many clients have joined, and who is missing."""
+        waiting = f"waiting for {', '.join(missing)}" if missing else "all are here"
+        self._print(f"  {len(joined)} of {len(joined) + len(missing)} clients joined, {waiting}")
+
+    def agreed(self, statistics: list[ClientStatistics]) -> None:
+        """Say what the clients train on."""
+        for one in statistics:
+            self._print(f"  {one.client}: {one.rows:,} training rows, {one.positives:,} positive")
+        self._print(HEADER)
+
+    def round_ended(self, record: Round, of: int) -> None:
+        """Add the round's row."""
+        own = (figures["evaluate"]["roc_auc"] for figures in record.clients.values() if "evaluate" in figures)
+        cells = (
+            f"{record.round}/{of}".rjust(7),
+            _cell(record.seconds if record.round else None, 7),
+            _cell(record.server["roc_auc"], 7),
+            _cell(record.server["average_precision"], 14),
+            _cell(record.server["log_loss"], 8),
+        )
+        self._print("  ".join(cells) + "   " + " ".join(_cell(value, 0) for value in own))
+        for name, reason in record.rejected.items():
+            self._print(f'  client "{name}" does not count in this round: {reason}')
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_metrics(metrics: RunMetrics, out: Path) -> None:
+    """Print the figures of a run side by side, what to do next, and where the report is."""
+    console = Console()
+    table = metrics_table(metrics)
+    grid = Table("On the server's held-back rows", *table.columns[:SUMMARY_COLUMNS], box=None, pad_edge=False)
+    for row in table.rows:
+        grid.add_row(row.name, *row.cells[:SUMMARY_COLUMNS])
+    console.print(grid, highlight=False)
+    text = (
+        f"\nScore new rows with: python -m federation.predict --model {out / 'model.json'} --input ROWS.csv "
+        f"--out scores.csv\nReport: {out / 'report.html'}"
+    )
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _cell(value: float | None, width: int) -> str:
+    return ("–" if value is None or value != value else f"{value:.3f}").rjust(width)  # noqa: PLR0124 - NaN

@@ -1,0 +1,118 @@
+"""What happened in each round: the figures of the server and of every client, and who was rejected."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from flwr.app import ArrayRecord, MetricRecord
+from numpy.typing import NDArray
+
+from federation.evaluation import evaluate
+from federation.model import Preprocessing
+from federation.preprocessing import ClientStatistics
+from federation.tables import Table
+
+
+@dataclass(kw_only=True)
+class Round:
+    """What happened in one round; round 0 is the untrained model.
+
+    Parameters
+    ----------
+    round : int
+        Its number.
+    seconds : float
+        From the first message to the server's own evaluation, included.
+    overhead : float
+        ``seconds`` less the slowest client's own computing and the server's evaluation.
+    server : dict
+        Figures on the server's test data, see :func:`federation.evaluation.evaluate`.
+    clients : dict
+        Per client, ``train`` and ``evaluate`` figures as it reported them.
+    rejected : dict
+        Per client, why its update did not count.
+    """
+
+    round: int
+    seconds: float = 0.0
+    overhead: float = 0.0
+    server: Mapping[str, Any] = field(default_factory=dict)
+    clients: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values; a figure that is undefined is None."""
+        return _without_nan(asdict(self))  # type: ignore[no-any-return]
+
+
+class Observer(Protocol):
+    """Who is told how the training goes."""
+
+    def agreed(self, statistics: list[ClientStatistics]) -> None:
+        """Take note of what the clients said of their data."""
+
+    def round_ended(self, record: Round, of: int) -> None:
+        """Take note of a round's figures; ``of`` is the number of rounds."""
+
+
+class Recorder:
+    """Evaluate the global model on the server's test data and gather each round's figures.
+
+    Parameters
+    ----------
+    test : Table
+        The server's held-back rows.
+    preprocessing : Preprocessing
+        Applied to them once.
+    observer : Observer
+        Told when a round has ended.
+    total : int
+        Number of rounds.
+    """
+
+    def __init__(self, test: Table, preprocessing: Preprocessing, observer: Observer, total: int) -> None:
+        self._Z, self._y = preprocessing.apply(test.X), test.y
+        self._observer = observer
+        self._total = total
+        self._started = time.perf_counter()
+        self.rounds: list[Round] = []
+        self.current = Round(round=0)
+
+    def begin(self, server_round: int) -> None:
+        """Open the record of a round."""
+        self._started = time.perf_counter()
+        self.current = Round(round=server_round)
+
+    def evaluate(self, _server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+        """Score the aggregate and close the round; Flower calls this last in each round."""
+        scoring = time.perf_counter()
+        self.current.server = evaluate(self._y, _sigmoid(self._Z, arrays))
+        ended = time.perf_counter()
+        slowest = sum(
+            max(
+                (figures[phase]["seconds"] for figures in self.current.clients.values() if phase in figures),
+                default=0.0,
+            )
+            for phase in ("train", "evaluate")
+        )
+        self.current.seconds = ended - self._started
+        self.current.overhead = max(scoring - self._started - slowest, 0.0)
+        self.rounds.append(self.current)
+        self._observer.round_ended(self.current, self._total)
+        return None
+
+
+def _sigmoid(Z: NDArray[np.float64], arrays: ArrayRecord) -> NDArray[np.float64]:
+    logits = Z @ arrays["coef"].numpy()[0] + arrays["intercept"].numpy()[0]
+    result: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * logits))
+    return result
+
+
+def _without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

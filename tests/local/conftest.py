@@ -1,0 +1,57 @@
+"""Start the command as a user does, and look for what it leaves behind."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from federation.preparation import PreparationSettings, prepare
+from federation.synthetic import LABEL
+from tests.local.processes import ROOT, Command
+
+
+@pytest.fixture
+def local() -> Iterator[Command]:
+    """Start ``python -m federation.local`` with the given options."""
+    started = []
+
+    def start(*options: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "federation.local", *map(str, options)],
+            cwd=ROOT,
+            env=os.environ | {"COLUMNS": "100"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def finish() -> Callable[[subprocess.Popen[str]], str]:
+    """Wait for a run to end well; return what it printed."""
+
+    def wait(process: subprocess.Popen[str]) -> str:
+        stdout, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr
+        return stdout
+
+    return wait
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    """Write prepared synthetic data that a test may change."""
+    out = tmp_path / "prepared"
+    prepare(None, out, PreparationSettings(label=LABEL))
+    return out

@@ -1,0 +1,131 @@
+"""Whatever ends a run, it says why, and no process of it is left."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from tests.local.processes import Command, clients_of
+
+FOR_EVER = ("--rounds", 100_000)
+
+
+def _until_round(process: subprocess.Popen[str], number: int) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.strip().startswith(f"{number}/"):
+            return
+    pytest.fail("the run ended before its time")
+
+
+def _client(out: Path, name: str) -> psutil.Process:
+    (process,) = [p for p in clients_of(out) if p.environ()["SM_OUTPUT_DATA_DIR"].endswith(name)]
+    return process
+
+
+def test_a_client_that_dies_ends_the_run_within_seconds(local: Command, tmp_path: Path) -> None:
+    """The run names the client and how it died, ends the others and has its own exit code."""
+    process = local(*FOR_EVER, "--out", tmp_path)
+    _until_round(process, 2)
+    _client(tmp_path, "site-2").kill()
+    killed = time.monotonic()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 33
+    assert 'client "site-2": its process killed by SIGKILL' in stderr
+    assert time.monotonic() - killed < 10
+    assert clients_of(tmp_path) == []
+    assert "the server ended the run" in (tmp_path / "clients" / "site-1" / "client.log").read_text()
+
+
+def test_with_a_quorum_the_others_go_on(local: Command, tmp_path: Path, finish: Callable[..., str]) -> None:
+    """Two of three are enough if the user said so; the report says who is missing, and why."""
+    process = local("--rounds", 60, "--quorum", 2, "--out", tmp_path)
+    _until_round(process, 2)
+    _client(tmp_path, "site-2").kill()
+    finish(process)
+    assert "site-2" in (tmp_path / "rounds.jsonl").read_text().splitlines()[-1].partition('"rejected"')[2]
+    assert "SIGKILL" in (tmp_path / "report.html").read_text()
+
+
+def test_a_client_that_cannot_read_its_rows_says_so_itself(
+    local: Command, tmp_path: Path, prepared: Path
+) -> None:
+    """The server repeats the client's own words, which name the column and no value."""
+    train = prepared / "site-3" / "train.csv"
+    table = pd.read_csv(train)
+    table["female"] = table["female"].astype(object)
+    table.loc[4, "female"] = "Q-secret"
+    table.to_csv(train, index=False)
+    process = local("--data", prepared, "--out", tmp_path / "run")
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert '"female"' in stderr
+    assert "Q-secret" not in stderr
+    assert clients_of(tmp_path) == []
+
+
+def test_a_client_with_other_columns_is_refused_by_name(
+    local: Command, tmp_path: Path, prepared: Path
+) -> None:
+    """The error names the client and the columns, on both sides, before any training."""
+    for file in ("train.csv", "validation.csv"):
+        path = prepared / "site-1" / file
+        pd.read_csv(path).rename(columns={"female": "gender"}).to_csv(path, index=False)
+    process = local("--data", prepared, "--out", tmp_path / "run")
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 15, stderr
+    assert 'client "site-1": it lacks female; it has in addition gender.' in stderr
+
+
+@pytest.mark.parametrize(("sent", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_no_process(
+    sent: signal.Signals, exit_code: int, local: Command, tmp_path: Path
+) -> None:
+    """Ctrl-C and kill end the clients too."""
+    process = local(*FOR_EVER, "--out", tmp_path)
+    _until_round(process, 2)
+    process.send_signal(sent)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == exit_code
+    assert "Traceback" not in stderr
+    assert clients_of(tmp_path) == []
+
+
+def test_clients_of_a_killed_server_end_by_themselves(local: Command, tmp_path: Path) -> None:
+    """Even kill -9 of the run leaves no client behind: each gives up when nobody answers."""
+    process = local(*FOR_EVER, "--out", tmp_path)
+    _until_round(process, 2)
+    process.kill()
+    _, alive = psutil.wait_procs(clients_of(tmp_path), timeout=60)
+    assert alive == []
+
+
+def test_a_hanging_client_does_not_hang_the_end(local: Command, tmp_path: Path) -> None:
+    """A client that stopped answering is missed after the round's deadline, and ended all the same."""
+    process = local(*FOR_EVER, "--round-timeout", 2, "--out", tmp_path)
+    _until_round(process, 2)
+    hanging = _client(tmp_path, "site-1")
+    os.kill(hanging.pid, signal.SIGSTOP)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 32
+    assert '"site-1": it did not answer within 2 s' in stderr
+    assert clients_of(tmp_path) == []
+
+
+def test_a_taken_port_is_an_error(local: Command, tmp_path: Path) -> None:
+    """Two servers never share a port, and the run leaves nothing."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = local("--port", taken.getsockname()[1], "--out", tmp_path / "run")
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 30
+    assert len([line for line in stderr.splitlines() if "port" in line]) == 1, stderr
+    assert not (tmp_path / "run").exists()

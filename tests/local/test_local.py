@@ -1,0 +1,180 @@
+"""``python -m federation.local``: real processes, real TLS, real files."""
+
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.local.processes import ROOT, Command, clients_of
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Finish a run with the defaults: three clients, synthetic data."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    subprocess.run(
+        [sys.executable, "-m", "federation.local", "--out", str(out)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    return out
+
+
+def _json(path: Path) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(path.read_text())
+    return parsed
+
+
+def test_the_run_folder_holds_all_that_is_promised(run: Path) -> None:
+    """Model, figures and report of the run; model, ledger and log of every client."""
+    names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    of_run = {"model.joblib", "model.json", "metrics.json", "rounds.jsonl", "run.json", "report.html"}
+    of_clients = {
+        f"clients/site-{i}/{file}"
+        for i in (1, 2, 3)
+        for file in ("model.tar.gz", "ledger.jsonl", "client.log")
+    }
+    assert of_run | of_clients <= names
+
+
+def test_figures_stand_beside_their_yardsticks(run: Path) -> None:
+    """metrics.json has the same figures for the federated, the pooled and every local-only model."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    keys = {
+        "roc_auc", "average_precision", "recall_at_1_percent", "recall_at_5_percent",
+        "log_loss", "brier", "accuracy", "confusion_matrix",
+    }  # fmt: skip
+    assert set(metrics["local"]) == {"site-1", "site-2", "site-3"}
+    assert all(keys <= set(m) for m in (metrics["federated"], metrics["pooled"], *metrics["local"].values()))
+
+
+def test_the_federated_model_is_better_than_clients_alone(run: Path) -> None:
+    """On the synthetic data, training together beats the mean of training alone."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    alone = np.mean([m["roc_auc"] for m in metrics["local"].values()])
+    assert metrics["federated"]["roc_auc"] > alone
+
+
+def test_synthetic_data_are_called_synthetic_everywhere(run: Path) -> None:
+    """Nobody mistakes the demonstration for a finding."""
+    assert _json(run / "model.json")["provenance"]["synthetic"] is True
+    assert _json(run / "metrics.json")["synthetic"] is True
+    assert _json(run / "run.json")["synthetic"] is True
+    assert _json(run / "data" / "manifest.json")["synthetic"] is True
+    assert "synthetic" in (run / "report.html").read_text().lower()
+
+
+def test_every_client_holds_the_same_model_as_the_server(run: Path) -> None:
+    """A client's own model.joblib scores raw rows as the server's does."""
+    rows = pd.read_csv(run / "data" / "server" / "test.csv")
+    expected = joblib.load(run / "model.joblib").predict_proba(rows)
+    for archive in (run / "clients").glob("*/model.tar.gz"):
+        with tarfile.open(archive) as tar, tar.extractfile("model.joblib") as file:  # type: ignore[union-attr]
+            np.testing.assert_allclose(joblib.load(file).predict_proba(rows), expected, rtol=0, atol=1e-12)
+
+
+def test_predict_scores_like_the_pipeline(run: Path, tmp_path: Path) -> None:
+    """Scores from model.json alone equal those of the pickled pipeline."""
+    rows, scores = run / "data" / "server" / "test.csv", tmp_path / "scores.csv"
+    command = ["-m", "federation.predict", "--model", run / "model.json", "--input", rows, "--out", scores]
+    subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, check=True, capture_output=True)
+    pipeline = joblib.load(run / "model.joblib").predict_proba(pd.read_csv(rows))[:, 1]
+    np.testing.assert_allclose(pd.read_csv(scores).iloc[:, -1], pipeline, rtol=0, atol=1e-12)
+
+
+def test_what_a_client_sends_does_not_grow_with_its_rows(
+    run: Path, local: Command, tmp_path: Path, finish: Callable[..., str]
+) -> None:
+    """With the same columns and fewer rows, every message has the same size, give or take a digit."""
+    finish(local("--data", run / "data", "--out", tmp_path / "same"))
+    small = tmp_path / "small"
+    for source in (run / "data").rglob("*"):
+        target = small / source.relative_to(run / "data")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.suffix == ".csv":
+            pd.read_csv(source).groupby("fraudulent_provider").head(60).to_csv(target, index=False)
+        elif source.is_file():
+            target.write_bytes(source.read_bytes())
+    finish(local("--data", small, "--out", tmp_path / "less"))
+
+    def sizes(out: Path) -> list[tuple[str, int]]:
+        lines = (out / "clients" / "site-1" / "ledger.jsonl").read_text().splitlines()
+        return [(line["kind"], line["bytes"]) for line in map(json.loads, lines)]
+
+    more, less = sizes(tmp_path / "same"), sizes(tmp_path / "less")
+    assert [kind for kind, _ in more] == [kind for kind, _ in less]
+    assert all(abs(a - b) <= 8 for (_, a), (_, b) in zip(more, less, strict=True))
+
+
+def test_the_same_seed_gives_the_same_model(
+    run: Path, local: Command, tmp_path: Path, finish: Callable[..., str]
+) -> None:
+    """Whatever order clients answer in, the coefficients agree to the last bit."""
+    finish(local("--out", tmp_path / "again"))
+    first, second = _json(run / "model.json"), _json(tmp_path / "again" / "model.json")
+    assert first["features"] == second["features"]
+    assert first["intercept"] == second["intercept"]
+
+
+def test_three_clients_on_the_real_data(
+    cms: Path, local: Command, tmp_path: Path, finish: Callable[..., str]
+) -> None:
+    """On the article's data, cut by claim volume, the federated model ranks well and beats clients alone."""
+    options = (
+        "--data",
+        cms,
+        "--label",
+        "fraudulent_provider",
+        "--partition",
+        "quantile:total_claim_count_sum",
+    )
+    finish(local(*options, "--out", tmp_path / "run"))
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    alone = np.mean([m["roc_auc"] for m in metrics["local"].values()])
+    assert metrics["federated"]["roc_auc"] > max(0.8, float(alone))
+    assert clients_of(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "words"),
+    [
+        (("--data", "absent.csv", "--label", "y"), 11, "absent.csv"),
+        (("--data", "TEXT", "--label", "y"), 13, '"b"'),
+        (("--data", "TEXT", "--label", "z"), 12, '"z"'),
+        (("--data", "TEXT"), 20, "--label"),
+        (("--strategy", "fedfoo"), 21, "fedavg"),
+        (("--param", "momentum=1"), 20, '"momentum"'),
+        (("--quorum", "4"), 20, "quorum of 4"),
+        (("--clients", "2000"), 20, "2000"),
+    ],
+)
+def test_a_mistake_ends_with_its_own_exit_code_and_leaves_nothing(
+    options: tuple[str, ...], exit_code: int, words: str, local: Command, tmp_path: Path
+) -> None:
+    """One line names the thing; there is no traceback and no half-written run."""
+    table = tmp_path / "table.csv"
+    table.write_text("a,b,y\n1,2,0\n3,x,1\n")
+    process = local(*(str(table) if o == "TEXT" else o for o in options), "--out", tmp_path / "run")
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == exit_code, stderr
+    assert words in stderr.splitlines()[-1]
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_folder_is_never_overwritten(run: Path, local: Command) -> None:
+    """A second run into the same folder is refused, and the first stays whole."""
+    before = (run / "model.json").read_bytes()
+    process = local("--out", run)
+    process.communicate(timeout=60)
+    assert process.returncode == 22
+    assert (run / "model.json").read_bytes() == before

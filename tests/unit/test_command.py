@@ -1,0 +1,102 @@
+"""Every way a command can end."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from federation.command import Debug, run
+from federation.errors import FederationError, LabelError, OutputExistsError
+
+
+def end(command: object, *arguments: str) -> int:
+    """Run a command in this process and return its exit code."""
+    with pytest.raises(SystemExit) as ending:
+        run(command, arguments)  # type: ignore[arg-type]
+    return int(ending.value.code or 0)
+
+
+@pytest.mark.parametrize("error", [FederationError, LabelError, OutputExistsError])
+def test_an_error_ends_as_one_line_with_its_own_exit_code(
+    error: type[FederationError], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Standard error holds ``error: problem remedy`` and no traceback; standard output nothing."""
+
+    def fail(*, debug: Debug = False) -> None:  # noqa: ARG001
+        raise error("It broke.", "Mend it.")
+
+    assert end(fail) == error.exit_code
+    assert capsys.readouterr() == ("", "error: It broke. Mend it.\n")
+
+
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """``--debug`` adds to the message, it does not replace it."""
+
+    def fail(*, debug: Debug = False) -> None:  # noqa: ARG001
+        raise LabelError("It broke.", "Mend it.")
+
+    assert end(fail, "--debug") == LabelError.exit_code
+    shown = capsys.readouterr().err
+    assert shown.startswith("Traceback")
+    assert shown.endswith("error: It broke. Mend it.\n")
+
+
+def test_ctrl_c_ends_as_one_line_with_130(capsys: pytest.CaptureFixture[str]) -> None:
+    """An interrupt is no error of anybody's: no traceback."""
+
+    def wait() -> None:
+        raise KeyboardInterrupt
+
+    assert end(wait) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
+def test_a_mistake_of_ours_is_not_swallowed() -> None:
+    """Any other exception keeps its traceback."""
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(fail, [])
+
+
+def test_help_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """No boxes and no escapes: help reads the same in a terminal, a log and a generated page."""
+
+    def count(*, number: int = 3) -> None:
+        """Count."""
+
+    assert end(count, "--help") == 0
+    shown = capsys.readouterr().out
+    assert shown.isascii()
+    assert "[default: 3]" in shown
+    assert "\\" not in shown
+
+
+def test_a_real_process_ends_the_same_way(tmp_path: Path) -> None:
+    """The exit code reaches the shell, and nothing is written."""
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "federation.data_prep",
+            "--input",
+            "absent.csv",
+            "--label",
+            "y",
+            "--out",
+            "out",
+        ],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 11
+    assert process.stdout == ""
+    assert process.stderr.endswith("error: absent.csv: no such file. Check the path.\n")
+    assert "Traceback" not in process.stderr
+    assert not list(tmp_path.iterdir())

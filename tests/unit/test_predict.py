@@ -1,0 +1,178 @@
+"""Scoring from model.json equals the Pipeline, and bad rows are named, never shown."""
+
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from federation import predict as module
+from federation.errors import DataError, FeatureError, MissingFileError, SchemaMismatchError, SettingError
+from federation.model import LinearModel, Preprocessing, save
+from federation.predict import predict, read_model
+
+MODEL = LinearModel(
+    label="fraud",
+    preprocessing=Preprocessing(
+        features=("claims", "delta"),
+        log1p=(True, False),
+        mean=np.array([2.0, 0.1]),
+        scale=np.array([0.7, 3.0]),
+    ),
+    coef=np.array([0.8, -1 / 3]),
+    intercept=-2.0,
+    provenance={},
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Make a run folder that holds a model."""
+    save(MODEL, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def rows(n: int) -> pd.DataFrame:
+    """Draw rows with the model's columns in another order, among others."""
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "name": [f"row, {i}" for i in range(n)],
+            "delta": rng.normal(0, 3, n),
+            "claims": rng.lognormal(2, 2, n),
+        }
+    )
+
+
+def score(run: Path, text: str, **options: Any) -> list[list[str]]:
+    """Score a CSV given as text and return the lines written."""
+    source, out = run / "rows.csv", run / "scores.csv"
+    source.write_text(text, encoding="utf-8")
+    predict(model=run / "model.json", source=source, out=out, **options)
+    return list(csv.reader(io.StringIO(out.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize("n", [1, 50, module._CHUNK + 1])
+def test_scores_equal_the_pipelines(run: Path, n: int) -> None:
+    """Through text and in chunks, both forms of the model score alike; rows are numbered from 1."""
+    frame = rows(n)
+    header, *lines = score(run, frame.to_csv(index=False))
+    assert header == ["row", "score"]
+    assert [line[0] for line in lines] == [str(i + 1) for i in range(n)]
+    expected = MODEL.to_pipeline().predict_proba(frame)[:, 1]
+    np.testing.assert_allclose([float(line[1]) for line in lines], expected, rtol=0, atol=1e-12)
+
+
+def test_rows_can_be_named_by_a_column(run: Path) -> None:
+    """The chosen column comes back as it was, quotes and all."""
+    header, *lines = score(run, rows(3).to_csv(index=False), id_column="name")
+    assert header == ["name", "score"]
+    assert [line[0] for line in lines] == ["row, 0", "row, 1", "row, 2"]
+
+
+def test_id_column_may_be_a_feature(run: Path) -> None:
+    """Naming rows by a feature takes nothing from the model."""
+    text = "claims,delta\n7,1\n"
+    assert score(run, text, id_column="claims")[1][1] == score(run, text)[1][1]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "error", "message"),
+    [
+        ("delta\n1\n", {}, SchemaMismatchError, "claims"),
+        ("claims,delta\n1,1\n", {"id_column": "name"}, SchemaMismatchError, "name"),
+        ("claims,delta\n1,1\n3,secret\n", {}, FeatureError, '"delta", data row 2: not a number'),
+        ("claims,delta\n1,1\n,1\n", {}, FeatureError, '"claims", data row 2: not a number'),
+        ("claims,delta\n1,nan\n", {}, FeatureError, '"delta", data row 1: not a finite number'),
+        ("claims,delta\n1,1e999\n", {}, FeatureError, '"delta", data row 1: not a finite number'),
+        ("claims,delta\n-0.5,1\n", {}, FeatureError, '"claims", data row 1: negative'),
+        ("claims,delta\n1,2,3\n", {}, DataError, "3 values"),
+        ("", {}, DataError, "header"),
+    ],
+)
+def test_unusable_input_is_named_and_nothing_is_written(
+    run: Path, text: str, options: dict[str, Any], error: type[DataError], message: str
+) -> None:
+    """The error tells column and row and never the value; no file, whole or half, appears."""
+    with pytest.raises(error, match=message) as caught:
+        score(run, text, **options)
+    assert "rows.csv" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert sorted(path.name for path in run.iterdir()) == ["model.joblib", "model.json", "rows.csv"]
+
+
+def test_row_of_a_later_chunk_is_counted_from_the_start(run: Path) -> None:
+    """Rows have one number, whatever chunk they are read in; earlier scores are not left behind."""
+    lines = ["claims,delta", *["1,1"] * (module._CHUNK + 4), "-1,1"]
+    with pytest.raises(FeatureError, match=f"data row {module._CHUNK + 5}:"):
+        score(run, "\n".join(lines))
+    assert not (run / "scores.csv").exists()
+
+
+def test_missing_files_are_named(run: Path) -> None:
+    """Which of the two files is missing is said."""
+    with pytest.raises(MissingFileError, match=r"rows\.csv"):
+        predict(model=run / "model.json", source=run / "rows.csv", out=run / "out.csv")
+    with pytest.raises(MissingFileError, match=r"other\.json"):
+        predict(model=run / "other.json", source=run / "rows.csv", out=run / "out.csv")
+
+
+def test_model_of_another_kind_is_named(run: Path) -> None:
+    """A pickle is not read as text, and an error about the model says which file."""
+    with pytest.raises(DataError, match=r"model\.joblib"):
+        read_model(run / "model.joblib")
+    (run / "model.json").write_text("{}")
+    with pytest.raises(DataError, match=r"model\.json: .*lacks"):
+        read_model(run / "model.json")
+
+
+def test_output_that_cannot_be_written_is_named(run: Path) -> None:
+    """A file in place of a folder is a setting to change, not a traceback."""
+    (run / "rows.csv").write_text("claims,delta\n1,1\n")
+    with pytest.raises(SettingError, match="cannot be written"):
+        predict(model=run / "model.json", source=run / "rows.csv", out=run / "rows.csv" / "out.csv")
+
+
+def test_command_scores_to_stdout_without_scikit_learn(run: Path) -> None:
+    """``--out -`` prints the scores alone; neither scikit-learn nor joblib is imported for it."""
+    (run / "rows.csv").write_text("claims,delta\n6.4,0.1\n")
+    script = (
+        "import sys\n"
+        "from federation.command import run\n"
+        "from federation.predict import predict\n"
+        "try:\n"
+        "    run(predict)\n"
+        "finally:\n"
+        "    assert not {'sklearn', 'joblib'} & set(sys.modules)\n"
+    )
+    arguments = ["--model", str(run / "model.json"), "--input", str(run / "rows.csv"), "--out", "-"]
+    out = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (out.returncode, out.stderr) == (0, "Scored 1 rows\n")
+    (expected,) = MODEL.predict_proba(np.array([[6.4, 0.1]])).tolist()
+    assert out.stdout == f"row,score\n1,{expected}\n"
+
+
+def test_command_ends_with_the_errors_exit_code(run: Path) -> None:
+    """A missing file is one line on stderr and exit code 11."""
+    arguments = ["--model", str(run / "model.json"), "--input", str(run / "no.csv"), "--out", "-"]
+    out = subprocess.run(
+        [sys.executable, "-m", "federation.predict", *arguments],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert out.returncode == 11
+    assert out.stderr.startswith("error: ")
+    assert out.stderr.count("\n") == 1

@@ -1,0 +1,206 @@
+"""What the server makes of the clients' statistics, and what it refuses to believe."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+
+from federation.errors import RoundError, SchemaMismatchError
+from federation.preprocessing import ClientStatistics, check_schemas, class_weight, pool
+
+FEATURES = ("delta", "money")
+
+
+def content(**changes: Any) -> RecordDict:
+    """Return a client's answer to the statistics query, with single parts replaced; None leaves one out."""
+    moments = {
+        "mean": np.array([0.5, 100.0]),
+        "m2": np.array([8.0, 32.0]),
+        "log1p-mean": np.array([0.0, 4.0]),
+        "log1p-m2": np.array([0.0, 2.0]),
+    }
+    counts = {"num-examples": 8, "positives": 2, "validation-examples": 4, "validation-positives": 1}
+    schema = {"client": "a", "label": "y", "features": list(FEATURES), "non-negative": [False, True]}
+
+    def kept(parts: dict[str, Any]) -> dict[str, Any]:
+        merged = {key: changes.get(key.replace("-", "_"), value) for key, value in parts.items()}
+        return {key: value for key, value in merged.items() if value is not None}
+
+    arrays = {
+        key: value if isinstance(value, Array) else Array(value) for key, value in kept(moments).items()
+    }
+    return RecordDict(
+        {
+            "moments": ArrayRecord(arrays),
+            "counts": MetricRecord(kept(counts)),
+            "schema": ConfigRecord(kept(schema)),
+        }
+    )
+
+
+def read(answer: RecordDict | Error, client: str = "hospital-b") -> ClientStatistics:
+    """Return what the server reads of a client's answer."""
+    question = Message(RecordDict(), 2, "query.statistics")
+    return ClientStatistics.from_reply(Message(answer, reply_to=question), client)
+
+
+def statistics(
+    client: str = "a", label: str = "y", features: tuple[str, ...] = FEATURES, **counts: int
+) -> ClientStatistics:
+    """Return plausible statistics of a client with these columns and counts."""
+    d = len(features)
+    return ClientStatistics(
+        client=client,
+        label=label,
+        features=features,
+        non_negative=np.ones(d, dtype=np.bool_),
+        mean=np.zeros(d),
+        m2=np.ones(d),
+        log1p_mean=np.zeros(d),
+        log1p_m2=np.ones(d),
+        **({"rows": 8, "positives": 2, "validation_rows": 4, "validation_positives": 1} | counts),
+    )
+
+
+# Reading ----------------------------------------------------------------------------------------------------
+
+
+def test_statistics_are_read() -> None:
+    """Names, counts and moments of an answer arrive under their names."""
+    got = read(content())
+    assert (got.client, got.label, got.features) == ("hospital-b", "y", FEATURES)
+    assert (got.rows, got.positives, got.validation_rows, got.validation_positives) == (8, 2, 4, 1)
+    assert got.non_negative.tolist() == [False, True]
+    assert got.log1p_m2.tolist() == [0.0, 2.0]
+
+
+def test_a_client_that_failed_is_quoted() -> None:
+    """A client's own error is told with its name."""
+    with pytest.raises(RoundError, match=r'client "hospital-b" could not describe its data: column "x"'):
+        read(Error(2, 'column "x": its values are too large'))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mean": None},
+        {"features": None},
+        {"non_negative": None},
+        {"positives": None},
+        {"mean": np.array([0.5, np.nan])},
+        {"log1p_m2": np.array([0.0, np.inf])},
+        {"m2": np.array([-1e-9, 1.0])},
+        {"log1p_m2": np.array([0.0, -1.0])},
+        {"mean": np.zeros(3)},
+        {"mean": np.zeros((2, 1))},
+        {"mean": np.zeros(2, dtype=np.float32)},
+        {"mean": np.zeros(2, dtype=np.complex128)},
+        {"mean": Array("float64", (2,), "numpy.ndarray", b"")},
+        {"mean": Array("float64", (2,), "torch.tensor", b"")},
+        {"non_negative": [True]},
+        {"features": ["delta"]},
+        {"features": 7},
+        {"num_examples": 0},
+        {"num_examples": 1},
+        {"num_examples": 8.0},
+        {"num_examples": float("inf")},
+        {"num_examples": [8]},
+        {"positives": -1},
+        {"validation_examples": 0},
+        {"validation_positives": 5},
+    ],
+    ids=str,
+)
+def test_statistics_that_cannot_be_are_refused(changes: dict[str, Any]) -> None:
+    """Missing, contradictory or non-finite parts name the client, and never reach the pooled scaling."""
+    with pytest.raises(RoundError, match='client "hospital-b" sent unusable statistics') as caught:
+        read(content(**changes))
+    assert caught.value.exit_code == 32
+
+
+@pytest.mark.parametrize("record", ["moments", "schema", "counts"])
+def test_an_answer_that_lacks_a_record_is_refused(record: str) -> None:
+    """Each of the three records is needed."""
+    answer = content()
+    del answer[record]
+    with pytest.raises(RoundError, match="unusable statistics"):
+        read(answer)
+
+
+# Schemas ----------------------------------------------------------------------------------------------------
+
+
+def test_equal_columns_in_any_order_pass() -> None:
+    """Clients may hold the server's columns in any order."""
+    check_schemas([statistics(), statistics(features=("money", "delta"))], "y", FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"features": ("money",)}, "it lacks delta."),
+        ({"features": (*FEATURES, "zip")}, "it has in addition zip."),
+        ({"features": ("Delta", "money")}, "it lacks delta; it has in addition Delta."),
+        ({"features": (*FEATURES, "money")}, "it repeats a column."),
+        ({"label": "z"}, 'its label is "z" and the server\'s is "y".'),
+    ],
+)
+def test_a_client_with_other_columns_is_named(changes: dict[str, Any], words: str) -> None:
+    """The error names the client and the columns, and has the exit code of a schema mismatch."""
+    with pytest.raises(SchemaMismatchError) as caught:
+        check_schemas([statistics(), statistics("hospital-b", **changes)], "y", FEATURES)
+    assert f'client "hospital-b": {words}' in str(caught.value)
+    assert caught.value.exit_code == 15
+
+
+# Pooling ----------------------------------------------------------------------------------------------------
+
+
+def test_pooling_merges_by_rows() -> None:
+    """Means weigh by rows, and the distance between the clients' means adds to the deviation."""
+    one, other = statistics(rows=1), statistics(rows=3)
+    for client, mean, m2 in ((one, 0.0, 0.0), (other, 4.0, 6.0)):
+        client.log1p_mean[:], client.log1p_m2[:] = mean, m2
+    pooled = pool([one, other], FEATURES, non_negative=np.ones(2, dtype=np.bool_))
+    # Rows 0 and 3 times something of mean 4 and squared deviation 6: mean 3, squared deviations 6 + 12.
+    np.testing.assert_allclose(pooled.mean, 3.0)
+    np.testing.assert_allclose(pooled.scale, np.sqrt(18 / 4))
+
+
+def test_the_order_of_clients_does_not_matter() -> None:
+    """Merging in another order gives the same scaling up to rounding."""
+    rng = np.random.default_rng(0)
+    clients = [statistics(rows=int(rows)) for rows in rng.integers(1, 1000, 6)]
+    for client in clients:
+        client.log1p_mean[:], client.log1p_m2[:] = rng.normal(size=2), rng.uniform(1, 9, 2)
+    here, there = (
+        pool(order, FEATURES, non_negative=np.ones(2, dtype=np.bool_)) for order in (clients, clients[::-1])
+    )
+    np.testing.assert_allclose(here.mean, there.mean, rtol=1e-12)
+    np.testing.assert_allclose(here.scale, there.scale, rtol=1e-12)
+
+
+def test_the_servers_own_negative_rows_count() -> None:
+    """A column that only the server's test rows are negative in is not logged: they are scored too."""
+    pooled = pool([statistics()], FEATURES, non_negative=np.array([False, True]))
+    assert pooled.log1p == (False, True)
+
+
+# Class weights ----------------------------------------------------------------------------------------------
+
+
+def test_balanced_weights_are_of_the_pooled_counts() -> None:
+    """Both classes weigh the same over all clients, also if a client has only one of them."""
+    clients = [statistics(rows=90, positives=0), statistics(rows=10, positives=5)]
+    negative, positive = class_weight(clients, balanced=True)
+    assert (negative, positive) == (100 / (2 * 95), 100 / (2 * 5))
+    assert 95 * negative == pytest.approx(5 * positive)
+
+
+@pytest.mark.parametrize(
+    ("positives", "balanced"), [(2, False), (0, True), (8, True)], ids=["off", "no positive", "no negative"]
+)
+def test_weights_are_even_where_balance_is_off_or_undefined(positives: int, balanced: bool) -> None:  # noqa: FBT001 - a parameter
+    """Without both classes there is nothing to balance."""
+    assert class_weight([statistics(positives=positives)], balanced=balanced) == (1.0, 1.0)

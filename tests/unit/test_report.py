@@ -1,0 +1,305 @@
+"""The report tells the truth, to everybody, and asks nothing of any other place."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from federation.evaluation import Metrics, evaluate
+from federation.report import (
+    ClientData,
+    Egress,
+    Report,
+    Run,
+    RunMetrics,
+    Scores,
+    headline,
+    metrics_table,
+    render_report,
+)
+
+CLIENTS = ("client-1", "client-2")
+VOID = {"meta", "wbr", "link", "img", "br", "hr", "input"}
+
+
+def a_report(*, one_class: bool = False, yardsticks: bool = True, n: int = 120, **run: Any) -> Report:
+    """Make the report of a small run: two rounds, two clients."""
+    rng = np.random.default_rng(0)
+    y = np.zeros(n, dtype=int) if one_class else (np.arange(n) % 8 == 0).astype(int)
+    federated, pooled, *local = (np.clip(0.3 * y + rng.random(n) * 0.7, 0, 1) for _ in range(4))
+    scores = Scores(
+        y=y,
+        federated=federated,
+        pooled=pooled if yardsticks else None,
+        local=dict(zip(CLIENTS, local, strict=True)) if yardsticks else {},
+    )
+    metrics: RunMetrics = {
+        "federated": evaluate(y, federated),
+        "pooled": evaluate(y, pooled) if yardsticks else None,
+        "local": {name: evaluate(y, p) for name, p in scores.local.items()},
+    }
+    validation = {"num-examples": 20, "loss": 0.3, "roc_auc": None if one_class else 0.8, "accuracy": 0.9}
+    rounds: list[dict[str, Any]] = [{"round": 0, "server": metrics["federated"]}]
+    rounds += [
+        {
+            "round": number,
+            "seconds": 0.25,
+            "server": metrics["federated"],
+            "clients": {name: {"evaluate": validation} for name in CLIENTS},
+            "rejected": {},
+        }
+        for number in (1, 2)
+    ]
+    data = ClientData(
+        train_rows=900, train_positives=80, validation_rows=100, validation_positives=9, data_bytes=1_234_567
+    )
+    settings: dict[str, Any] = {
+        "title": "A run",
+        "data": "rows.csv",
+        "synthetic": False,
+        "label": "fraud",
+        "features": 3,
+        "clients": dict.fromkeys(CLIENTS, data),
+        "strategy": "fedavg",
+        "parameters": {"max_iter": 10},
+        "rounds": 2,
+        "seed": 7,
+        "resample": "none",
+        "seconds": 1.5,
+        "versions": {"flwr": "1.41.0"},
+        "started": "2026-11-20 14:03 UTC",
+    }
+    return Report(
+        run=Run(**settings | run),
+        metrics=metrics,
+        rounds=rounds,
+        scores=scores,
+        egress={name: Egress(messages=5, sent_bytes={"join": 310, "train": 1200}) for name in CLIENTS},
+        coefficients={"age": 0.25, "claims": -1.5, "money_sum": 0.5},
+    )
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    """Render the plain report once."""
+    return render_report(a_report())
+
+
+class Page(HTMLParser):
+    """Collect the elements, ids and text of a page, and check that what is opened is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element that closes itself."""
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the element opened last."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Note text that is read."""
+        if "style" not in self.open:
+            self.words.append(data)
+
+    def values(self, attribute: str) -> list[str]:
+        """Return an attribute's values across the page."""
+        return [value for _, attrs in self.elements if (value := attrs.get(attribute))]
+
+
+def with_auc(federated: float | None, pooled: float | None, *local: float | None) -> RunMetrics:
+    """Make metrics of which only ROC-AUC matters."""
+    base = evaluate([0, 1], [0.1, 0.9])
+
+    def at(auc: float | None) -> Metrics:
+        return cast("Metrics", {**base, "roc_auc": auc})
+
+    return {
+        "federated": at(federated),
+        "pooled": at(pooled),
+        "local": {f"client-{i}": at(auc) for i, auc in enumerate(local, 1)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [
+        (
+            with_auc(0.853, 0.857, 0.80, 0.82),
+            (
+                "0.853: 0.004 below the pooled model (0.857) and "
+                "0.043 above the mean of clients training alone (0.810)."
+            ),
+        ),
+        (
+            with_auc(0.7, 0.7, 0.9),
+            (
+                "0.700: level with the pooled model (0.700) and "
+                "0.200 below the mean of clients training alone (0.900)."
+            ),
+        ),
+        (
+            with_auc(0.7, 0.6, None, 0.5),
+            (
+                "0.700: 0.100 above the pooled model (0.600) and "
+                "0.200 above the mean of clients training alone (0.500)."
+            ),
+        ),
+        ({**with_auc(0.7, None), "pooled": None}, "Training together reached ROC-AUC 0.700."),
+        (with_auc(None, None, None), "ROC-AUC is undefined: the test rows are all of one class."),
+    ],
+)
+def test_headline_says_which_way_the_comparison_went(metrics: RunMetrics, expected: str) -> None:
+    """Better, worse, level or undefined: the sentence follows the numbers."""
+    assert headline(metrics).endswith(expected)
+
+
+def test_page_asks_nothing_of_any_other_place(html: str) -> None:
+    """No link, source, font, style or script comes from elsewhere."""
+    page = Page(html)
+    assert not re.search(r"https?://", re.sub(r'xmlns(:\w+)?="[^"]*"', "", html))
+    assert not re.search(r"@import|url\((?!#)", html)
+    assert not {tag for tag, _ in page.elements} & {"script", "link", "img", "iframe", "object"}
+    assert all(value.startswith("#") for name in ("href", "xlink:href", "src") for value in page.values(name))
+
+
+def test_page_is_well_formed(html: str) -> None:
+    """Every element is closed, every id is unique, and every reference has its target."""
+    page = Page(html)
+    ids = Counter(page.values("id"))
+    assert html.startswith("<!DOCTYPE html>")
+    assert page.open == []
+    assert [name for name, count in ids.items() if count > 1] == []
+    references = [value[1:] for value in page.values("xlink:href")] + re.findall(r"url\(#([^)]*)\)", html)
+    assert set(references) | set(page.values("aria-labelledby")) <= set(ids)
+
+
+def test_same_report_gives_the_same_page(html: str) -> None:
+    """Nothing of the clock, of chance or of an earlier page is in it."""
+    assert render_report(a_report()) == html
+
+
+def test_page_can_be_heard(html: str) -> None:
+    """Charts have a text, table headers a scope, wide tables a name and the keyboard's focus."""
+    page = Page(html)
+    charts = [attrs for tag, attrs in page.elements if tag == "svg"]
+    headers = [attrs for tag, attrs in page.elements if tag == "th"]
+    regions = [attrs for _, attrs in page.elements if attrs.get("class") == "scroll"]
+    assert len(charts) == 7
+    assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in charts)
+    assert all(attrs["scope"] in {"row", "col"} for attrs in headers)
+    assert all(attrs["aria-label"] and attrs["tabindex"] == "0" for attrs in regions)
+    assert sum(tag == "figcaption" for tag, _ in page.elements) == 7
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_synthetic_data_are_announced(*, synthetic: bool) -> None:
+    """Made-up rows carry a banner; real rows do not."""
+    assert ("SYNTHETIC DATA" in render_report(a_report(synthetic=synthetic))) is synthetic
+
+
+@pytest.mark.parametrize(("resample", "noted"), [("smote", True), ("balanced", True), ("none", False)])
+def test_inflated_probabilities_are_announced(resample: str, *, noted: bool) -> None:
+    """Whoever reads calibration learns that resampling raised it, and only then."""
+    assert ("Probabilities are too high by design" in render_report(a_report(resample=resample))) is noted
+
+
+def test_undefined_values_come_with_a_reason() -> None:
+    """One class among the test rows yields a page with dashes, and says why."""
+    text = Page(render_report(a_report(one_class=True))).text
+    assert "– ROC-AUC is undefined: the test rows are all of one class." in text
+    assert "– Average precision is undefined: no test row is positive." in text
+    assert "Undefined in every round: no client's validation rows hold both classes." in text
+
+
+def test_empty_test_rows_still_give_a_page() -> None:
+    """No test rows at all is reported, not raised."""
+    assert "there are no test rows" in Page(render_report(a_report(n=0))).text
+
+
+def test_run_without_yardsticks_shows_the_federated_model_alone() -> None:
+    """Where rows are really apart nobody can fit a pooled model, and the page does not pretend."""
+    text = Page(render_report(a_report(yardsticks=False))).text
+    assert "Federated" in text
+    assert "Pooled" not in text
+    assert "alone" not in text
+
+
+def test_table_sets_the_models_side_by_side() -> None:
+    """A mean leaves out the clients whose metric is undefined."""
+    table = metrics_table(with_auc(0.8, 0.9, 0.5, None, 0.7))
+    assert table.columns[:3] == ["Federated", "Pooled", "Local-only, mean"]
+    assert table.rows[0].cells == ["0.800", "0.900", "0.600", "0.500", "–", "0.700"]
+
+
+def test_many_clients_are_summed_up() -> None:
+    """The table stays as wide as a page: beyond five clients it shows their extremes."""
+    table = metrics_table(with_auc(0.8, 0.9, 0.5, 0.6, None, 0.7, 0.8, 0.9))
+    assert table.columns == ["Federated", "Pooled", "Local-only, mean", "lowest", "highest"]
+    assert table.rows[0].cells == ["0.800", "0.900", "0.700", "0.500", "0.900"]
+
+
+def test_what_left_stands_beside_what_stayed(html: str) -> None:
+    """Bytes sent, by kind and in all, next to the bytes of the data."""
+    text = Page(html).text
+    assert "client-1 5 310 B 1.2 kB 1.5 kB 1.2 MB" in text
+
+
+def test_rejected_updates_are_listed(html: str) -> None:
+    """An update that did not reach the model is named with its reason."""
+    report = a_report()
+    rounds = [*report.rounds[:2], {**report.rounds[2], "rejected": {"client-2": "not finite"}}]
+    assert "Every update of every client" in Page(html).text
+    text = Page(render_report(replace(report, rounds=rounds))).text
+    assert "2 client-2 not finite" in text
+    assert "Every update of every client" not in text
+
+
+def test_single_class_client_is_pointed_out() -> None:
+    """The reader learns why a client alone cannot rank."""
+    report = a_report()
+    data = replace(report.run.clients["client-2"], train_positives=0)
+    run = replace(report.run, clients={**report.run.clients, "client-2": data})
+    text = Page(render_report(replace(report, run=run))).text
+    assert "client-2 holds training rows of one class only" in text
+    assert "client-1 holds training rows of one class only" not in text
+
+
+def test_largest_coefficients_come_first(html: str) -> None:
+    """Size decides, not sign."""
+    text = Page(html).text
+    assert re.search(r"claims −1\.500 .*money_ ?sum \+0\.500 .*age \+0\.250", text)
+
+
+def test_names_from_outside_cannot_become_markup() -> None:
+    """Labels, columns, clients and reasons are text, in the page and in its charts."""
+    evil = "<script>$x^2$&\"'"
+    report = a_report(label=evil, title=evil, data=evil)
+    rounds = [
+        {**entry, "clients": {evil: {"evaluate": {"roc_auc": 0.5}}}, "rejected": {evil: evil}}
+        for entry in report.rounds
+    ]
+    report = replace(
+        report, rounds=rounds, coefficients={evil: 1.0}, egress={evil: report.egress["client-1"]}
+    )
+    page = Page(render_report(report))
+    assert "script" not in {tag for tag, _ in page.elements}
+    assert page.text.count(evil) >= 6

@@ -1,0 +1,183 @@
+"""Reading and writing tables."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from federation.errors import DataError, FeatureError, FederationError, LabelError, MissingFileError
+from federation.tables import Table, read_table, read_texts, write_table
+
+GOOD = "a,y,b\n1,0,2\n3,1,4\n"
+
+
+def save(folder: Path, content: str | bytes) -> Path:
+    """Write a file and return its path."""
+    path = folder / "rows.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def refusal(folder: Path, content: str | bytes, positive: str | None = None) -> FederationError:
+    """Read a table that cannot be read, and return why."""
+    with pytest.raises(FederationError) as error:
+        read_table(save(folder, content), label="y", positive=positive)
+    return error.value
+
+
+@given(
+    X=arrays(np.float64, (3, 2), elements=st.floats(allow_nan=False, allow_infinity=False)),
+    y=arrays(np.int64, 3, elements=st.integers(0, 1)),
+)
+def test_what_was_written_is_read_back_exactly(
+    tmp_path_factory: pytest.TempPathFactory, X: np.ndarray, y: np.ndarray
+) -> None:
+    """Every float comes back bit for bit, also -0.0 and subnormals."""
+    path = tmp_path_factory.mktemp("tables") / "rows.csv"
+    write_table(Table(features=("a", 'b "quoted", comma'), X=X, y=y, label="y"), path)
+    table = read_table(path, label="y")
+    assert table.X.tobytes() == X.tobytes()
+    assert table.y.tobytes() == y.tobytes()
+    assert table.features == ("a", 'b "quoted", comma')
+
+
+def test_the_label_is_written_first_with_unix_line_ends(tmp_path: Path) -> None:
+    """The bytes do not depend on the system; whole numbers stay short."""
+    table = read_table(save(tmp_path, GOOD), label="y")
+    write_table(table, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_bytes() == b"y,a,b\n0,1,2\n1,3,4\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        GOOD.replace("\n", "\r\n"),
+        GOOD.replace("\n", "\r"),
+        "\ufeff" + GOOD,
+        GOOD + "\n\n",
+        GOOD.replace("a,y,b", ' "a", y ,b '),
+        GOOD.replace("3,1,4", ' 3 , 1 , "4"'),
+        GOOD.replace(",0,", ",False,").replace(",1,", ",TRUE,"),
+        GOOD.replace(",1,", ",1.0,"),
+    ],
+    ids=["CRLF", "CR", "BOM", "blank lines", "blanks in header", "blanks and quotes", "true/false", "1.0"],
+)
+def test_harmless_variants_read_the_same(tmp_path: Path, content: str) -> None:
+    """Exports differ in form, not in content."""
+    table = read_table(save(tmp_path, content), label="y")
+    assert table.features == ("a", "b")
+    assert table.X.tolist() == [[1, 2], [3, 4]]
+    assert table.y.tolist() == [0, 1]
+
+
+def test_positive_says_which_text_is_1(tmp_path: Path) -> None:
+    """Any two values make a label once one of them is called positive."""
+    path = save(tmp_path, "y,a\nno,1\nyes,2\n")
+    assert read_table(path, label="y", positive="yes").y.tolist() == [0, 1]
+    assert read_table(path, label="y", positive="no").y.tolist() == [1, 0]
+
+
+def test_one_class_alone_is_a_table(tmp_path: Path) -> None:
+    """A client whose rows are all positive can still read its own file."""
+    assert read_table(save(tmp_path, "y,a\n1,1\n1,2\n"), label="y").positives == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "no header"),
+        ("\n\n", "no header"),
+        ("y,a\n", "without rows"),
+        ("y\n1\n", "only column"),
+        ("y;a\n1;2\n", "not separated by commas"),
+        ("y,a,a\n1,2,3\n", 'names "a" more than once'),
+        ("y,,a\n1,2,3\n", "column 2 has no name"),
+        ("y,a\n1,2,3\n", "line 2: 3 values under 2"),
+        ("y,a\n1,2\n1\n", "line 3: 1 values under 2"),
+        ('y,a\n1,"2\n', "not CSV"),
+        ("y,a\n1," + "2" * 200_000 + "\n", "not CSV"),
+        ("y,ä\n1,2\n".encode("latin-1"), "not a UTF-8"),
+        ("y,a\n1,2\n".encode("utf-16"), "not a UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_table_is_a_data_error(tmp_path: Path, content: str | bytes, problem: str) -> None:
+    """The message says what is wrong and where."""
+    error = refusal(tmp_path, content)
+    assert type(error) is DataError
+    assert problem in error.problem
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("", "empty or NaN"),
+        ("  ", "empty or NaN"),
+        ("nan", "empty or NaN"),
+        ("N/A", "empty or NaN"),
+        ("secret", "not a number"),
+        ("1_000", "not a number"),
+        ("-inf", "infinity"),
+        ("9" * 400, "infinity"),
+    ],
+)
+def test_a_bad_feature_is_located_without_its_value(tmp_path: Path, value: str, problem: str) -> None:
+    """Column, data row and line are named (a blank line lies between); the value is not, for logs travel."""
+    error = refusal(tmp_path, f"y,a,b\n1,1,2\n\n0,3,{value}\n")
+    assert isinstance(error, FeatureError)
+    assert 'column "b", data row 2 (line 4): ' + problem in error.problem
+    if value.strip() in {"secret", "1_000", "9" * 400}:
+        assert value not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("content", "positive", "message"),
+    [
+        ("Y_,a\n1,2\n", None, 'Did you mean "Y_"?'),
+        ("z,a\n1,2\n", None, 'The 2 columns are "z", "a".'),
+        ("y,a\n1,2\n0,2\n2,2\n", None, "has 3 distinct values: not binary"),
+        ("y,a\nyes,2\n", None, "has 1 distinct value: not binary"),
+        ("y,a\nyes,2\nno,3\nmaybe,3\n", "yes", "has 3 distinct values: not binary"),
+        ("y,a\nyes,2\nno,3\n", None, 'with --positive which is 1: "no" or "yes"'),
+        ("y,a\nyes,2\nno,3\n", "Yes", 'is never "Yes"'),
+        ("y,a\n1,2\n2,2\n", None, 'with --positive which is 1: "1" or "2"'),
+        ("y,a\n1,2\n,2\n", None, "data row 2 (line 3): empty"),
+        ("y,a\n1,2\nnan,2\n", None, "data row 2 (line 3): empty"),
+    ],
+)
+def test_a_label_that_is_not_binary_is_refused(
+    tmp_path: Path, content: str, positive: str | None, message: str
+) -> None:
+    """The message leads to the right column or value, and no row is dropped silently."""
+    error = refusal(tmp_path, content, positive)
+    assert isinstance(error, LabelError)
+    assert message in str(error)
+
+
+def test_a_missing_file_and_a_folder_are_missing(tmp_path: Path) -> None:
+    """Neither ends in an exception of the system."""
+    for path in (tmp_path / "absent.csv", tmp_path):
+        with pytest.raises(MissingFileError):
+            read_table(path, label="y")
+
+
+def test_a_text_column_can_be_left_out_and_read_apart(tmp_path: Path) -> None:
+    """The column that names the clients is no feature."""
+    path = save(tmp_path, "y,site,a\n1, St. Mary ,2\n0,B,3\n")
+    assert read_table(path, label="y", ignore="site").features == ("a",)
+    assert read_texts(path, "site") == ["St. Mary", "B"]
+
+
+def test_a_row_without_a_client_is_refused(tmp_path: Path) -> None:
+    """It could belong to anybody."""
+    with pytest.raises(DataError, match=r"data row 2 \(line 3\): empty"):
+        read_texts(save(tmp_path, "y,site,a\n1,A,2\n0,,3\n"), "site")
+
+
+@pytest.mark.parametrize("X", [np.array([[np.nan]]), np.zeros((2, 1)), np.zeros((1, 2))])
+def test_an_invalid_table_cannot_exist(X: np.ndarray) -> None:
+    """Shapes fit, and values are finite."""
+    with pytest.raises(ValueError, match="X"):
+        Table(features=("a",), X=X, y=np.array([1]), label="y")
