@@ -118,7 +118,7 @@ def iam(deployment: Deployment) -> Iterator[Evaluator]:
     """Return an evaluator of the deployed policies."""
     program = Path(__file__).parent / "evaluate.mjs"
     with subprocess.Popen(
-        ["node", str(program)],  # noqa: S607 - the one on the PATH
+        ["node", str(program)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

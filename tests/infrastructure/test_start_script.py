@@ -48,7 +48,7 @@ class Machine:
     def start(self) -> str:
         """Start the notebook and return the last line of its log."""
         done = subprocess.run(
-            ["bash", str(self.script)],  # noqa: S607 - the one on the PATH
+            ["bash", str(self.script)],
             env=self.environment,
             capture_output=True,
             text=True,

@@ -1,6 +1,5 @@
 """Start the command as a user does, and look for what it leaves behind."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ import pytest
 
 from federation.preparation import PreparationSettings, prepare
 from federation.synthetic import LABEL
-from tests.local.processes import ROOT, Command
+from tests.local.processes import ROOT, Command, environment
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def local() -> Iterator[Command]:
         process = subprocess.Popen(
             [sys.executable, "-m", "federation.local", *map(str, options)],
             cwd=ROOT,
-            env=os.environ | {"COLUMNS": "100"},
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

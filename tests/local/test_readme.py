@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.processes import ROOT, clients_of
+from tests.local.processes import ROOT, clients_of, environment
 
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[tuple[str, Path]]:
     """Run ``make demo`` as the README says; yield what it printed and the report it names."""
     done = subprocess.run(
-        ["make", "demo"],  # noqa: S607 - as the README says
+        ["make", "demo"],
         cwd=ROOT,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
