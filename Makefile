@@ -13,6 +13,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 CONFIG := config/example.toml
 STACKS := --all
 CDK := node_modules/.bin/cdk
+# The largest set first: the smaller ones take its versions, so that one environment can hold all.
+LOCK := $(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url
 
 # The first interpreter that both exists and answers (a version manager's shim may do only the former).
 FIND_PYTHON = for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
@@ -54,11 +56,9 @@ fix: $(VENV)/.dev ## format, and repair what the linter can
 	@$(BIN)/ruff format .
 
 lock: $(VENV)/.dev ## pin every dependency of pyproject.toml in requirements*.txt
-	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
-	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --extra aws -c requirements.txt \
-		pyproject.toml -o requirements-aws.txt
-	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --extra aws --extra dev \
-		-c requirements-aws.txt pyproject.toml -o requirements-dev.txt
+	@$(LOCK) --extra aws --extra dev pyproject.toml -o requirements-dev.txt
+	@$(LOCK) --extra aws -c requirements-dev.txt pyproject.toml -o requirements-aws.txt
+	@$(LOCK) -c requirements-dev.txt pyproject.toml -o requirements.txt
 	@$(BIN)/python -m federation.make_locks
 	@npm install --silent --package-lock-only --omit-lockfile-registry-resolved
 

@@ -54,7 +54,7 @@ def prepared_files(
     paths = [own / name for name in names]
     for path in paths:
         if not path.is_file():
-            raise MissingFileError(f"{path}: there is no such file.", _where_to_look(folder, party))
+            raise MissingFileError(f"{path}: there is no such file.", _where_to_look(folder, party, path.name))
     manifest = _manifest_of(own)
     _check_columns(paths, label or _label(manifest, own))
     files = tuple(PreparedFile(path=path, sha256=sha256_of(path)) for path in paths)
@@ -63,15 +63,11 @@ def prepared_files(
     return files
 
 
-def _where_to_look(folder: Path, party: str) -> str:
-    if not folder.is_dir():
+def _where_to_look(folder: Path, party: str, name: str) -> str:
+    others = sorted(path.parent for path in folder.glob(f"*/{name}"))
+    if not others:
         return "Name the folder that federation.data_prep wrote, or this party's own folder in it."
-    within = sorted(path.name for path in folder.iterdir() if path.is_dir())
-    if not within:
-        return "Name a folder that federation.data_prep wrote."
-    return (
-        f'There is no folder "{party}"; if it has another name, name it: {folder / within[0]}, for example.'
-    )
+    return f'No folder is named "{party}". If it has another name, name it itself: {others[0]}, for example.'
 
 
 def _manifest_of(own: Path) -> Manifest | None:

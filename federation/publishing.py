@@ -30,7 +30,6 @@ from federation.source_archive import CLIENT_CODE, source_archive
 from federation.wheel_lock import LockedWheel, read_lock
 from federation.wheelhouse import fetch
 
-TRAINING_LOCK = CLIENT_CODE / "requirements.txt"
 Fetch = Callable[[Sequence[LockedWheel]], Path]
 """Returns a folder that holds the wheels."""
 
@@ -110,12 +109,15 @@ class Publisher:
         Told what is going on.
     fetch_wheels : callable
         Gets the wheels, if any is not published yet.
+    code : Path
+        What training jobs run.
     """
 
     open_store: OpenBucket
     check: bool = False
     say: Say = lambda _: None
     fetch_wheels: Fetch = fetch
+    code: Path = CLIENT_CODE
 
     def client(
         self, config: FederationConfig, client: Client, *, data: Path | None = None, label: str | None = None
@@ -133,15 +135,12 @@ class Publisher:
         """
         own = config.client_names(client)
         files = prepared_files(data, client.name, CLIENT_FILES, label=label) if data else ()
-        archive = source_archive()
+        archive = source_archive(self.code)
         code, rows = self._open(own, own.code_bucket), self._open(own, own.data_bucket)
+        wheels = self._wheels(read_lock(self.code / REQUIREMENTS), WHEELS_PREFIX)
         parts = [
-            Part(
-                name="wheels",
-                bucket=code,
-                prefix=WHEELS_PREFIX,
-                items=self._wheels(read_lock(TRAINING_LOCK), WHEELS_PREFIX),
-            ),
+            Part(name="wheels", bucket=code, prefix=WHEELS_PREFIX, items=wheels),
+            *_data(rows, files),
             Part(
                 name="source",
                 bucket=code,
@@ -149,9 +148,6 @@ class Publisher:
                 items=[_item(archive.key, archive.content)],
             ),
         ]
-        if data:
-            items = [_file_item(DATA_PREFIX, file) for file in files]
-            parts.append(Part(name="data", bucket=rows, prefix=DATA_PREFIX, items=items))
         published = self._bring(parts, client.label)
         notes = () if data else _notes_on_data(rows, client.label, check=self.check)
         return Published(
@@ -267,6 +263,11 @@ class Publisher:
             )
             for part in parts
         )
+
+
+def _data(bucket: Bucket, files: Sequence[PreparedFile]) -> list[Part]:
+    items = [_file_item(DATA_PREFIX, file) for file in files]
+    return [Part(name="data", bucket=bucket, prefix=DATA_PREFIX, items=items)] if items else []
 
 
 def _item(key: str, content: bytes, *, last: bool = False) -> Item:

@@ -52,7 +52,11 @@ class Machine:
     def start(self) -> str:
         """Start the notebook and return the last line of its log."""
         done = subprocess.run(
-            ["bash", str(self.script)], env=self.environment, capture_output=True, text=True, check=True
+            ["bash", str(self.script)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout.splitlines()[-1]
 
