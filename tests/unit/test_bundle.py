@@ -18,8 +18,9 @@ WHEEL = LockedWheel(pin="tiny==1.0", file="tiny-1.0-py3-none-any.whl", sha256="0
 def test_the_bytes_are_known() -> None:
     """They depend on paths and contents only, on any machine."""
     wheel = package_wheel({"federation/b.py": b"", "federation/a.py": b"1\n"})
-    assert wheel.version == "0.1.0+cbbd0e95d1a6"
+    assert wheel.version == "0.1.0+7540d466ea4c"
     assert wheel.locked.sha256 == hashlib.sha256(wheel.content).hexdigest()
+    assert wheel.locked.sha256 == "7232d21814fcd79621115a79480caae7ce436f7fb84f1e09ed5eb06c4e9bb4e6"
     assert wheel == package_wheel({"federation/a.py": b"1\n", "federation/b.py": b""})
 
 
@@ -65,7 +66,7 @@ def test_nothing_of_the_package_is_left_out() -> None:
 
 
 def test_the_bundle_is_what_the_start_script_expects() -> None:
-    """Requirements with the sha256 of every wheel, the Python they are for, and the configuration as it is."""
+    """Requirements with the sha256 of every wheel, the Python they are for, and the configuration."""
     package = package_wheel({"federation/a.py": b""})
     files = bundle(package, NotebookPackages(wheels=(WHEEL,), python="3.12"), configuration=b"[federation]\n")
     assert set(files) == {
