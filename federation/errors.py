@@ -13,7 +13,9 @@
     ├── PortTakenError          30  somebody listens there already
     ├── JoinDeadlineError       31  clients that did not join in time
     ├── RoundError              32  a round without enough valid updates
-    └── ClientFailedError       33  a client process that died
+    ├── ClientFailedError       33  a client process that died
+    ├── EmbeddedAwsError        60  the rehearsal's AWS did not start
+    └── JobEnvironmentError     61  the rehearsal's stand-in for the training image could not be built
 
 Each has a heading in ``docs/reference-errors.md``; a test ties the two together.
 """
@@ -114,3 +116,15 @@ class ClientFailedError(FederationError):
     """A client process ended before the federation did."""
 
     exit_code = 33
+
+
+class EmbeddedAwsError(FederationError):
+    """The rehearsal's AWS did not start, or died while it was starting."""
+
+    exit_code = 60
+
+
+class JobEnvironmentError(FederationError):
+    """The environment that stands in for the training image could not be built."""
+
+    exit_code = 61

@@ -1,0 +1,43 @@
+"""The embedded AWS as a process: read the settings from standard input, then serve until that ends."""
+
+import asyncio
+import shutil
+import signal
+import sys
+from typing import Any
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from federation.rehearse.parent_watch import end_with_parent
+from federation.rehearse.settings import EmulatorSettings
+
+
+def main() -> None:
+    """Serve every AWS API on the inherited socket."""
+    settings = EmulatorSettings.from_json(sys.stdin.buffer.readline().decode())
+    from federation.rehearse.emulator import ministack_tables, plugin  # noqa: PLC0415 (reads the environment)
+    from federation.rehearse.emulator.loopback_only import refuse_browsers  # noqa: PLC0415
+
+    def clean_up() -> None:
+        shutil.rmtree(settings.scratch, ignore_errors=True)
+
+    plugin.install(settings)
+    end_with_parent(clean_up)
+    # A stray SIGTERM ends the serving loop; the end of the process then closes the jobs' pipes.
+    config = Config()
+    config.bind = [f"fd://{settings.listening_fd}"]
+    config.keep_alive_timeout = 75
+    config.loglevel = "WARNING"
+    config.accesslog = None
+    asyncio.run(_serve(config, refuse_browsers(ministack_tables.app.app)))
+
+
+async def _serve(config: Config, application: Any) -> None:  # noqa: ANN401 (an ASGI application)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await serve(application, config, shutdown_trigger=stop.wait)
+
+
+if __name__ == "__main__":
+    main()
