@@ -61,6 +61,17 @@ def new_store() -> ScopedStore:
     return store
 
 
+def on_reset(empty: Callable[[], None]) -> None:
+    """Call a function whenever all accounts are emptied."""
+    reset_all = _app._reset_all_state
+
+    def reset_ours_too() -> None:
+        reset_all()
+        empty()
+
+    _app._reset_all_state = reset_ours_too
+
+
 # Services
 app = _app
 SERVICE_HANDLERS: MutableMapping[str, Any] = _app.SERVICE_HANDLERS

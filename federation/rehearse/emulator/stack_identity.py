@@ -34,6 +34,8 @@ def _role_of(parameters: dict[str, list[str]]) -> str | None:
     """Return the execution role of a request, which the stack keeps for its later operations."""
     stack = parameters.get("StackName", [""])[0].rsplit(":stack/", 1)[-1].split("/")[0]
     given = parameters.get("RoleARN", [""])[0]
+    if parameters.get("Action") == ["CreateStack"] or parameters.get("ChangeSetType") == ["CREATE"]:
+        _execution_roles.pop(stack, None)
     if given:
         _execution_roles[stack] = given
     kept: str | None = _execution_roles.get(stack)
@@ -75,3 +77,4 @@ def install() -> None:
         return response
 
     ministack.SERVICE_HANDLERS["cloudformation"] = handle_with_identity
+    ministack.on_reset(_execution_roles.clear)

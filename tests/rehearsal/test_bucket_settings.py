@@ -1,0 +1,83 @@
+"""What a template says about a bucket holds, and a bucket with content is not deleted."""
+
+import pytest
+
+from tests.rehearsal.conftest import CLIENT, SERVER, Connect
+from tests.rehearsal.stacks import StackFailedError, Template, delete, deploy
+
+KEY = "arn:aws:kms:us-east-1:111111111111:key/1"
+
+
+def bucket(**properties: object) -> Template:
+    """Return a bucket named ``data``."""
+    return {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "data", **properties}}}
+
+
+def encrypted_with(algorithm: str, key: str | None = None) -> Template:
+    """Return the ``BucketEncryption`` property."""
+    default = {"SSEAlgorithm": algorithm, **({"KMSMasterKeyID": key} if key else {})}
+    return {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": default}]}
+
+
+def test_encryption_and_tags_are_applied_and_changed(connect: Connect) -> None:
+    """An update changes them in place."""
+    stack, s3 = connect("cloudformation"), connect("s3")
+    for algorithm, key, tag in (("AES256", None, "one"), ("aws:kms", KEY, "two")):
+        tags = [{"Key": "name", "Value": tag}]
+        deploy(stack, "Data", bucket(BucketEncryption=encrypted_with(algorithm, key), Tags=tags))
+        [rule] = s3.get_bucket_encryption(Bucket="data")["ServerSideEncryptionConfiguration"]["Rules"]
+        assert rule["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID") == key
+        assert tags[0] in s3.get_bucket_tagging(Bucket="data")["TagSet"]
+
+
+def test_a_bucket_with_objects_is_not_deleted_with_its_stack(connect: Connect) -> None:
+    """Data is never lost silently: the delete fails, and succeeds once the bucket is empty."""
+    stack, s3 = connect("cloudformation"), connect("s3")
+    deploy(stack, "Data", bucket())
+    s3.put_object(Bucket="data", Key="row", Body=b"1")
+    with pytest.raises(StackFailedError, match="not empty"):
+        delete(stack, "Data")
+    s3.delete_object(Bucket="data", Key="row")
+    delete(stack, "Data")
+
+
+def test_old_versions_count_as_content(connect: Connect) -> None:
+    """In a versioned bucket, deleting the objects is not emptying it."""
+    stack, s3 = connect("cloudformation"), connect("s3")
+    deploy(stack, "Data", bucket(VersioningConfiguration={"Status": "Enabled"}))
+    s3.put_object(Bucket="data", Key="row", Body=b"1")
+    s3.delete_object(Bucket="data", Key="row")
+    with pytest.raises(StackFailedError, match="not empty"):
+        delete(stack, "Data")
+
+
+def test_a_property_nobody_implements_is_refused_by_name(connect: Connect) -> None:
+    """The emulator says what it does not do."""
+    with pytest.raises(StackFailedError, match="does not do AWS::S3::Bucket ReplicationConfiguration"):
+        deploy(connect("cloudformation"), "Data", bucket(ReplicationConfiguration={}))
+
+
+def test_a_policy_that_demands_tls_is_met_on_loopback(connect: Connect) -> None:
+    """``aws:SecureTransport`` holds, and the rest of the same policy still denies."""
+    statements = [
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": "arn:aws:s3:::data/*",
+            "Condition": c,
+        }
+        for c in (
+            {"Bool": {"aws:SecureTransport": "false"}},
+            {"StringNotEquals": {"aws:PrincipalAccount": SERVER}},
+        )
+    ]
+    policy = {
+        "Type": "AWS::S3::BucketPolicy",
+        "Properties": {"Bucket": {"Ref": "Bucket"}, "PolicyDocument": {"Statement": statements}},
+    }
+    deploy(connect("cloudformation"), "Data", {**bucket(), "Policy": policy})
+    connect("s3").put_object(Bucket="data", Key="row", Body=b"1")
+    foreign = connect("s3", CLIENT)
+    with pytest.raises(foreign.exceptions.ClientError, match="AccessDenied"):
+        foreign.get_object(Bucket="data", Key="row")
