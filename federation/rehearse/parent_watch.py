@@ -13,7 +13,13 @@ from collections.abc import Callable
 from contextlib import suppress
 
 
-def end_with_parent(clean_up: Callable[[], None]) -> threading.Thread:
+def _ignore(_line: str) -> None:
+    return
+
+
+def end_with_parent(
+    clean_up: Callable[[], None], on_line: Callable[[str], None] = _ignore
+) -> threading.Thread:
     """Watch standard input, and kill our process group when it ends.
 
     Parameters
@@ -21,6 +27,8 @@ def end_with_parent(clean_up: Callable[[], None]) -> threading.Thread:
     clean_up : callable
         Called once before the kill, from the watching thread. What it raises is ignored: the kill comes
         anyway.
+    on_line : callable, optional
+        Called with each line the starter writes before that.
 
     Returns
     -------
@@ -29,8 +37,8 @@ def end_with_parent(clean_up: Callable[[], None]) -> threading.Thread:
     """
 
     def watch() -> None:
-        while sys.stdin.buffer.read(65536):
-            pass
+        for line in sys.stdin:
+            on_line(line.strip())
         with suppress(Exception):
             clean_up()
         os.killpg(0, signal.SIGKILL)

@@ -39,6 +39,11 @@ def aws(running_aws: EmbeddedAws) -> EmbeddedAws:
 @pytest.fixture
 def connect(aws: EmbeddedAws) -> Connect:
     """Return a maker of boto3 clients: as the root of an account, or with given credentials."""
+    return connector(aws)
+
+
+def connector(aws: EmbeddedAws) -> Connect:
+    """Return a maker of boto3 clients of one emulator."""
 
     def make(service: str, account: str = SERVER, *, region: str = REGION, credentials: Any = None) -> Any:
         keys = credentials or {"AccessKeyId": account, "SecretAccessKey": "test", "SessionToken": None}

@@ -15,22 +15,26 @@ from federation.rehearse.settings import EmulatorSettings
 
 def main() -> None:
     """Serve every AWS API on the inherited socket."""
-    settings = EmulatorSettings.from_json(sys.stdin.buffer.readline().decode())
+    settings = EmulatorSettings.from_json(sys.stdin.readline())
     from federation.rehearse.emulator import ministack_tables, plugin  # noqa: PLC0415 (reads the environment)
     from federation.rehearse.emulator.loopback_only import refuse_browsers  # noqa: PLC0415
 
+    instances = plugin.install(settings)
+
     def clean_up() -> None:
+        instances.kill_all(for_ever=True)
         shutil.rmtree(settings.scratch, ignore_errors=True)
 
-    plugin.install(settings)
     end_with_parent(clean_up)
-    # A stray SIGTERM ends the serving loop; the end of the process then closes the jobs' pipes.
     config = Config()
     config.bind = [f"fd://{settings.listening_fd}"]
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     config.accesslog = None
-    asyncio.run(_serve(config, refuse_browsers(ministack_tables.app.app)))
+    try:
+        asyncio.run(_serve(config, refuse_browsers(ministack_tables.app.app)))
+    finally:  # a stray SIGTERM
+        clean_up()
 
 
 async def _serve(config: Config, application: Any) -> None:  # noqa: ANN401 (an ASGI application)

@@ -19,6 +19,7 @@ from ministack.services import iam as _iam
 from ministack.services import kms as _kms
 from ministack.services import s3 as _s3
 from ministack.services import sts as _sts
+from ministack.services import tagging as _tagging
 from ministack.services.cloudformation import changesets as _changesets
 from ministack.services.cloudformation import engine as _engine
 from ministack.services.cloudformation import handlers as _handlers
@@ -28,6 +29,17 @@ from ministack.services.cloudformation import stacks as _stacks
 
 Record = dict[str, Any]
 Response = tuple[int, dict[str, str], bytes]
+
+
+class Principal(Protocol):
+    """Who asks: an account's root (``policies`` is None) or a role's session."""
+
+    arn: str
+    type: str
+    account: str
+    policies: list[Any] | None
+    keys: dict[str, Any]
+    limits: list[Any]
 
 
 class ScopedStore(Protocol):
@@ -79,6 +91,7 @@ SERVICE_REGISTRY: MutableMapping[str, Any] = _app.SERVICE_REGISTRY
 SERVICE_PATTERNS: MutableMapping[str, Any] = _router.SERVICE_PATTERNS
 IAM_NAMESPACES: MutableMapping[str, str] = _iam_actions.SERVICE_TO_IAM_NAMESPACE
 iam_actions = _iam_actions
+TAG_COLLECTORS: MutableMapping[str, Any] = _tagging._RESOURCE_TAG_COLLECTORS
 
 # CloudFormation
 RESOURCE_HANDLERS: MutableMapping[str, Record] = _provisioners._RESOURCE_HANDLERS
@@ -129,7 +142,7 @@ evaluator = _evaluator
 CONDITION_KEY_RESOLVER_NAME = "_resolve_condition_key"
 resolve_condition_key: Callable[[str, Any], Any] = _evaluator._resolve_condition_key
 EvalContext = _evaluator.EvalContext
-PrincipalInfo = _evaluator.PrincipalInfo
+new_principal: Callable[..., Principal] = _evaluator.PrincipalInfo
 AuthError = _evaluator.AuthError
 evaluate: Callable[..., Any] = _evaluator.evaluate
 combine_resource_policy: Callable[..., Any] = _evaluator.combine_resource_policy
@@ -137,7 +150,7 @@ resource_policy: Callable[[str, str], tuple[Any, str] | None] = _evaluator._reso
 trust_allows: Callable[..., bool] = _evaluator.evaluate_trust_policy
 service_named_by: Callable[[Any, str], bool] = _evaluator._service_principal_matches
 enforce: Callable[..., Any] = _evaluator.enforce
-principal_of_key: Callable[[str, str], Any] = _evaluator.resolve_principal
+principal_of_key: Callable[[str, str], Principal] = _evaluator.resolve_principal
 role_policies: Callable[[str, str], list[Any]] = _evaluator._gather_role_policies
 permissions_boundary: Callable[[Any, str, str], list[Any]] = _evaluator._permissions_boundary
 denial_message: Callable[..., str] = _iam_actions.identity_denial_message

@@ -12,11 +12,16 @@ from federation.rehearse.emulator import (
     vpc_attributes,
     vpc_peering,
 )
+from federation.rehearse.emulator.sagemaker import notebook_types, service
+from federation.rehearse.emulator.sagemaker.instances import Instances
 from federation.rehearse.settings import EmulatorSettings
 
 
-def install(settings: EmulatorSettings) -> None:
-    """Register every capability, in the order in which they build on each other."""
+def install(settings: EmulatorSettings) -> Instances:
+    """Register every capability, and return the training instances that will run.
+
+    The order matters where one capability wraps what another registered.
+    """
     no_outside_scripts.install()
     loopback_only.install()
     principal_arn.install()
@@ -27,3 +32,5 @@ def install(settings: EmulatorSettings) -> None:
     vpc_peering.install()
     flow_logs.install()
     bucket_settings.install()
+    notebook_types.install()
+    return service.install(settings)

@@ -38,9 +38,9 @@ class RoleArn:
         return found if found and found.get("Arn") == self.arn else None
 
 
-def principal_of_role(role: RoleArn, session_name: str) -> Any:  # noqa: ANN401 (ministack has no types)
+def principal_of_role(role: RoleArn, session_name: str) -> ministack.Principal:
     """Return the principal a session of this role is."""
-    return ministack.PrincipalInfo(
+    return ministack.new_principal(
         arn=f"arn:aws:sts::{role.account}:assumed-role/{role.name}/{session_name}",
         type="AssumedRole",
         account=role.account,
@@ -49,7 +49,7 @@ def principal_of_role(role: RoleArn, session_name: str) -> Any:  # noqa: ANN401 
     )
 
 
-def _context(principal: Any, action: str, resource: str, keys: dict[str, Any] | None) -> Any:  # noqa: ANN401
+def _context(principal: ministack.Principal, action: str, resource: str, keys: dict[str, Any] | None) -> Any:  # noqa: ANN401 (ministack has no types)
     return ministack.EvalContext(
         principal_arn=principal.arn,
         principal_type=principal.type,
@@ -62,12 +62,14 @@ def _context(principal: Any, action: str, resource: str, keys: dict[str, Any] | 
     )
 
 
-def may(principal: Any, action: str, resource: str, keys: dict[str, Any] | None = None) -> bool:  # noqa: ANN401
+def may(
+    principal: ministack.Principal, action: str, resource: str, keys: dict[str, Any] | None = None
+) -> bool:
     """Tell whether a principal's policies, with the resource's own, allow one action.
 
     Parameters
     ----------
-    principal : ministack's PrincipalInfo
+    principal : Principal
         From `principal_of_role`, or of a request.
     action : str
         As IAM spells it.
@@ -89,7 +91,7 @@ def may(principal: Any, action: str, resource: str, keys: dict[str, Any] | None 
     return bool(decision.decision == "Allow")
 
 
-def assume(principal: Any, role_arn: str, session_name: str) -> Any:  # noqa: ANN401
+def assume(principal: ministack.Principal, role_arn: str, session_name: str) -> ministack.Principal:
     """Return the principal that results when another principal assumes a role.
 
     Raises

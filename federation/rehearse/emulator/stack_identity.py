@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-service
 """
 
 from contextvars import ContextVar
-from typing import Any
 from urllib.parse import parse_qs
 
 from federation.rehearse.emulator import ministack_tables as ministack
@@ -22,10 +21,10 @@ _SERVICE = "cloudformation.amazonaws.com"
 _SESSION = "AWSCloudFormation"
 _execution_roles = ministack.new_store()
 # Set for the request, and copied into the task that carries the operation out.
-_principal: ContextVar[Any] = ContextVar("stack_principal")
+_principal: ContextVar[ministack.Principal] = ContextVar("stack_principal")
 
 
-def acting_principal() -> Any:  # noqa: ANN401 (ministack has no types)
+def acting_principal() -> ministack.Principal:
     """Return the principal of the stack operation that runs now."""
     return _principal.get()
 
@@ -42,7 +41,7 @@ def _role_of(parameters: dict[str, list[str]]) -> str | None:
     return given or kept
 
 
-def _checked_role(role_arn: str, caller: Any, *, passed: bool) -> Any:  # noqa: ANN401
+def _checked_role(role_arn: str, caller: ministack.Principal, *, passed: bool) -> ministack.Principal:
     keys = {"iam:PassedToService": _SERVICE}
     if passed and not may(caller, "iam:PassRole", role_arn, keys):
         raise NotAuthorizedError(
