@@ -3,6 +3,7 @@
 The emulator is ministack with our plug-in (`federation.rehearse.emulator`), in a process group of its own.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.error import HTTPError
 
 import federation
 from federation.errors import EmbeddedAwsError
@@ -91,6 +93,33 @@ class EmbeddedAws:
             endpoint_url=self.endpoint_url,
             credentials=self.root_credentials(account),
             region=region,
+        )
+
+    def notebook_environment(self, *, account: str, region: str, name: str) -> dict[str, str]:
+        """Return the environment of a process on a notebook instance, with the notebook's role.
+
+        Parameters
+        ----------
+        account, region, name : str
+            Where the notebook is, and its name.
+
+        Raises
+        ------
+        EmbeddedAwsError
+            There is no such notebook in service.
+        """
+        address = f"{self.endpoint_url}/_federation/notebooks/{account}/{region}/{name}"
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 (loopback)
+                credentials = json.load(answer)
+        except HTTPError as error:
+            error.close()
+            raise EmbeddedAwsError(
+                f'Account {account} has no notebook "{name}" in service in {region}.',
+                "Deploy the stack that has it, or start it.",
+            ) from error
+        return client_environment(
+            self._outer, endpoint_url=self.endpoint_url, credentials=credentials, region=region
         )
 
     def reset(self) -> None:

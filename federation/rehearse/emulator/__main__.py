@@ -18,8 +18,11 @@ def main() -> None:
     settings = EmulatorSettings.from_json(sys.stdin.readline())
     from federation.rehearse.emulator import ministack_tables, plugin  # noqa: PLC0415 (reads the environment)
     from federation.rehearse.emulator.loopback_only import refuse_browsers  # noqa: PLC0415
+    from federation.rehearse.emulator.session_endpoint import Sessions, serve_sessions  # noqa: PLC0415
 
-    instances = plugin.install(settings)
+    sessions = Sessions(settings.endpoint_url)
+    instances = plugin.install(settings, sessions)
+    application = refuse_browsers(serve_sessions(ministack_tables.app.app, sessions))
 
     def clean_up() -> None:
         instances.kill_all(for_ever=True)
@@ -32,7 +35,7 @@ def main() -> None:
     config.loglevel = "WARNING"
     config.accesslog = None
     try:
-        asyncio.run(_serve(config, refuse_browsers(ministack_tables.app.app)))
+        asyncio.run(_serve(config, application))
     finally:  # a stray SIGTERM
         clean_up()
 

@@ -46,7 +46,9 @@ def encryption_xml(configuration: dict[str, Any]) -> bytes:
 
 def _apply(created: Created, properties: Properties) -> Created:
     name = created[0]
-    unknown = properties.keys() - APPLIED - WITHOUT_EFFECT
+    unknown = set(properties) - APPLIED - WITHOUT_EFFECT
+    if properties.get("AccessControl") == "Private":  # the default
+        unknown.discard("AccessControl")
     if unknown:
         raise ValueError(f"The rehearsal's emulator does not do {_BUCKET} {', '.join(sorted(unknown))}.")
     ministack.bucket_tags[name] = tag_map(properties)

@@ -11,7 +11,9 @@ _SERVICE = "vpc-flow-logs.amazonaws.com"
 
 def _create(_logical_id: str, properties: Properties, _stack_name: str) -> Created:
     role = properties.get("DeliverLogsPermissionArn")
-    if role and not service_may_assume(_SERVICE, role):
+    source = f"arn:aws:ec2:{ministack.region()}:{ministack.account_id()}:vpc-flow-log/fl-0"  # no id yet
+    keys = {"aws:SourceAccount": ministack.account_id(), "aws:SourceArn": source}
+    if role and not service_may_assume(_SERVICE, role, keys):
         raise ValueError(f"Unable to assume given IAM role: {role} (Service: Ec2, InvalidParameter)")
     single = ("ResourceType", "TrafficType", "LogDestinationType", "LogDestination", "LogGroupName")
     _, _, body = ministack.create_flow_logs(

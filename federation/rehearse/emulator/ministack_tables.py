@@ -120,12 +120,12 @@ create_flow_logs: Callable[[Record], Response] = _ec2._create_flow_logs
 # S3
 buckets: ScopedStore = _s3._buckets
 bucket_tags: ScopedStore = _s3._bucket_tags
-bucket_versioning: ScopedStore = _s3._bucket_versioning
 object_versions: ScopedStore = _s3._object_versions
 put_bucket_encryption: Callable[[str, bytes], Response] = _s3._put_bucket_encryption
-put_bucket_lifecycle: Callable[[str, bytes], Response] = _s3._put_bucket_lifecycle
 bucket_encryption: ScopedStore = _s3._bucket_encryption
-bucket_lifecycle: ScopedStore = _s3._bucket_lifecycle
+stored_encryption: Callable[[Record], dict[str, str]] = _s3._stored_sse_headers
+default_encryption: Callable[[str], dict[str, str]] = _s3._bucket_default_sse_headers
+s3_error: Callable[[str, str, int], Response] = _s3._error
 bucket_owner: Callable[[str], str | None] = _s3._bucket_owner_account
 
 # KMS

@@ -2,10 +2,11 @@
 
 from federation.rehearse.emulator import (
     bucket_settings,
+    condition_keys,
     flow_logs,
     loopback_only,
     no_outside_scripts,
-    principal_arn,
+    object_encryption,
     security_group_rules,
     stack_identity,
     stack_output,
@@ -14,17 +15,18 @@ from federation.rehearse.emulator import (
 )
 from federation.rehearse.emulator.sagemaker import notebook_types, service
 from federation.rehearse.emulator.sagemaker.instances import Instances
+from federation.rehearse.emulator.session_endpoint import Sessions
 from federation.rehearse.settings import EmulatorSettings
 
 
-def install(settings: EmulatorSettings) -> Instances:
+def install(settings: EmulatorSettings, sessions: Sessions) -> Instances:
     """Register every capability, and return the training instances that will run.
 
     The order matters where one capability wraps what another registered.
     """
     no_outside_scripts.install()
     loopback_only.install()
-    principal_arn.install()
+    condition_keys.install()
     stack_identity.install()
     stack_output.install()
     security_group_rules.install()
@@ -32,5 +34,6 @@ def install(settings: EmulatorSettings) -> Instances:
     vpc_peering.install()
     flow_logs.install()
     bucket_settings.install()
+    object_encryption.install()
     notebook_types.install()
-    return service.install(settings)
+    return service.install(settings, sessions)

@@ -47,7 +47,7 @@ def _checked_role(role_arn: str, caller: ministack.Principal, *, passed: bool) -
         raise NotAuthorizedError(
             ministack.denial_message("iam:PassRole", caller.arn, role_arn, explicit_deny=False)
         )
-    if not service_may_assume(_SERVICE, role_arn):
+    if not service_may_assume(_SERVICE, role_arn, {"aws:SourceAccount": ministack.account_id()}):
         raise NotAuthorizedError(f"Role {role_arn} is invalid or cannot be assumed")
     return principal_of_role(RoleArn.parse(role_arn), _SESSION)
 

@@ -4,6 +4,7 @@ After the order, a line ``stop`` stops the job. End-of-file means that the emula
 everything.
 """
 
+import os
 import sys
 
 from federation.rehearse.parent_watch import end_with_parent
@@ -15,7 +16,9 @@ def main() -> None:
     """Run one job."""
     report = Reporter()
     try:
-        job = TrainingJob(JobOrder.from_json(sys.stdin.readline()), report)
+        order = JobOrder.from_json(sys.stdin.readline())
+        os.environ.update(order.credentials)
+        job = TrainingJob(order, report)
 
         def obey(line: str) -> None:
             if line == "stop":

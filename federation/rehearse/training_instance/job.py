@@ -70,15 +70,16 @@ class TrainingJob:
 
     def run(self) -> None:
         """Run the job and report how it ended."""
+        log = self._log
         try:
             status, secondary = self._train()
             reason = ""
         except JobFailedError as failure:
             status = secondary = "Failed"
             reason = str(failure)[:_LONGEST_REASON]
-            self._log.write(reason)
+            log.write(reason)
         finally:
-            self._log.close()
+            log.close()
         shutil.rmtree(self._order.folder, ignore_errors=True)
         self._report(status=status, secondary_status=secondary, reason=reason)
 

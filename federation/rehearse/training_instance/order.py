@@ -25,7 +25,7 @@ class JobOrder:
     endpoint_url : str
         Where the AWS APIs answer.
     credentials : dict
-        The training role's session, as environment variables.
+        The environment variables that make a process the training role.
     folder : pathlib.Path
         A folder of this job alone, which the instance may fill.
     python : pathlib.Path

@@ -10,14 +10,11 @@ from federation.rehearse.training_instance.order import JobOrder
 
 
 def connect(order: JobOrder, service: str) -> Any:  # noqa: ANN401 (boto3 has no types)
-    """Return a boto3 client with the training role's session."""
+    """Return a boto3 client with the training role's session, from the process's environment."""
     return boto3.client(
         service,
         endpoint_url=order.endpoint_url,
         region_name=order.region,
-        aws_access_key_id=order.credentials["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=order.credentials["AWS_SECRET_ACCESS_KEY"],
-        aws_session_token=order.credentials["AWS_SESSION_TOKEN"],
         config=Config(retries={"total_max_attempts": 2}, proxies={}),
     )
 

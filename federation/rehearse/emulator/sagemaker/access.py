@@ -21,6 +21,7 @@ _BODY = 3  # among (method, path, headers, body, …)
 # Condition key → where the request holds its value.
 _KEYS: dict[str, tuple[str, ...]] = {
     "sagemaker:DirectInternetAccess": ("DirectInternetAccess",),
+    "sagemaker:EnableRemoteDebug": ("RemoteDebugConfig", "EnableRemoteDebug"),
     "sagemaker:InterContainerTrafficEncryption": ("EnableInterContainerTrafficEncryption",),
     "sagemaker:KeepAlivePeriod": ("ResourceConfig", "KeepAlivePeriodInSeconds"),
     "sagemaker:MaxRuntimeInSeconds": ("StoppingCondition", "MaxRuntimeInSeconds"),
@@ -49,6 +50,11 @@ def condition_keys(request: dict[str, Any]) -> dict[str, Any]:
     keys["sagemaker:VolumeKmsKey"] = resources.get("VolumeKmsKeyId") or request.get("KmsKeyId")
     types = [resources.get("InstanceType"), request.get("InstanceType")]
     keys["sagemaker:InstanceTypes"] = [found for found in types if found]
+    sources = [
+        c.get("DataSource", {}).get("FileSystemDataSource") for c in request.get("InputDataConfig", [])
+    ]
+    for member in ("FileSystemId", "FileSystemAccessMode", "FileSystemType"):
+        keys[f"sagemaker:{member}"] = [source[member] for source in sources if source and member in source]
     if "SubnetId" in request:
         keys["sagemaker:VpcSubnets"] = [request["SubnetId"]]
         keys["sagemaker:VpcSecurityGroupIds"] = request.get("SecurityGroupIds", [])
@@ -80,7 +86,8 @@ def check_passed_role(caller: ministack.Principal, role_arn: str, associated_arn
             ministack.denial_message("iam:PassRole", caller.arn, role_arn, explicit_deny=False)
         )
     try:
-        trusted = service_may_assume(SERVICE, role_arn, {"aws:SourceAccount": ministack.account_id()})
+        source = {"aws:SourceAccount": ministack.account_id(), "aws:SourceArn": associated_arn}
+        trusted = service_may_assume(SERVICE, role_arn, source)
     except NotAuthorizedError as error:
         raise InvalidRequestError(str(error)) from error
     if not trusted:

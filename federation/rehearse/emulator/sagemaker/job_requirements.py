@@ -53,8 +53,10 @@ def check_requirements(request: Request, role: ministack.Principal, mirrored: tu
     _check_network(request.get("VpcConfig"), role)
     for channel in request.get("InputDataConfig", []):
         _check_channel(channel["DataSource"]["S3DataSource"]["S3Uri"], role)
-    _check_key(request["ResourceConfig"].get("VolumeKmsKeyId"), "kms:CreateGrant", role)
-    _check_key(request["OutputDataConfig"].get("KmsKeyId"), "kms:GenerateDataKey", role)
+    grant_keys = {"kms:GrantIsForAWSResource": "true"}
+    _check_key(request["ResourceConfig"].get("VolumeKmsKeyId"), "kms:CreateGrant", role, grant_keys)
+    upload_keys = {"kms:ViaService": f"s3.{ministack.region()}.amazonaws.com"}
+    _check_key(request["OutputDataConfig"].get("KmsKeyId"), "kms:GenerateDataKey", role, upload_keys)
 
 
 def _need(role: ministack.Principal, action: str, resource: str, keys: dict[str, Any] | None = None) -> None:
@@ -123,10 +125,12 @@ def _check_channel(uri: str, role: ministack.Principal) -> None:
         )
 
 
-def _check_key(key_id: str | None, action: str, role: ministack.Principal) -> None:
+def _check_key(
+    key_id: str | None, action: str, role: ministack.Principal, condition_keys: dict[str, Any]
+) -> None:
     if key_id is None:
         return
     key = ministack.find_key(key_id)
     if key is None or key.get("KeyState") != "Enabled":
         raise InvalidRequestError(f"The KMS key {key_id} does not exist or is not enabled.")
-    _need(role, action, key["Arn"])
+    _need(role, action, key["Arn"], condition_keys)

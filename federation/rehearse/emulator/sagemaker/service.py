@@ -19,6 +19,7 @@ from federation.rehearse.emulator.sagemaker.api_errors import ApiError, NotEmula
 from federation.rehearse.emulator.sagemaker.instances import Instances
 from federation.rehearse.emulator.sagemaker.request_model import check_request
 from federation.rehearse.emulator.sagemaker.training_jobs import TrainingJobs
+from federation.rehearse.emulator.session_endpoint import Sessions
 from federation.rehearse.settings import EmulatorSettings
 
 Request = dict[str, Any]
@@ -84,13 +85,14 @@ class SageMaker:
         return self._creating[name](request, caller)
 
 
-def install(settings: EmulatorSettings) -> Instances:
+def install(settings: EmulatorSettings, sessions: Sessions) -> Instances:
     """Register the service, and return the instances it starts."""
     instances = Instances()
-    service = SageMaker(TrainingJobs(settings, instances))
+    service = SageMaker(TrainingJobs(settings, instances, sessions))
 
     def empty() -> None:
         instances.kill_all()
+        sessions.forget()
         store.empty()
 
     module = ModuleType("ministack.services.sagemaker")

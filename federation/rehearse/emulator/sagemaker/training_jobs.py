@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 from federation.rehearse.emulator import ministack_tables as ministack
-from federation.rehearse.emulator.role_evaluation import RoleArn, principal_of_role, session_credentials
+from federation.rehearse.emulator.role_evaluation import RoleArn, principal_of_role
 from federation.rehearse.emulator.sagemaker import store
 from federation.rehearse.emulator.sagemaker.access import check_passed_role, check_tagging
 from federation.rehearse.emulator.sagemaker.api_errors import ApiError, InvalidRequestError, NotEmulatedError
@@ -13,12 +13,12 @@ from federation.rehearse.emulator.sagemaker.emulated_requests import TRAINING_JO
 from federation.rehearse.emulator.sagemaker.instances import Event, Instances
 from federation.rehearse.emulator.sagemaker.job_requirements import check_requirements
 from federation.rehearse.emulator.sagemaker.tags import as_map
+from federation.rehearse.emulator.session_endpoint import Sessions
 from federation.rehearse.settings import EmulatorSettings
 from federation.rehearse.training_instance.order import JobOrder
 
 Request = dict[str, Any]
 _RUNNING = "InProgress"
-_UPLOAD_TIME = 3600.0
 _SUMMARY = (
     "CreationTime",
     "LastModifiedTime",
@@ -40,10 +40,13 @@ class TrainingJobs:
         What the launcher said.
     instances : Instances
         Where jobs run.
+    sessions : Sessions
+        Where jobs get their role's credentials.
     """
 
-    def __init__(self, settings: EmulatorSettings, instances: Instances) -> None:
+    def __init__(self, settings: EmulatorSettings, instances: Instances, sessions: Sessions) -> None:
         self._settings = settings
+        self._sessions = sessions
         self._instances = instances
 
     def create(self, request: Request, caller: ministack.Principal) -> Request:
@@ -68,13 +71,12 @@ class TrainingJobs:
         return {"TrainingJobArn": arn}
 
     def _order(self, request: Request, arn: str) -> JobOrder:
-        lifetime = request["StoppingCondition"]["MaxRuntimeInSeconds"] + _UPLOAD_TIME
         return JobOrder(
             request=request,
             job_arn=arn,
             region=ministack.region(),
             endpoint_url=self._settings.endpoint_url,
-            credentials=session_credentials(request["RoleArn"], "SageMaker", lifetime),
+            credentials=self._sessions.grant(request["RoleArn"], "SageMaker"),
             folder=self._settings.scratch / "jobs" / uuid.uuid4().hex[:12],
             python=self._settings.job_python,
             stop_grace=self._settings.stop_grace,
