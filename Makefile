@@ -35,8 +35,10 @@ fix: $(VENV)/.dev ## format, and repair what the linter can
 
 lock: $(VENV)/.dev ## pin every dependency of pyproject.toml in requirements*.txt
 	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
-	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --extra dev -c requirements.txt \
+	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --extra dev --extra rehearsal -c requirements.txt \
 		pyproject.toml -o requirements-dev.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url \
+		federation/rehearse/training_image.in -o federation/rehearse/training_image.txt
 
 clean: ## remove the environment and every run
 	@rm -rf $(VENV) runs

@@ -6,7 +6,7 @@ import tarfile
 import time
 from typing import Any
 
-from tests.rehearsal.conftest import CLIENT, REGION, Connect
+from tests.rehearsal.conftest import CLIENT, REGION, SERVER, Connect
 from tests.rehearsal.stacks import Template, allow, deploy, role, trusting_service
 
 Request = dict[str, Any]
@@ -181,11 +181,18 @@ def channel(name: str, uri: str) -> Template:
 
 def session(connect: Connect, *statements: Template) -> Any:
     """Return SageMaker as a role of the client's account with only these permissions."""
-    iam = connect("iam", CLIENT)
-    trust = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": CLIENT}}]}
-    iam.create_role(RoleName="kickoff", AssumeRolePolicyDocument=json.dumps(trust))
+    return role_session(connect, "sagemaker", *statements, account=CLIENT)
+
+
+def role_session(
+    connect: Connect, service: str, *statements: Template, account: str = SERVER, name: str = "kickoff"
+) -> Any:
+    """Return a service's client as a new role with only these permissions."""
+    iam = connect("iam", account)
+    trust = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": account}}]}
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
-    iam.put_role_policy(RoleName="kickoff", PolicyName="policy", PolicyDocument=policy)
-    arn = f"arn:aws:iam::{CLIENT}:role/kickoff"
-    credentials = connect("sts", CLIENT).assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
-    return connect("sagemaker", CLIENT, credentials=credentials)
+    iam.put_role_policy(RoleName=name, PolicyName="policy", PolicyDocument=policy)
+    arn = f"arn:aws:iam::{account}:role/{name}"
+    credentials = connect("sts", account).assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
+    return connect(service, account, credentials=credentials)

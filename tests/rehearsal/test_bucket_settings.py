@@ -3,7 +3,8 @@
 import pytest
 
 from tests.rehearsal.conftest import CLIENT, SERVER, Connect
-from tests.rehearsal.stacks import StackFailedError, Template, delete, deploy
+from tests.rehearsal.jobs import role_session
+from tests.rehearsal.stacks import StackFailedError, Template, allow, delete, deploy
 
 KEY = "arn:aws:kms:us-east-1:111111111111:key/1"
 
@@ -81,3 +82,46 @@ def test_a_policy_that_demands_tls_is_met_on_loopback(connect: Connect) -> None:
     foreign = connect("s3", CLIENT)
     with pytest.raises(foreign.exceptions.ClientError, match="AccessDenied"):
         foreign.get_object(Bucket="data", Key="row")
+
+
+def encrypted_bucket(connect: Connect) -> str:
+    """Deploy a bucket encrypted with a key of the account, and return the key's ARN."""
+    policy = {"Statement": [{**allow("kms:*"), "Principal": {"AWS": f"arn:aws:iam::{SERVER}:root"}}]}
+    key = {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": policy}}
+    encryption = encrypted_with("aws:kms")
+    rule = encryption["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"]
+    rule["KMSMasterKeyID"] = {"Fn::GetAtt": ["Key", "Arn"]}
+    outputs = deploy(
+        connect("cloudformation"),
+        "Data",
+        {"Key": key, **bucket(BucketEncryption=encryption)},
+        outputs={"Arn": {"Fn::GetAtt": ["Key", "Arn"]}},
+    )
+    return outputs["Arn"]
+
+
+def test_reading_and_writing_an_encrypted_object_needs_its_key(connect: Connect) -> None:
+    """A role with all of S3 and without the key is refused; with the key, through S3, it is not."""
+    key = encrypted_bucket(connect)
+    connect("s3").put_object(Bucket="data", Key="row", Body=b"1")
+    through_s3 = {"kms:ViaService": "s3.us-east-1.amazonaws.com"}
+    for name, statements, allowed in (
+        ("without", [allow("s3:*")], False),
+        ("reader", [allow("s3:*"), allow("kms:Decrypt", key, StringEquals=through_s3)], True),
+    ):
+        s3 = role_session(connect, "s3", *statements, name=name)
+        if allowed:
+            assert s3.get_object(Bucket="data", Key="row")["Body"].read() == b"1"
+        else:
+            with pytest.raises(s3.exceptions.ClientError, match="kms:Decrypt"):
+                s3.get_object(Bucket="data", Key="row")
+        with pytest.raises(s3.exceptions.ClientError, match="kms:GenerateDataKey"):
+            s3.put_object(Bucket="data", Key="row", Body=b"2")
+
+
+def test_kms_without_a_key_is_the_accounts_own(connect: Connect) -> None:
+    """As the CDK CLI uploads its assets."""
+    s3 = connect("s3")
+    deploy(connect("cloudformation"), "Data", bucket())
+    s3.put_object(Bucket="data", Key="row", Body=b"1", ServerSideEncryption="aws:kms")
+    assert s3.head_object(Bucket="data", Key="row")["SSEKMSKeyId"].endswith("alias/aws/s3")

@@ -1,11 +1,17 @@
 """Notebook instances and lifecycle configurations, by the API and by CloudFormation."""
 
 import base64
+import subprocess
+import sys
+import urllib.request
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
-from tests.rehearsal.conftest import Connect
+from federation.errors import EmbeddedAwsError
+from federation.rehearse.embedded_aws import EmbeddedAws
+from tests.rehearsal.conftest import REGION, SERVER, Connect
 from tests.rehearsal.stacks import StackFailedError, Template, delete, deploy, role, trusting_service
 
 SCRIPT = base64.b64encode(b"echo hello").decode()
@@ -120,3 +126,25 @@ def test_a_notebook_that_is_not_there_is_not_found(connect: Connect) -> None:
     sagemaker = connect("sagemaker")
     with pytest.raises(sagemaker.exceptions.ClientError, match="RecordNotFound"):
         sagemaker.describe_notebook_instance(NotebookInstanceName="none")
+
+
+def test_a_process_on_the_notebook_has_the_notebooks_role(aws: EmbeddedAws, connect: Connect) -> None:
+    """The credentials come from the instance, fresh, while it is in service and no longer."""
+    name = deploy_notebook(connect, notebook_stack())
+    environment = aws.notebook_environment(account=SERVER, region=REGION, name=name)
+    assert "AWS_ACCESS_KEY_ID" not in environment
+    code = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert ":assumed-role/Notebook-Role" in done.stdout
+    connect("sagemaker").stop_notebook_instance(NotebookInstanceName=name)
+    with pytest.raises(EmbeddedAwsError, match=f'no notebook "{name}" in service'):
+        aws.notebook_environment(account=SERVER, region=REGION, name=name)
+
+
+def test_credentials_are_not_for_everybody(aws: EmbeddedAws) -> None:
+    """Without a token the endpoint knows nobody."""
+    with pytest.raises(HTTPError, match="404") as refused:
+        urllib.request.urlopen(f"{aws.endpoint_url}/_federation/credentials", timeout=5)
+    refused.value.close()

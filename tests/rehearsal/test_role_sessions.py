@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.rehearsal.conftest import CLIENT, SERVER, Connect
+from tests.rehearsal.jobs import role_session
 from tests.rehearsal.stacks import allow, deploy, role, trusting
 
 KICKOFF = f"arn:aws:iam::{CLIENT}:role/kickoff"
@@ -62,6 +63,25 @@ def test_a_forged_signature_is_refused(connect: Connect) -> None:
     sts = connect("sts", credentials=credentials)
     with pytest.raises(sts.exceptions.ClientError, match="SignatureDoesNotMatch"):
         sts.get_caller_identity()
+
+
+def test_logs_are_read_by_the_stream(connect: Connect) -> None:
+    """A role for some streams of a group sees those and no others."""
+    group = "/aws/sagemaker/TrainingJobs"
+    logs = connect("logs")
+    logs.create_log_group(logGroupName=group)
+    streams = f"arn:aws:logs:us-east-1:{SERVER}:log-group:{group}:log-stream:fl-*"
+    reader = role_session(connect, "logs", allow(["logs:CreateLogStream", "logs:GetLogEvents"], streams))
+    reader.create_log_stream(logGroupName=group, logStreamName="fl-1")
+    assert reader.get_log_events(logGroupName=group, logStreamName="fl-1")["events"] == []
+    with pytest.raises(reader.exceptions.ClientError, match="AccessDenied"):
+        reader.create_log_stream(logGroupName=group, logStreamName="other")
+
+
+def test_the_region_is_a_condition_key_of_ec2(connect: Connect) -> None:
+    """``ec2:Region`` is in every EC2 request."""
+    ec2 = role_session(connect, "ec2", allow("ec2:DescribeVpcs", StringEquals={"ec2:Region": "us-east-1"}))
+    assert ec2.describe_vpcs()["Vpcs"]
 
 
 def test_a_key_policy_is_stored_as_written(connect: Connect) -> None:

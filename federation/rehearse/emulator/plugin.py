@@ -4,6 +4,7 @@ from federation.rehearse.emulator import (
     bucket_settings,
     condition_keys,
     flow_logs,
+    log_stream_arns,
     loopback_only,
     no_outside_scripts,
     object_encryption,
@@ -27,6 +28,7 @@ def install(settings: EmulatorSettings, sessions: Sessions) -> Instances:
     no_outside_scripts.install()
     loopback_only.install()
     condition_keys.install()
+    log_stream_arns.install()
     stack_identity.install()
     stack_output.install()
     security_group_rules.install()
