@@ -1,7 +1,7 @@
 """Build the environment that stands in for the training image, once, and keep it.
 
-It has what the image has (``training_image.txt``) and nothing of ours: a client's code that leans on a package
-of the product must fail in the rehearsal, as it would in the container.
+It has what the image has (``training_image.txt``) and nothing of ours: a client's code that leans on a
+package of the product must fail in the rehearsal, as it would in the container.
 """
 
 import fcntl

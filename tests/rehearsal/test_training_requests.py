@@ -120,8 +120,8 @@ def test_a_training_role_without_a_permission_the_platform_needs_is_refused(
 
 
 def test_a_name_is_used_once(account: Account) -> None:
-    """A finished job keeps its name."""
-    account.run()
+    """Not even while the first one is starting."""
+    account.sagemaker.create_training_job(**account.request())
     code, message = refusal(account.sagemaker, account.request())
     assert (code, "must be unique" in message) == ("ResourceInUse", True)
 
@@ -193,7 +193,7 @@ def test_an_operation_nobody_implements_is_refused_by_name(account: Account) -> 
 def test_the_warm_pool_setting_can_be_changed(account: Account) -> None:
     """Only of a job that has one."""
     resources = {**account.request()["ResourceConfig"], "KeepAlivePeriodInSeconds": 60}
-    account.run(ResourceConfig=resources)
+    account.sagemaker.create_training_job(**account.request(ResourceConfig=resources))
     account.sagemaker.update_training_job(
         TrainingJobName="fl-job-1", ResourceConfig={"KeepAlivePeriodInSeconds": 120}
     )
@@ -204,9 +204,9 @@ def test_the_warm_pool_setting_can_be_changed(account: Account) -> None:
 def test_stopping_and_describing_need_permission_for_that_job(account: Account) -> None:
     """A kickoff role sees and stops the federation's jobs, and no others."""
     kickoff = session(account.connect, allow(["sagemaker:DescribeTrainingJob"], JOBS))
-    account.run()
-    account.run(name="private-job")
-    assert kickoff.describe_training_job(TrainingJobName="fl-job-1")["TrainingJobStatus"] == "Completed"
+    for name in ("fl-job-1", "private-job"):
+        account.sagemaker.create_training_job(**account.request(name))
+    assert kickoff.describe_training_job(TrainingJobName="fl-job-1")["TrainingJobStatus"] == "InProgress"
     denied = pytest.raises(kickoff.exceptions.ClientError, match="AccessDenied")
     with denied:
         kickoff.describe_training_job(TrainingJobName="private-job")
