@@ -63,7 +63,7 @@ def test_a_kickoff_role_starts_what_it_is_pinned_to(account: Account) -> None:
 
 def test_a_volume_or_output_key_outside_the_pin_is_refused(account: Account) -> None:
     """The two keys of a job are condition keys."""
-    pin = {"StringEquals": {"sagemaker:VolumeKmsKey": "mine", "sagemaker:OutputKmsKey": "mine"}}
+    pin = {"StringEquals": {"sagemaker:VolumeKmsKeyArn": "mine", "sagemaker:OutputKmsKeyArn": "mine"}}
     kickoff = session(account.connect, create(**pin), PASS)
     request = account.request()
     request["ResourceConfig"]["VolumeKmsKeyId"] = "mine"

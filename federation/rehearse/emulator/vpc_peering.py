@@ -81,8 +81,12 @@ def _check_accepter(
     own_vpc = f"arn:aws:ec2:{ministack.region()}:{ministack.account_id()}:vpc/{properties['VpcId']}"
     peer_vpc = f"arn:aws:ec2:{region}:{owner}:vpc/{properties['PeerVpcId']}"
     connection = f"arn:aws:ec2:{region}:{owner}:vpc-peering-connection/{connection_id}"
-    connection_keys = {"ec2:AccepterVpc": peer_vpc, "ec2:RequesterVpc": own_vpc}
-    vpc_keys = {"ec2:Vpc": peer_vpc, "ec2:VpcID": properties["PeerVpcId"]}
+    connection_keys = {
+        "ec2:AccepterVpc": peer_vpc,
+        "ec2:RequesterVpc": own_vpc,
+        "ec2:VpcPeeringConnectionID": connection_id,
+    }
+    vpc_keys = {"ec2:Tenancy": "default", "ec2:VpcID": properties["PeerVpcId"]}
     with ministack.acting_as(owner, region):
         for resource, keys in ((connection, connection_keys), (peer_vpc, vpc_keys)):
             if not may(accepter, _ACCEPT, resource, keys):

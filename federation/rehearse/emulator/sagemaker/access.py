@@ -26,7 +26,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "sagemaker:KeepAlivePeriod": ("ResourceConfig", "KeepAlivePeriodInSeconds"),
     "sagemaker:MaxRuntimeInSeconds": ("StoppingCondition", "MaxRuntimeInSeconds"),
     "sagemaker:NetworkIsolation": ("EnableNetworkIsolation",),
-    "sagemaker:OutputKmsKey": ("OutputDataConfig", "KmsKeyId"),
+    "sagemaker:OutputKmsKeyArn": ("OutputDataConfig", "KmsKeyId"),
     "sagemaker:RootAccess": ("RootAccess",),
     "sagemaker:VpcSecurityGroupIds": ("VpcConfig", "SecurityGroupIds"),
     "sagemaker:VpcSubnets": ("VpcConfig", "Subnets"),
@@ -47,7 +47,7 @@ def condition_keys(request: dict[str, Any]) -> dict[str, Any]:
     """Return the ``sagemaker:…`` condition keys of a request. A key without a value is absent."""
     keys = {name: _at(request, path) for name, path in _KEYS.items()}
     resources = request.get("ResourceConfig", {})
-    keys["sagemaker:VolumeKmsKey"] = resources.get("VolumeKmsKeyId") or request.get("KmsKeyId")
+    keys["sagemaker:VolumeKmsKeyArn"] = resources.get("VolumeKmsKeyId") or request.get("KmsKeyId")
     types = [resources.get("InstanceType"), request.get("InstanceType")]
     keys["sagemaker:InstanceTypes"] = [found for found in types if found]
     sources = [
@@ -55,6 +55,9 @@ def condition_keys(request: dict[str, Any]) -> dict[str, Any]:
     ]
     for member in ("FileSystemId", "FileSystemAccessMode", "FileSystemType"):
         keys[f"sagemaker:{member}"] = [source[member] for source in sources if source and member in source]
+    if "LifecycleConfigName" in request:
+        lifecycle = store.arn("notebook-instance-lifecycle-config", request["LifecycleConfigName"])
+        keys["sagemaker:NotebookInstanceLifecycleConfigArns"] = [lifecycle]
     if "SubnetId" in request:
         keys["sagemaker:VpcSubnets"] = [request["SubnetId"]]
         keys["sagemaker:VpcSecurityGroupIds"] = request.get("SecurityGroupIds", [])

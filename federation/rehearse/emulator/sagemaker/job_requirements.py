@@ -4,6 +4,7 @@ from typing import Any
 
 from federation.rehearse.emulator import ministack_tables as ministack
 from federation.rehearse.emulator.role_evaluation import may
+from federation.rehearse.emulator.sagemaker.access import SERVICE
 from federation.rehearse.emulator.sagemaker.api_errors import InvalidRequestError
 from federation.rehearse.emulator.sagemaker.images import find_image
 
@@ -18,8 +19,8 @@ _LOOK_UP = (
     "ec2:DescribeSubnets",
     "ec2:DescribeVpcs",
 )
-_INTERFACE = (
-    "ec2:CreateNetworkInterface",
+_CREATE_INTERFACE = "ec2:CreateNetworkInterface"
+_HANDLE_INTERFACE = (
     "ec2:CreateNetworkInterfacePermission",
     "ec2:DeleteNetworkInterface",
     "ec2:DeleteNetworkInterfacePermission",
@@ -95,20 +96,19 @@ def _check_network(vpc: Request | None, role: ministack.Principal) -> None:
 
 def _check_interface_permissions(vpc: Request, vpc_id: str, role: ministack.Principal) -> None:
     prefix = f"arn:aws:ec2:{ministack.region()}:{ministack.account_id()}"
-    interface = f"{prefix}:network-interface/*"
-    subnets = [f"{prefix}:subnet/{name}" for name in vpc["Subnets"]]
-    groups = [f"{prefix}:security-group/{name}" for name in vpc["SecurityGroupIds"]]
-    keys = {
-        "ec2:AuthorizedService": "sagemaker.amazonaws.com",
-        "ec2:Subnet": subnets[0],
-        "ec2:Vpc": f"{prefix}:vpc/{vpc_id}",
-    }
+    of_vpc = {"ec2:Vpc": f"{prefix}:vpc/{vpc_id}"}
     for action in _LOOK_UP:
         _need(role, action, "*")
-    for resource in (*subnets, *groups):
-        _need(role, "ec2:CreateNetworkInterface", resource, keys)
-    for action in _INTERFACE:
-        _need(role, action, interface, keys)
+    for name in vpc["Subnets"]:
+        subnet = f"{prefix}:subnet/{name}"
+        _need(role, _CREATE_INTERFACE, subnet, {**of_vpc, "ec2:SubnetID": name})
+        for action in _HANDLE_INTERFACE:
+            keys = {**of_vpc, "ec2:AuthorizedService": SERVICE, "ec2:Subnet": subnet}
+            _need(role, action, f"{prefix}:network-interface/*", keys)
+    for name in vpc["SecurityGroupIds"]:
+        keys = {**of_vpc, "ec2:SecurityGroupID": name}
+        _need(role, _CREATE_INTERFACE, f"{prefix}:security-group/{name}", keys)
+    _need(role, _CREATE_INTERFACE, f"{prefix}:network-interface/*")
 
 
 def _check_channel(uri: str, role: ministack.Principal) -> None:
