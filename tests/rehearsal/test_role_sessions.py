@@ -7,7 +7,7 @@ import pytest
 
 from tests.rehearsal.conftest import CLIENT, SERVER, Connect
 from tests.rehearsal.jobs import role_session
-from tests.rehearsal.stacks import allow, deploy, role, trusting
+from tests.rehearsal.stacks import allow, deploy, role, trusting, trusting_service
 
 KICKOFF = f"arn:aws:iam::{CLIENT}:role/kickoff"
 
@@ -55,6 +55,16 @@ def test_another_role_of_the_trusted_account_is_refused(connect: Connect) -> Non
     credentials = notebook_session(connect, name="other")
     with pytest.raises(connect("sts").exceptions.ClientError, match="AccessDenied"):
         assume(connect, credentials)
+
+
+def test_a_role_that_trusts_a_service_is_closed_to_the_root(connect: Connect) -> None:
+    """Nobody becomes the notebook or the job but they themselves."""
+    resources = {"Role": role(trusting_service("sagemaker"), name="notebook")}
+    deploy(connect("cloudformation", SERVER), "Server", resources)
+    sts = connect("sts", SERVER)
+    arn = f"arn:aws:iam::{SERVER}:role/notebook"
+    with pytest.raises(sts.exceptions.ClientError, match="AccessDenied"):
+        sts.assume_role(RoleArn=arn, RoleSessionName="test")
 
 
 def test_a_forged_signature_is_refused(connect: Connect) -> None:

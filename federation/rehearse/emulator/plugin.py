@@ -9,6 +9,7 @@ from federation.rehearse.emulator import (
     no_outside_scripts,
     object_encryption,
     security_group_rules,
+    service_trust,
     stack_identity,
     stack_output,
     vpc_attributes,
@@ -28,6 +29,7 @@ def install(settings: EmulatorSettings, sessions: Sessions) -> Instances:
     no_outside_scripts.install()
     loopback_only.install()
     condition_keys.install()
+    service_trust.install()
     log_stream_arns.install()
     stack_identity.install()
     stack_output.install()

@@ -10,6 +10,9 @@ Properties = dict[str, Any]
 Created = tuple[str, dict[str, Any]]
 """The physical id and the attributes ``Fn::GetAtt`` can read."""
 
+OURS: set[str] = set()
+"""The types registered or changed here."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceType:
@@ -46,6 +49,7 @@ def register(resource: ResourceType) -> None:
     def update(physical_id: str, old: Properties, new: Properties, _stack_name: str) -> Created:
         return resource.update(physical_id, old, new)
 
+    OURS.add(resource.name)
     ministack.RESOURCE_HANDLERS[resource.name] = {
         "create": resource.create,
         "update": update,
@@ -58,6 +62,7 @@ def register(resource: ResourceType) -> None:
 
 def extend(name: str, *, after: Callable[[Created, Properties], Created]) -> None:
     """Run a function on what ministack's own handler of a type made, at create and at update."""
+    OURS.add(name)
     handler = ministack.RESOURCE_HANDLERS[name]
     create, update = handler["create"], handler["update"]
 
