@@ -27,6 +27,8 @@ def emulator_environment(
         "PERSIST_STATE": "0",
         "PYTHONPATH": python_path,
         "PYTHONUNBUFFERED": "1",
+        "S3_DATA_DIR": f"{scratch}/s3",  # objects on disk: wheels of several parties would fill the memory
+        "S3_PERSIST": "1",
         "SERVICES": ",".join(SERVICES),
         "SFTP_ENABLED": "0",
         "TMPDIR": scratch,

@@ -125,3 +125,19 @@ def test_kms_without_a_key_is_the_accounts_own(connect: Connect) -> None:
     deploy(connect("cloudformation"), "Data", bucket())
     s3.put_object(Bucket="data", Key="row", Body=b"1", ServerSideEncryption="aws:kms")
     assert s3.head_object(Bucket="data", Key="row")["SSEKMSKeyId"].endswith("alias/aws/s3")
+
+
+def test_every_version_of_an_object_can_be_read(connect: Connect) -> None:
+    """Content is kept on disk: the current version, older ones, and one a delete marker hid."""
+    s3 = connect("s3")
+    deploy(connect("cloudformation"), "Data", bucket(VersioningConfiguration={"Status": "Enabled"}))
+    first = s3.put_object(Bucket="data", Key="row", Body=b"1")["VersionId"]
+    s3.put_object(Bucket="data", Key="row", Body=b"2")
+    marker = s3.delete_object(Bucket="data", Key="row")["VersionId"]
+
+    def content(**version: str) -> bytes:
+        return bytes(s3.get_object(Bucket="data", Key="row", **version)["Body"].read())
+
+    assert content(VersionId=first) == b"1"
+    s3.delete_object(Bucket="data", Key="row", VersionId=marker)
+    assert content() == b"2"

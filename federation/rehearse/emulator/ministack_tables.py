@@ -128,6 +128,13 @@ default_encryption: Callable[[str], dict[str, str]] = _s3._bucket_default_sse_he
 s3_error: Callable[[str, str, int], Response] = _s3._error
 bucket_owner: Callable[[str], str | None] = _s3._bucket_owner_account
 
+
+def versions_of(bucket: str, key: str) -> list[Record]:
+    """Return the versions of an object of this account."""
+    found: list[Record] = _s3._object_versions.get((bucket, key)) or []
+    return found
+
+
 # KMS
 find_key: Callable[[str], Record | None] = _kms._resolve_key
 

@@ -1,6 +1,7 @@
 """Register all capabilities in ministack's tables."""
 
 from federation.rehearse.emulator import (
+    bodies_on_disk,
     bucket_settings,
     condition_keys,
     flow_logs,
@@ -38,6 +39,7 @@ def install(settings: EmulatorSettings, sessions: Sessions) -> Instances:
     vpc_peering.install()
     flow_logs.install()
     bucket_settings.install()
+    bodies_on_disk.install()
     object_encryption.install()
     notebook_types.install()
     return service.install(settings, sessions)
