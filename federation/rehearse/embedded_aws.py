@@ -14,6 +14,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -173,8 +174,9 @@ class EmbeddedAws:
                 )
         if self._process.stdin is None:
             raise EmbeddedAwsError("The embedded AWS has no standard input.", "This is a mistake of ours.")
-        self._process.stdin.write(settings.to_json().encode() + b"\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it ended already; the wait for health tells
+            self._process.stdin.write(settings.to_json().encode() + b"\n")
+            self._process.stdin.flush()
 
     def _log_path(self, scratch: Path) -> Path:
         return self._log_file or scratch / "emulator.log"

@@ -83,6 +83,22 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 """
 
 
+@pytest.mark.parametrize(("destination", "no_index"), [("10.9.0.0/16", "1"), ("0.0.0.0/0", "None")])
+def test_pip_has_no_index_where_the_network_has_no_way_out(
+    account: Account, destination: str, no_index: str
+) -> None:
+    """A wheel somebody forgot to publish is missed here, not on AWS."""
+    ec2 = account.connect("ec2", CLIENT)
+    subnet = ec2.describe_subnets(SubnetIds=[account.ids["Subnet"]])["Subnets"][0]
+    table = ec2.create_route_table(VpcId=subnet["VpcId"])["RouteTable"]["RouteTableId"]
+    ec2.associate_route_table(RouteTableId=table, SubnetId=account.ids["Subnet"])
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.create_route(RouteTableId=table, GatewayId=gateway, DestinationCidrBlock=destination)
+    account.publish("import os; print('no index:', os.environ.get('PIP_NO_INDEX'))")
+    assert account.run()["TrainingJobStatus"] == "Completed"
+    assert f"no index: {no_index}" in account.log("fl-job-1")
+
+
 def test_a_script_that_fails_gives_its_reason(account: Account) -> None:
     """The toolkit's words and exit code are the ``FailureReason``; the ledger is saved, no model is."""
     account.publish(FAIL)

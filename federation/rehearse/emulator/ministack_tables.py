@@ -108,6 +108,7 @@ make_default_network: Callable[[], None] = _ec2._ensure_defaults_initialized
 security_groups: ScopedStore = _ec2._security_groups
 vpcs: ScopedStore = _ec2._vpcs
 subnets: ScopedStore = _ec2._subnets
+route_tables: ScopedStore = _ec2._route_tables
 flow_logs: ScopedStore = _ec2._flow_logs
 ec2_tags: ScopedStore = _ec2._tags
 peering_connections: ScopedStore = _ec2._vpc_peering

@@ -67,7 +67,9 @@ def container_environment(order: JobOrder, bin_folder: Path) -> dict[str, str]:
         "TMPDIR": str(order.folder),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
+        "PIP_CONFIG_FILE": "/dev/null",  # the container has none of this machine's indexes
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        **({} if order.internet else {"PIP_NO_INDEX": "1"}),
         **given,
         **order.credentials,
         "AWS_ENDPOINT_URL": order.endpoint_url,

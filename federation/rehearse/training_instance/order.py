@@ -30,6 +30,8 @@ class JobOrder:
         A folder of this job alone, which the instance may fill.
     python : pathlib.Path
         The interpreter of the environment that mirrors the image.
+    internet : bool
+        Whether the job's network has a way to the internet.
     stop_grace : float
         Seconds between SIGTERM and SIGKILL when the job is stopped.
     """
@@ -41,6 +43,7 @@ class JobOrder:
     credentials: dict[str, str]
     folder: Path
     python: Path
+    internet: bool
     stop_grace: float
 
     @property

@@ -11,6 +11,7 @@ from federation.rehearse.emulator.sagemaker.access import check_passed_role, che
 from federation.rehearse.emulator.sagemaker.api_errors import ApiError, InvalidRequestError, NotEmulatedError
 from federation.rehearse.emulator.sagemaker.emulated_requests import TRAINING_JOB, refuse_the_rest
 from federation.rehearse.emulator.sagemaker.instances import Event, Instances
+from federation.rehearse.emulator.sagemaker.internet import reaches_internet
 from federation.rehearse.emulator.sagemaker.job_requirements import check_requirements
 from federation.rehearse.emulator.sagemaker.tags import as_map
 from federation.rehearse.emulator.session_endpoint import Sessions
@@ -79,6 +80,7 @@ class TrainingJobs:
             credentials=self._sessions.grant(request["RoleArn"], "SageMaker"),
             folder=self._settings.scratch / "jobs" / uuid.uuid4().hex[:12],
             python=self._settings.job_python,
+            internet=reaches_internet(request.get("VpcConfig")),
             stop_grace=self._settings.stop_grace,
         )
 
