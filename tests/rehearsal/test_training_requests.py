@@ -170,6 +170,7 @@ def test_a_bad_name_breaks_the_models_pattern(account: Account) -> None:
     [
         ({"EnableNetworkIsolation": True}, "EnableNetworkIsolation = True"),
         ({"RetryStrategy": {"MaximumRetryAttempts": 1}}, "RetryStrategy"),
+        ({"CheckpointConfig": {"S3Uri": "s3://data/c", "LocalPath": "/opt/ml/../x"}}, "outside /opt/ml"),
         (
             {"ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1}},
             "InstanceCount = 2",

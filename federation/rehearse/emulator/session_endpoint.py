@@ -81,7 +81,8 @@ def serve_sessions(application: Application, sessions: Sessions) -> Application:
             token = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
             await _answer(send, sessions.credentials(token))
         elif path.startswith(NOTEBOOKS):
-            account, region, name = path.removeprefix(NOTEBOOKS).split("/")
+            account, _, rest = path.removeprefix(NOTEBOOKS).partition("/")
+            region, _, name = rest.partition("/")
             await _answer(send, sessions.notebook(account, region, name))
         else:
             await application(scope, receive, send)

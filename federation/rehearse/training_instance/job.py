@@ -80,8 +80,8 @@ class TrainingJob:
             log.write(reason)
         finally:
             log.close()
-        shutil.rmtree(self._order.folder, ignore_errors=True)
         self._report(status=status, secondary_status=secondary, reason=reason)
+        shutil.rmtree(self._order.folder, ignore_errors=True)
 
     def _train(self) -> tuple[str, str]:
         self._report(secondary_status="Downloading", message="Downloading the training data")

@@ -28,7 +28,7 @@ TRAINING_JOB: dict[str, Any] = {
         "TrainingImage": ANYTHING,
         "TrainingInputMode": {"File"},
     },
-    "CheckpointConfig": ANYTHING,
+    "CheckpointConfig": {"LocalPath": ANYTHING, "S3Uri": ANYTHING},
     "EnableInterContainerTrafficEncryption": ANYTHING,  # there is one container
     "EnableManagedSpotTraining": ANYTHING,  # a spot instance that is never taken away
     "EnableNetworkIsolation": {False},

@@ -1,11 +1,12 @@
 """What must hold before a job starts: image, network, data, keys, and the role's permissions."""
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from federation.rehearse.emulator import ministack_tables as ministack
 from federation.rehearse.emulator.role_evaluation import may
 from federation.rehearse.emulator.sagemaker.access import SERVICE
-from federation.rehearse.emulator.sagemaker.api_errors import InvalidRequestError
+from federation.rehearse.emulator.sagemaker.api_errors import InvalidRequestError, NotEmulatedError
 from federation.rehearse.emulator.sagemaker.images import find_image
 
 Request = dict[str, Any]
@@ -39,17 +40,8 @@ def check_requirements(request: Request, role: ministack.Principal, mirrored: tu
     mirrored : tuple of str
         The images this machine has an environment for.
     """
-    stopping = request["StoppingCondition"]
-    longest = stopping.get("MaxWaitTimeInSeconds")
-    if request.get("EnableManagedSpotTraining") and (longest or 0) < stopping["MaxRuntimeInSeconds"]:
-        raise InvalidRequestError(
-            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to "
-            "MaxRuntimeInSeconds"
-        )
-    if longest and not request.get("EnableManagedSpotTraining"):
-        raise InvalidRequestError(
-            "MaxWaitTimeInSeconds above 0 is not supported when EnableManagedSpotTraining is false."
-        )
+    _check_stopping(request)
+    _check_checkpoints(request)
     _check_image(request, role, mirrored)
     _check_network(request.get("VpcConfig"), role)
     for channel in request.get("InputDataConfig", []):
@@ -58,6 +50,27 @@ def check_requirements(request: Request, role: ministack.Principal, mirrored: tu
     _check_key(request["ResourceConfig"].get("VolumeKmsKeyId"), "kms:CreateGrant", role, grant_keys)
     upload_keys = {"kms:ViaService": f"s3.{ministack.region()}.amazonaws.com"}
     _check_key(request["OutputDataConfig"].get("KmsKeyId"), "kms:GenerateDataKey", role, upload_keys)
+
+
+def _check_stopping(request: Request) -> None:
+    stopping, spot = request["StoppingCondition"], request.get("EnableManagedSpotTraining", False)
+    longest = stopping.get("MaxWaitTimeInSeconds", 0)
+    if spot and longest < stopping["MaxRuntimeInSeconds"]:
+        raise InvalidRequestError(
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to "
+            "MaxRuntimeInSeconds"
+        )
+    if longest and not spot:
+        raise InvalidRequestError(
+            "MaxWaitTimeInSeconds above 0 is not supported when EnableManagedSpotTraining is false."
+        )
+
+
+def _check_checkpoints(request: Request) -> None:
+    """Refuse a folder that would be one of this machine's own."""
+    folder = request.get("CheckpointConfig", {}).get("LocalPath", "/opt/ml/checkpoints")
+    if not PurePosixPath(folder).is_relative_to("/opt/ml") or ".." in folder:
+        raise NotEmulatedError(f"checkpoints outside /opt/ml ({folder})")
 
 
 def _need(role: ministack.Principal, action: str, resource: str, keys: dict[str, Any] | None = None) -> None:
