@@ -203,3 +203,36 @@ def test_a_flow_log_needs_a_role_that_trusts_the_service(connect: Connect) -> No
     with pytest.raises(StackFailedError, match="Unable to assume given IAM role"):
         deploy(stack, "Flow", flow_log("ec2"))
     assert failures(stack, "Flow")
+
+
+def test_what_is_tagged_is_found_by_the_tagging_api(connect: Connect) -> None:
+    """VPCs, rules' groups and log groups too; nothing is found once the stack is gone."""
+    tags = {"Tags": [{"Key": "Federation", "Value": "test"}]}
+    resources = {
+        "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16", **tags}},
+        "Subnet": {
+            "Type": "AWS::EC2::Subnet",
+            "Properties": {"VpcId": {"Ref": "Vpc"}, "CidrBlock": "10.0.0.0/24", **tags},
+        },
+        "Group": {
+            "Type": "AWS::EC2::SecurityGroup",
+            "Properties": {"VpcId": {"Ref": "Vpc"}, "GroupDescription": "test", **tags},
+        },
+        "Routes": {"Type": "AWS::EC2::RouteTable", "Properties": {"VpcId": {"Ref": "Vpc"}, **tags}},
+        "Endpoint": {
+            "Type": "AWS::EC2::VPCEndpoint",
+            "Properties": {"VpcId": {"Ref": "Vpc"}, "ServiceName": "com.amazonaws.us-east-1.s3", **tags},
+        },
+        "Log": {"Type": "AWS::Logs::LogGroup", "Properties": tags},
+    }
+    stack, tagging = connect("cloudformation"), connect("resourcegroupstaggingapi")
+
+    def kinds() -> set[str]:
+        wanted = [{"Key": "Federation", "Values": ["test"]}]
+        found = tagging.get_resources(TagFilters=wanted)["ResourceTagMappingList"]
+        return {resource["ResourceARN"].split(":", 5)[5].split("/")[0].split(":")[0] for resource in found}
+
+    deploy(stack, "Tagged", resources)
+    assert kinds() == {"vpc", "subnet", "security-group", "route-table", "vpc-endpoint", "log-group"}
+    delete(stack, "Tagged")
+    assert kinds() == set()

@@ -121,6 +121,22 @@ def test_a_notebook_that_aws_would_refuse_fails_its_stack(
         deploy_notebook(connect, {**notebook_stack(), **resources})
 
 
+def test_tags_are_found_by_the_tagging_api_and_can_be_changed(connect: Connect) -> None:
+    """So whoever cleans up can see what is left."""
+    sagemaker, tagging = connect("sagemaker"), connect("resourcegroupstaggingapi")
+    name = deploy_notebook(connect, notebook_stack())
+    arn = sagemaker.describe_notebook_instance(NotebookInstanceName=name)["NotebookInstanceArn"]
+    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "Party", "Value": "client"}])
+    sagemaker.delete_tags(ResourceArn=arn, TagKeys=["aws:cloudformation:stack-name"])
+    party = {"Key": "Party", "Values": ["client"]}
+    [found] = tagging.get_resources(TagFilters=[party])["ResourceTagMappingList"]
+    assert found["ResourceARN"] == arn
+    delete(connect("cloudformation"), "Notebook")
+    assert tagging.get_resources(TagFilters=[party])["ResourceTagMappingList"] == []
+    with pytest.raises(sagemaker.exceptions.ClientError, match="Could not find resource"):
+        sagemaker.list_tags(ResourceArn=arn)
+
+
 def test_a_notebook_that_is_not_there_is_not_found(connect: Connect) -> None:
     """In the words of AWS."""
     sagemaker = connect("sagemaker")

@@ -1,10 +1,13 @@
 """Trust across accounts is enforced as the kickoff role needs it."""
 
 import json
+import urllib.request
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 
+from federation.rehearse.embedded_aws import EmbeddedAws
 from tests.rehearsal.conftest import CLIENT, SERVER, Connect
 from tests.rehearsal.jobs import role_session
 from tests.rehearsal.stacks import allow, deploy, role, trusting, trusting_service
@@ -65,6 +68,16 @@ def test_a_role_that_trusts_a_service_is_closed_to_the_root(connect: Connect) ->
     arn = f"arn:aws:iam::{SERVER}:role/notebook"
     with pytest.raises(sts.exceptions.ClientError, match="AccessDenied"):
         sts.assume_role(RoleArn=arn, RoleSessionName="test")
+
+
+def test_an_unsigned_request_is_nobodys(aws: EmbeddedAws) -> None:
+    """Who sends no credentials gets nothing, from SageMaker either."""
+    headers = {"X-Amz-Target": "SageMaker.ListTrainingJobs", "Content-Type": "application/x-amz-json-1.1"}
+    request = urllib.request.Request(aws.endpoint_url, data=b"{}", headers=headers)
+    with pytest.raises(HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=5)
+    with refused.value:
+        assert b"MissingAuthenticationToken" in refused.value.read()
 
 
 def test_a_forged_signature_is_refused(connect: Connect) -> None:

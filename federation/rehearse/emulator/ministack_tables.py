@@ -14,6 +14,7 @@ from ministack.core import iam_evaluator as _evaluator
 from ministack.core import responses as _responses
 from ministack.core import router as _router
 from ministack.services import cloudformation as _cloudformation
+from ministack.services import cloudwatch_logs as _logs
 from ministack.services import ec2 as _ec2
 from ministack.services import iam as _iam
 from ministack.services import kms as _kms
@@ -91,7 +92,10 @@ SERVICE_REGISTRY: MutableMapping[str, Any] = _app.SERVICE_REGISTRY
 SERVICE_PATTERNS: MutableMapping[str, Any] = _router.SERVICE_PATTERNS
 IAM_NAMESPACES: MutableMapping[str, str] = _iam_actions.SERVICE_TO_IAM_NAMESPACE
 iam_actions = _iam_actions
-TAG_COLLECTORS: MutableMapping[str, Any] = _tagging._RESOURCE_TAG_COLLECTORS
+TAG_COLLECTORS: tuple[MutableMapping[str, Any], ...] = (
+    _tagging._COLLECTORS,  # of the tagging API
+    _tagging._RESOURCE_TAG_COLLECTORS,  # of aws:ResourceTag conditions
+)
 
 # CloudFormation
 RESOURCE_HANDLERS: MutableMapping[str, Record] = _provisioners._RESOURCE_HANDLERS
@@ -135,6 +139,9 @@ def versions_of(bucket: str, key: str) -> list[Record]:
     found: list[Record] = _s3._object_versions.get((bucket, key)) or []
     return found
 
+
+# Logs
+log_groups: ScopedStore = _logs._log_groups
 
 # KMS
 find_key: Callable[[str], Record | None] = _kms._resolve_key

@@ -13,6 +13,7 @@ from federation.rehearse.emulator import (
     service_trust,
     stack_identity,
     stack_output,
+    tagged_resources,
     vpc_attributes,
     vpc_peering,
 )
@@ -39,6 +40,7 @@ def install(settings: EmulatorSettings, sessions: Sessions) -> Instances:
     vpc_peering.install()
     flow_logs.install()
     bucket_settings.install()
+    tagged_resources.install()
     bodies_on_disk.install()
     object_encryption.install()
     notebook_types.install()

@@ -105,6 +105,7 @@ def install(settings: EmulatorSettings, sessions: Sessions) -> Instances:
         "host_patterns": [r"sagemaker\."],
         "credential_scope": "sagemaker",
     }
-    ministack.TAG_COLLECTORS["sagemaker"] = store.tagged_resources
+    for collectors in ministack.TAG_COLLECTORS:
+        collectors["sagemaker"] = store.tagged_resources
     access.install()
     return instances

@@ -32,6 +32,19 @@ def found(store: ministack.ScopedStore, name: str) -> dict[str, Any]:
     return record
 
 
+_KINDS = (
+    (notebooks, "NotebookInstanceArn"),
+    (lifecycle_configs, "NotebookInstanceLifecycleConfigArn"),
+    (training_jobs, "TrainingJobArn"),
+)
+
+
+def check_exists(resource_arn: str) -> None:
+    """Raise unless a resource of this account and region has that ARN."""
+    if not any(record[member] == resource_arn for kept, member in _KINDS for record in kept.values()):
+        raise InvalidRequestError(f"Could not find resource with ARN {resource_arn}.")
+
+
 def tags_of(resource_arn: str) -> dict[str, str]:
     """Return a resource's tags."""
     kept: dict[str, str] = _tags.get(resource_arn, {})

@@ -9,6 +9,7 @@ Request = dict[str, Any]
 
 def add_tags(request: Request) -> Request:
     """Add tags to a resource, or change them."""
+    store.check_exists(request["ResourceArn"])
     tags = {**store.tags_of(request["ResourceArn"]), **as_map(request["Tags"])}
     store.set_tags(request["ResourceArn"], tags)
     return {"Tags": as_list(tags)}
@@ -16,11 +17,13 @@ def add_tags(request: Request) -> Request:
 
 def list_tags(request: Request) -> Request:
     """Return a resource's tags."""
+    store.check_exists(request["ResourceArn"])
     return {"Tags": as_list(store.tags_of(request["ResourceArn"]))}
 
 
 def delete_tags(request: Request) -> Request:
     """Remove tags from a resource."""
+    store.check_exists(request["ResourceArn"])
     tags = store.tags_of(request["ResourceArn"])
     store.set_tags(request["ResourceArn"], {k: v for k, v in tags.items() if k not in request["TagKeys"]})
     return {}
