@@ -55,11 +55,13 @@ fix: $(VENV)/.dev ## format, and repair what the linter can
 
 lock: $(VENV)/.dev ## pin every dependency of pyproject.toml in requirements*.txt
 	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url pyproject.toml -o requirements.txt
-	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --extra aws -c requirements.txt \
-		pyproject.toml -o requirements-aws.txt
-	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --extra aws --extra dev \
+	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --extra aws --extra rehearsal \
+		-c requirements.txt pyproject.toml -o requirements-aws.txt
+	@$(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --extra aws --extra rehearsal --extra dev \
 		-c requirements-aws.txt pyproject.toml -o requirements-dev.txt
 	@npm install --silent --package-lock-only --omit-lockfile-registry-resolved
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url \
+		federation/rehearse/training_image.in -o federation/rehearse/training_image.txt
 
 clean: ## remove the environment, the templates and every run
 	@rm -rf $(VENV) node_modules cdk.out runs

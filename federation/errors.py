@@ -14,16 +14,18 @@
     ├── JoinDeadlineError       31  clients that did not join in time
     ├── RoundError              32  a round without enough valid updates
     ├── ClientFailedError       33  a client process that died
-    └── ConfigError             40  a configuration that cannot work
-        ├── ConfigFileError     41  a configuration file that cannot be read
-        ├── ConfigKeyError      42  a key that is missing or unknown
-        ├── ConfigValueError    43  a value that its key does not take
-        ├── CidrError           44  addresses that a VPC or SageMaker cannot use
-        ├── CidrOverlapError    45  parties whose addresses overlap
-        ├── DuplicatePartyError 46  parties that share what each needs of its own
-        ├── RegionError         47  a region that is not supported, or zones outside it
-        ├── ExternalIdError     48  an ExternalId that is weak or malformed
-        └── KeyArnError         49  an encryption key of another account or region
+    ├── ConfigError             40  a configuration that cannot work
+    │   ├── ConfigFileError     41  a configuration file that cannot be read
+    │   ├── ConfigKeyError      42  a key that is missing or unknown
+    │   ├── ConfigValueError    43  a value that its key does not take
+    │   ├── CidrError           44  addresses that a VPC or SageMaker cannot use
+    │   ├── CidrOverlapError    45  parties whose addresses overlap
+    │   ├── DuplicatePartyError 46  parties that share what each needs of its own
+    │   ├── RegionError         47  a region that is not supported, or zones outside it
+    │   ├── ExternalIdError     48  an ExternalId that is weak or malformed
+    │   └── KeyArnError         49  an encryption key of another account or region
+    ├── EmbeddedAwsError        60  the rehearsal's AWS did not start
+    └── JobEnvironmentError     61  the rehearsal's stand-in for the training image could not be built
 
 Each has a heading in ``docs/reference-errors.md``; a test ties the two together.
 """
@@ -184,3 +186,15 @@ class KeyArnError(ConfigError):
     """An encryption key belongs to another account or region."""
 
     exit_code = 49
+
+
+class EmbeddedAwsError(FederationError):
+    """The rehearsal's AWS did not start, or died while it was starting."""
+
+    exit_code = 60
+
+
+class JobEnvironmentError(FederationError):
+    """The environment that stands in for the training image could not be built."""
+
+    exit_code = 61
