@@ -25,7 +25,15 @@
     │   ├── ExternalIdError     48  an ExternalId that is weak or malformed
     │   └── KeyArnError         49  an encryption key of another account or region
     ├── EmbeddedAwsError        60  the rehearsal's AWS did not start
-    └── JobEnvironmentError     61  the rehearsal's stand-in for the training image could not be built
+    ├── JobEnvironmentError     61  the rehearsal's stand-in for the training image could not be built
+    ├── ToolMissingError        62  a program that the rehearsal runs is not installed
+    ├── DeployError             63  `cdk bootstrap` or `cdk deploy` failed
+    ├── PublishFailedError      64  an operator's `federation.publish` failed
+    ├── NotebookError           65  the notebook's start script did not make it ready
+    ├── ServerRunError          66  `federation.server` failed
+    ├── CollectionError         67  what a run should have saved is not there, or differs
+    ├── DestroyError            68  the stacks could not be destroyed
+    └── LeftoversError          69  something is left in an account
 
 Each has a heading in ``docs/reference-errors.md``; a test ties the two together.
 """
@@ -198,3 +206,51 @@ class JobEnvironmentError(FederationError):
     """The environment that stands in for the training image could not be built."""
 
     exit_code = 61
+
+
+class ToolMissingError(FederationError):
+    """A program that the rehearsal runs is not installed."""
+
+    exit_code = 62
+
+
+class DeployError(FederationError):
+    """``cdk bootstrap`` or ``cdk deploy`` failed in the rehearsal."""
+
+    exit_code = 63
+
+
+class PublishFailedError(FederationError):
+    """``federation.publish`` failed in the rehearsal."""
+
+    exit_code = 64
+
+
+class NotebookError(FederationError):
+    """The notebook's start script did not make the notebook ready."""
+
+    exit_code = 65
+
+
+class ServerRunError(FederationError):
+    """``federation.server`` failed in the rehearsal."""
+
+    exit_code = 66
+
+
+class CollectionError(FederationError):
+    """What a run should have saved is not there, or differs between the parties."""
+
+    exit_code = 67
+
+
+class DestroyError(FederationError):
+    """What was deployed could not be destroyed."""
+
+    exit_code = 68
+
+
+class LeftoversError(FederationError):
+    """Something is left in an account after everything was destroyed."""
+
+    exit_code = 69
