@@ -82,6 +82,13 @@ class EmbeddedAws:
             raise EmbeddedAwsError("The embedded AWS is not running.", "Use it inside its `with` block.")
         return self._process.pid
 
+    @property
+    def scratch(self) -> Path:
+        """A folder that vanishes with the emulator, however that ends."""
+        if self._scratch is None:
+            raise EmbeddedAwsError("The embedded AWS is not running.", "Use it inside its `with` block.")
+        return self._scratch
+
     @staticmethod
     def root_credentials(account: str) -> dict[str, str]:
         """Return the environment variables that make a process the root of one account."""

@@ -67,6 +67,11 @@ class Steps:
         self._write(_seconds(self.seconds[name]) + "\n")
         self._head_is_open = False
 
+    def note(self, text: str) -> None:
+        """Say something that takes no time."""
+        self._close_head()
+        self._write(f"• {text}\n")
+
     def part(self, text: str, seconds: float | None = None) -> None:
         """Show a part of the present step, once it is done."""
         self._close_head()
