@@ -36,7 +36,7 @@ fail() {
 
 find_python() {
     local python
-    for python in python3.12 python3.13 python3.11 "$HOME"/anaconda3/envs/*/bin/python; do
+    for python in python3.13 python3.12 python3.11 "$HOME"/anaconda3/envs/*/bin/python; do
         if "$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "$python"
             return 0
