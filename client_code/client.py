@@ -25,6 +25,8 @@ from sklearn.linear_model import LogisticRegression
 import link
 import utils
 
+log = logging.getLogger("client")
+
 Metrics = dict[str, int | float | list[int] | list[float]]
 
 
@@ -70,6 +72,7 @@ def create_app(task: utils.Task) -> ClientApp:
             "loss": utils.loss(model, rows),
             "seconds": time.perf_counter() - started,
         }
+        log.info("train round %s: loss %.6g", _round(message), metrics["loss"])
         content = RecordDict({"arrays": utils.get_parameters(model), "metrics": MetricRecord(metrics)})
         return Message(content, reply_to=message)
 
@@ -80,6 +83,7 @@ def create_app(task: utils.Task) -> ClientApp:
         model, (_, _, rows) = _received(task, message)
         metrics: Metrics = {"num-examples": len(rows.y), **utils.score(model, rows)}
         metrics["seconds"] = time.perf_counter() - started
+        log.info("evaluate round %s: roc_auc %.6g", _round(message), metrics["roc_auc"])
         return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
 
     @app.query("save_model")
@@ -98,6 +102,10 @@ def _received(task: utils.Task, message: Message) -> tuple[LogisticRegression, u
     model = utils.new_model(task.penalty, task.max_iter)
     utils.set_parameters(model, content.array_records["arrays"])
     return model, task.prepared(str(content.config_records["preprocessing"]["json"]))
+
+
+def _round(message: Message) -> object:
+    return message.content.config_records["config"].get("server-round")
 
 
 def _class_weight(message: Message) -> tuple[float, float]:

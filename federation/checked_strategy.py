@@ -48,7 +48,7 @@ class CheckedStrategy(Strategy):
         self._name_of = name_of
         self._quorum = quorum
         self._asked = 0
-        self._arrays = ArrayRecord()
+        self._shapes: Mapping[str, tuple[int, ...]] = {}
 
     def summary(self) -> None:
         """Log the settings of the strategy."""
@@ -59,7 +59,7 @@ class CheckedStrategy(Strategy):
     ) -> list[Message]:
         """Ask the clients that the strategy chooses to fit the global model."""
         self._recorder.begin(server_round)
-        self._arrays = arrays
+        self._shapes = {name: array.numpy().shape for name, array in arrays.items()}
         return self._with_preprocessing(self._inner.configure_train(server_round, arrays, config, grid))
 
     def aggregate_train(
@@ -79,7 +79,7 @@ class CheckedStrategy(Strategy):
             raise RoundError(
                 f"round {server_round}: the strategy could not aggregate: {error}", _REMEDY
             ) from error
-        if arrays is None or (problem := _array_problem(arrays, self._arrays)):
+        if arrays is None or (problem := _array_problem(arrays, self._shapes)):
             why = problem if arrays is not None else f"{len(accepted)} updates are too few for it"
             raise RoundError(f"round {server_round}: the strategy made no usable model: {why}.", _REMEDY)
         return arrays, metrics
@@ -140,21 +140,20 @@ class CheckedStrategy(Strategy):
     def _update_problem(self, content: RecordDict) -> str:
         if list(content.array_records) != ["arrays"]:
             return "its update holds other records than the model's"
-        return _array_problem(content.array_records["arrays"], self._arrays)
+        return _array_problem(content.array_records["arrays"], self._shapes)
 
 
-def _array_problem(arrays: ArrayRecord, expected: ArrayRecord) -> str:
+def _array_problem(arrays: ArrayRecord, shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Return what is wrong with an update, "" if nothing is."""
-    if list(arrays) != list(expected):
-        return f"its update has the arrays {', '.join(arrays)} instead of {', '.join(expected)}"
+    if list(arrays) != list(shapes):
+        return f"its update has the arrays {', '.join(arrays)} instead of {', '.join(shapes)}"
     for name, array in arrays.items():
         try:
             values = floats(array)
         except FrameError as error:
             return f"{name} is {error}"
-        shape = expected[name].numpy().shape
-        if values.shape != shape:
-            return f"{name} has shape {values.shape} instead of {shape}"
+        if values.shape != shapes[name]:
+            return f"{name} has shape {values.shape} instead of {shapes[name]}"
         if not np.isfinite(values).all():
             return f"{name} is not finite"
     return ""

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from federation.config_rules import check_between_parties, check_external_id, check_party
 from federation.errors import ConfigError, ConfigFileError, ConfigKeyError, ConfigValueError
@@ -27,6 +27,13 @@ RetentionDays = Literal[
 ]  # fmt: skip
 Account = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
 PartyName = Annotated[str, Field(pattern=r"^[a-z](-?[a-z0-9])*$", max_length=20)]
+
+
+def _text(value: object) -> object:
+    """Refuse numbers, which the ipaddress module would read as addresses."""
+    if not isinstance(value, str):
+        raise ValueError("Input should be text such as 10.0.0.0/24")  # noqa: TRY004 - what pydantic collects
+    return value
 
 
 class _Table(BaseModel):
@@ -91,7 +98,7 @@ class Party(_Table):
 
     account: Account
     region: str
-    cidr: IPv4Network
+    cidr: Annotated[IPv4Network, BeforeValidator(_text)]
     availability_zones: Annotated[tuple[str, ...], Field(min_length=1, max_length=3)]
     notebook_instance_type: Annotated[str, Field(pattern=NOTEBOOK_INSTANCE)] = "ml.t3.medium"
     notebook_volume_gb: Annotated[int, Field(ge=5, le=16_384)] = 10

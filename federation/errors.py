@@ -33,7 +33,18 @@
     ├── ServerRunError          66  `federation.server` failed
     ├── CollectionError         67  what a run should have saved is not there, or differs
     ├── DestroyError            68  the stacks could not be destroyed
-    └── LeftoversError          69  something is left in an account
+    ├── LeftoversError          69  something is left in an account
+    ├── AwsError                70  a request to AWS that failed for another reason than those below
+    │   ├── AccessDeniedError   71  credentials that may not do it
+    │   ├── CredentialsError    72  no credentials, or expired ones
+    │   ├── UnpublishedError    73  nothing is published, or something else
+    │   ├── PublishError        74  what was to be published cannot be made
+    │   ├── NotDeployedError    75  what a stack makes is not there
+    │   └── UnreachableError    76  AWS does not answer
+    ├── KickoffRefusedError     80  a kickoff role that refuses the server
+    ├── ClientNetworkError      81  a client whose training network is not there
+    ├── TrainingJobError        82  a training job that was refused, failed or did not end
+    └── ServerAddressError      83  a server that does not know its own address
 
 Each has a heading in ``docs/reference-errors.md``; a test ties the two together.
 """
@@ -254,3 +265,67 @@ class LeftoversError(FederationError):
     """Something is left in an account after everything was destroyed."""
 
     exit_code = 69
+class AwsError(FederationError):
+    """A request to AWS failed."""
+
+    exit_code = 70
+
+
+class AccessDeniedError(AwsError):
+    """The credentials in use may not do this, or what it is done to belongs to another account."""
+
+    exit_code = 71
+
+
+class CredentialsError(AwsError):
+    """There are no credentials, or AWS no longer accepts them."""
+
+    exit_code = 72
+
+
+class UnpublishedError(AwsError):
+    """What a party's buckets hold is not what this checkout would publish."""
+
+    exit_code = 73
+
+
+class PublishError(AwsError):
+    """What was to be published cannot be made or is not complete."""
+
+    exit_code = 74
+
+
+class NotDeployedError(AwsError):
+    """Something that a stack makes is not there."""
+
+    exit_code = 75
+
+
+class UnreachableError(AwsError):
+    """AWS does not answer."""
+
+    exit_code = 76
+
+
+class KickoffRefusedError(FederationError):
+    """A client's kickoff role refuses the server."""
+
+    exit_code = 80
+
+
+class ClientNetworkError(FederationError):
+    """A client's training network is not there."""
+
+    exit_code = 81
+
+
+class TrainingJobError(FederationError):
+    """A client's training job was refused, failed, or did not end."""
+
+    exit_code = 82
+
+
+class ServerAddressError(FederationError):
+    """The server does not know the address that clients reach it by."""
+
+    exit_code = 83

@@ -116,7 +116,10 @@ class MessageEncoder:
         metadata = metadata_to_proto(message.metadata)
         metadata.message_id = message_id
         head: bytes = MessageProto(metadata=metadata).SerializeToString()
-        return [PART + head, *self._content_frames(message)]
+        body = self._content_frames(message)
+        if len(body) == 1:  # one frame is one write: waiting for a second costs a millisecond and more
+            return [LAST_PART + head + body[0][1:]]
+        return [PART + head, *body]
 
     def _content_frames(self, message: Message) -> list[bytes]:
         content = message.content
@@ -141,10 +144,16 @@ class MessageAssembler:
     ----------
     limit : int
         Most bytes a message may have.
+
+    Attributes
+    ----------
+    last_size : int
+        Bytes of the message completed last.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self.last_size = 0
         self._parts: list[bytes] = []
         self._size = 0
 
@@ -166,7 +175,7 @@ class MessageAssembler:
         if kind == PART:
             return None
         payload = b"".join(self._parts)
-        self._parts, self._size = [], 0
+        self.last_size, self._parts, self._size = self._size, [], 0
         try:
             proto = MessageProto()
             proto.ParseFromString(payload)

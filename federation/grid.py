@@ -150,6 +150,10 @@ class StreamGrid(Grid):
         """Return the name of the client with ``node_id``."""
         return self._by_node_id[node_id].name
 
+    def received(self) -> dict[str, list[tuple[str, int]]]:
+        """Return the kind and the bytes of everything that each client sent, in order of arrival."""
+        return {name: list(member.received) for name, member in self._members.items()}
+
     def wait_for_clients(self, timeout: float, on_change: OnChange) -> None:
         """Wait until every client has joined.
 
@@ -215,7 +219,7 @@ class StreamGrid(Grid):
         self._server = StreamServer(self)
         return await self._server.start(certificate, host, port)
 
-    def join(self, join: Join) -> Refusal | tuple[Member, Outbox]:
+    def join(self, join: Join, size: int) -> Refusal | tuple[Member, Outbox]:
         """Make a stream the client's, and send again what it has not answered; or refuse it."""
         if refusal := self._admit(join):
             self._fatal = self._fatal or refusal.fatal
@@ -228,6 +232,7 @@ class StreamGrid(Grid):
             member.give_up.cancel()
         if member.outbox is not None:
             member.outbox.put_nowait([])  # the same process opened a new stream: end the old one
+        member.received.append(("join", size))
         member.instance, member.joined, member.failure = join.instance, True, ""
         member.outbox = outbox = Outbox()
         for pending in member.pending.values():
@@ -242,8 +247,9 @@ class StreamGrid(Grid):
             reason = f"its connection was lost and it did not come back within {self._rejoin_seconds:g} s"
             member.give_up = self._loop.call_later(self._rejoin_seconds, self._fail, member, reason)
 
-    def deliver(self, member: Member, message: Message) -> None:
+    def deliver(self, member: Member, message: Message, size: int) -> None:
         """Take a reply; drop it if nothing waits for it."""
+        member.received.append((message.metadata.message_type, size))
         pending = member.pending.get(message.metadata.reply_to_message_id)
         if pending is None or pending.reply.done():
             log.info('dropped a late or duplicate reply of client "%s"', member.name)

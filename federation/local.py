@@ -6,14 +6,27 @@ SageMaker will run takes part. Nothing of AWS is used.
 
 import datetime as dt
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from federation.command import Debug, run
-from federation.errors import SettingError
+from federation.options import (
+    AsJson,
+    JoinTimeout,
+    MaxIter,
+    Out,
+    Penalty,
+    Quorum,
+    Rounds,
+    RoundTimeout,
+    Seed,
+    StrategyName,
+    StrategyParameters,
+    penalty_name,
+    strategy_parameters,
+)
 
 
 def main(  # noqa: PLR0913 - a command's options
@@ -45,31 +58,18 @@ def main(  # noqa: PLR0913 - a command's options
         str | None,
         typer.Option(help="Training rows: smote (1:1), balanced (class weights) or none. [default: smote]"),
     ] = None,
-    rounds: Annotated[int, typer.Option(help="Number of rounds.")] = 3,
-    strategy: Annotated[
-        str, typer.Option(help="How updates are aggregated; see docs/strategies.md.")
-    ] = "fedavg",
-    param: Annotated[
-        list[str] | None, typer.Option(help="Parameter of the strategy, NAME=VALUE; may be repeated.")
-    ] = None,
-    penalty: Annotated[str, typer.Option(help="Regularisation of each fit: l2 or none.")] = "l2",
-    max_iter: Annotated[
-        int, typer.Option(help="Most iterations of a client's fit in one round.", min=1)
-    ] = 10,
-    quorum: Annotated[
-        int | None,
-        typer.Option(
-            help="Fewest valid updates a round may aggregate. [default: every client's]", show_default=False
-        ),
-    ] = None,
-    round_timeout: Annotated[float, typer.Option(help="Seconds a client may take for a round.")] = 600.0,
-    join_timeout: Annotated[float, typer.Option(help="Seconds a client may take to join.", min=0)] = 120.0,
+    rounds: Rounds = 3,
+    strategy: StrategyName = "fedavg",
+    param: StrategyParameters = None,
+    penalty: Penalty = "l2",
+    max_iter: MaxIter = 10,
+    quorum: Quorum = None,
+    round_timeout: RoundTimeout = 600.0,
+    join_timeout: JoinTimeout = 120.0,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the run. [default: runs/<date>-<time>]", show_default=False)
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json instead of a table.")] = False,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: AsJson = False,
     debug: Debug = False,  # noqa: ARG001 - read by federation.command
 ) -> None:
     """Train one model across several clients on this machine, each a process with its own rows.
@@ -105,14 +105,14 @@ def main(  # noqa: PLR0913 - a command's options
         ),
         training=TrainingSettings(
             strategy=strategy,
-            parameters=_parameters(param or []),
+            parameters=strategy_parameters(param),
             rounds=rounds,
             quorum=quorum,
             round_timeout=round_timeout,
             seed=seed,
         ),
         out=out or Path("runs") / f"{started:%Y%m%d-%H%M%S}",
-        penalty=_penalty(penalty),
+        penalty=penalty_name(penalty),
         max_iter=max_iter,
         port=port,
         join_timeout=join_timeout,
@@ -123,22 +123,6 @@ def main(  # noqa: PLR0913 - a command's options
         typer.echo((settings.out / "metrics.json").read_text(encoding="utf-8"), nl=False)
     else:
         show_metrics(metrics, settings.out)
-
-
-def _penalty(penalty: str) -> str:
-    if penalty not in ("l2", "none"):
-        raise SettingError(f'there is no penalty "{penalty}".', "Use l2 or none.")
-    return penalty
-
-
-def _parameters(pairs: Sequence[str]) -> dict[str, str]:
-    parameters = {}
-    for pair in pairs:
-        name, separator, value = pair.partition("=")
-        if not separator:
-            raise SettingError(f'"{pair}" is not NAME=VALUE.', "For example: --param server_momentum=0.9")
-        parameters[name.strip().replace("-", "_")] = value.strip()
-    return parameters
 
 
 if __name__ == "__main__":

@@ -20,11 +20,12 @@ from federation.errors import (
 )
 from federation.grid import StreamGrid
 from federation.local_clients import PATIENCE_SECONDS, ClientJob, LocalClients
+from federation.local_report import RunSettings, compare, describe
 from federation.manifest import Manifest, read_manifest
 from federation.preparation import PreparationSettings, prepare
 from federation.progress import Progress
 from federation.report import RunMetrics
-from federation.run_folder import PACKAGES, RunSettings, write_run
+from federation.run_folder import PACKAGES, read_egress, write_run
 from federation.server_app import Federated, TrainingSettings, federate
 from federation.synthetic import LABEL
 from federation.tables import Table, read_table
@@ -124,18 +125,21 @@ def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
     test = read_table(data / "server" / "test.csv", label=manifest.label)
     federated = _train(settings, training, manifest, data, test, progress)
     progress.step("Comparing with the pooled model and with each client alone")
+    how = RunSettings(
+        training=training, penalty=settings.penalty, max_iter=settings.max_iter, started=settings.started
+    )
+    train = {name: read_table(data / name / "train.csv", label=manifest.label) for name in manifest.clients}
+    scores = compare(federated, test, train, how, balanced=training.balanced)
+    seconds = (dt.datetime.now(dt.UTC) - settings.started).total_seconds()
     return write_run(
         settings.out,
         federated,
         test=test,
-        train={
-            name: read_table(data / name / "train.csv", label=manifest.label) for name in manifest.clients
+        run=describe(manifest, data, how, seconds),
+        scores=scores,
+        egress={
+            name: read_egress(settings.out / "clients" / name / "ledger.jsonl") for name in manifest.clients
         },
-        manifest=manifest,
-        data=data,
-        settings=RunSettings(
-            training=training, penalty=settings.penalty, max_iter=settings.max_iter, started=settings.started
-        ),
     )
 
 

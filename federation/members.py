@@ -67,6 +67,8 @@ class Member:
         The messages it has not answered, by their ids.
     give_up : TimerHandle, optional
         Runs when it has been away too long.
+    received : list of (str, int)
+        Kind and bytes of everything that came from it.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Member:
     failure: str = ""
     pending: dict[str, Pending] = field(default_factory=dict)
     give_up: asyncio.TimerHandle | None = None
+    received: list[tuple[str, int]] = field(default_factory=list)
 
     def forget(self, message_id: str, _reply: "asyncio.Future[Message]") -> None:
         """Drop a message that has its reply."""

@@ -30,6 +30,10 @@ class Progress:
         waiting = f"waiting for {', '.join(missing)}" if missing else "all are here"
         self._print(f"  {len(joined)} of {len(joined) + len(missing)} clients joined, {waiting}")
 
+    def job(self, client: str, status: str) -> None:
+        """Say how a client's training job stands now."""
+        self._print(f"  {client}: {status}")
+
     def agreed(self, statistics: list[ClientStatistics]) -> None:
         """Say what the clients train on."""
         for one in statistics:

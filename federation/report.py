@@ -29,7 +29,7 @@ class ClientData:
     ----------
     train_rows, train_positives, validation_rows, validation_positives : int
         Its rows, before any resampling.
-    data_bytes : int
+    data_bytes : int or None
         Size of the files that stayed with it.
     """
 
@@ -37,7 +37,7 @@ class ClientData:
     train_positives: int
     validation_rows: int
     validation_positives: int
-    data_bytes: int
+    data_bytes: int | None
 
     @property
     def single_class(self) -> bool:

@@ -41,14 +41,14 @@ log = logging.getLogger("federation.stream")
 class Hub(Protocol):
     """Whom the streams belong to."""
 
-    def join(self, join: Join) -> Refusal | tuple[Member, Outbox]:
-        """Decide on a join."""
+    def join(self, join: Join, size: int) -> Refusal | tuple[Member, Outbox]:
+        """Decide on a join, whose frame has so many bytes."""
 
     def leave(self, member: Member, outbox: Outbox) -> None:
         """Take note that a stream has ended."""
 
-    def deliver(self, member: Member, message: Message) -> None:
-        """Take a message from a client."""
+    def deliver(self, member: Member, message: Message, size: int) -> None:
+        """Take a message of so many bytes from a client."""
 
 
 class StreamServer:
@@ -98,7 +98,7 @@ class StreamServer:
         except (TimeoutError, FrameError) as error:
             log.warning("refused a stream from %s: %s", context.peer(), error or "no join frame in time")
             return
-        decision = self._hub.join(join)
+        decision = self._hub.join(join, len(first))
         if isinstance(decision, Refusal):
             log.warning('refused client "%s" from %s: %s', join.client, context.peer(), decision.reason)
             await context.write(control_frame(REFUSED, reason=decision.reason))
@@ -115,7 +115,7 @@ class StreamServer:
         try:
             while isinstance(frame := await context.read(), bytes):
                 if message := assembler.add(frame):
-                    self._hub.deliver(member, message)
+                    self._hub.deliver(member, message, assembler.last_size)
         except FrameError as error:
             log.warning('ended the stream of client "%s": %s', member.name, error)
 

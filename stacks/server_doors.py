@@ -46,16 +46,21 @@ def _sts(config: FederationConfig) -> Door:
 def _job_doors(config: FederationConfig, region: str) -> list[Door]:
     clients = [config.client_names(client) for client in config.clients if client.region == region]
     jobs = [client.job_arns for client in clients]
-    streams = [f"{client.log_group_arn(names.TRAINING_JOB_LOG_GROUP)}:*" for client in clients]
+    groups = [client.log_group_arn(names.TRAINING_JOB_LOG_GROUP) for client in clients]
     sagemaker = [(JOB_ACTIONS, jobs)] if jobs else []
-    logs = [(["logs:DescribeLogStreams", "logs:GetLogEvents"], streams)] if streams else []
+    logs = [(["logs:DescribeLogStreams", "logs:GetLogEvents"], _with_streams(groups))] if groups else []
     if region == config.server.region:
         own = config.server_names
         sagemaker.append((["sagemaker:DescribeNotebookInstance"], [own.notebook_arn]))
-        own_streams = f"{own.log_group_arn(names.NOTEBOOK_LOG_GROUP)}:*"
-        logs.append((["logs:CreateLogStream", "logs:PutLogEvents"], [own_streams]))
+        own_group = own.log_group_arn(names.NOTEBOOK_LOG_GROUP)
+        logs.append((["logs:CreateLogStream", "logs:PutLogEvents"], _with_streams([own_group])))
     return [
         Door(service="sagemaker.api", region=region, statements=tuple(sagemaker)),
         Door(service="ec2", region=region, statements=((DESCRIBE_NETWORK, ["*"]),)),
         Door(service="logs", region=region, statements=tuple(logs)),
     ]
+
+
+def _with_streams(groups: list[str]) -> list[str]:
+    """Name log groups as AWS does in requests for a group, and in requests for a stream."""
+    return [arn for group in groups for arn in (group, f"{group}:*")]

@@ -6,6 +6,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from stacks.rights import Right, role_with
+
 
 class FlowLog(Construct):
     """VPC flow log to CloudWatch: evidence of who talked to whom, and of who was refused.
@@ -34,22 +36,21 @@ class FlowLog(Construct):
         super().__init__(scope, construct_id)
         group = logs.CfnLogGroup(self, "Records", retention_in_days=retention_days)
         group.apply_removal_policy(removal_policy)
-        role = iam.Role(
+        role = role_with(
             self,
-            "Role",
-            assumed_by=iam.ServicePrincipal(
+            name=None,
+            description="Writes the flow log of this VPC",
+            trusts=iam.ServicePrincipal(
                 "vpc-flow-logs.amazonaws.com",
                 conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
             ),
-            inline_policies={
-                "write-flow-log": iam.PolicyDocument(
-                    statements=[
-                        iam.PolicyStatement(
-                            actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-                            resources=[group.attr_arn],
-                        )
-                    ]
-                )
+            rights={
+                "write-flow-log": [
+                    Right(
+                        actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+                        resources=[group.attr_arn],
+                    )
+                ]
             },
         )
         ec2.CfnFlowLog(

@@ -310,8 +310,8 @@ def imports_of(source: Path) -> set[str]:
 
 
 def requirements() -> dict[str, str]:
-    """Return the pins of the client's requirements.txt."""
-    lines = (CLIENT_CODE / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    """Return what the client asks for beyond the image."""
+    lines = (CLIENT_CODE / "requirements.in").read_text(encoding="utf-8").splitlines()
     pins = (line.split("==") for line in lines if line and not line.startswith(("#", "--")))
     return {name: version.strip() for name, version in pins}
 

@@ -20,20 +20,12 @@ import aws_cdk as cdk
 from app import compose
 from federation.config import FederationConfig, parse_config
 from stacks.review import unaccepted
+from tests.conftest import ROOT
 from tests.infrastructure.deployed import Deployment, Template
 from tests.infrastructure.iam import Evaluator
 
-ROOT = Path(__file__).parent.parent.parent
 Tables = dict[str, Any]
 Synthesise = Callable[[Tables], dict[str, Template]]
-
-
-@pytest.fixture(autouse=True)
-def _no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test finds credentials or asks for them."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +118,11 @@ def iam(deployment: Deployment) -> Iterator[Evaluator]:
     """Return an evaluator of the deployed policies."""
     program = Path(__file__).parent / "evaluate.mjs"
     with subprocess.Popen(
-        ["node", str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        ["node", str(program)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     ) as process:
         yield Evaluator(deployment, process)
         assert process.stdin is not None

@@ -1,6 +1,8 @@
 """A configuration that cannot work is refused with an error that names the key and the parties."""
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,7 @@ BAD: dict[str, tuple[dict[str, Any], type[ConfigError], list[str]]] = {
     "notebook-type": ({f"{S}.notebook_instance_type": "t3"}, ConfigValueError, ["notebook_instance_type"]),
     "no-clients": ({"clients": []}, ConfigValueError, ["clients"]),
     "no-zone": ({f"{C1}.availability_zones": []}, ConfigValueError, [A, "availability_zones"]),
+    "number-as-address": ({f"{C1}.cidr": 5}, ConfigValueError, [A, "clients.cidr", "5"]),
     "host-bits": ({f"{C1}.cidr": "10.0.1.5/24"}, ConfigValueError, [A, "clients.cidr", "10.0.1.5"]),
     "unknown-key": ({f"{C2}.regoin": "eu-west-1"}, ConfigKeyError, [B, "clients.regoin"]),
     "unknown-table": ({"client": {}}, ConfigKeyError, ["client"]),
@@ -117,6 +120,18 @@ def test_a_bad_value_is_a_typed_error(two_tables: Tables, case: str) -> None:
     assert type(caught.value) is expected
     assert [word for word in words if word not in caught.value.problem] == []
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "value", [None, 0, 3.5, True, "", "x" * 300, "💥", "::/0", [], [[]], {}, {"a": 1}], ids=repr
+)
+def test_no_value_of_any_key_ends_in_a_traceback(two_tables: Tables, value: object) -> None:
+    """Whatever stands in the file, it is accepted or refused with a typed error."""
+    for path in _paths(two_tables):
+        tables = copy.deepcopy(two_tables)
+        _change(tables, path, value)
+        with contextlib.suppress(ConfigError):
+            parse_config(tables)
 
 
 def test_the_example_is_valid_and_has_two_parties(example: FederationConfig) -> None:
@@ -192,6 +207,13 @@ def test_every_config_error_has_an_exit_code_of_its_own() -> None:
         assert f"{kind.__name__} " in (errors.__doc__ or ""), kind
 
 
+def _paths(value: Any, prefix: str = "") -> Iterator[str]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield f"{prefix}{key}"
+        yield from _paths(item, f"{prefix}{key}.")
+
+
 def _change(tables: Any, path: str, value: Any) -> None:
     *parents, key = path.split(".")
     for parent in parents:
@@ -199,4 +221,4 @@ def _change(tables: Any, path: str, value: Any) -> None:
     if value is ABSENT:
         del tables[key]
     else:
-        tables[key] = value
+        tables[int(key) if key.isdigit() else key] = value

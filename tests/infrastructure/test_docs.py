@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from federation.config import Client, Server, Settings
-from tests.infrastructure.conftest import ROOT
+from tests.conftest import ROOT
 from tests.infrastructure.deployed import Deployment, Resource, statements
 from tests.infrastructure.reachability import Network
 

@@ -301,6 +301,8 @@ def test_the_servers_endpoints_pass_what_a_run_needs(
         f"{client.log_group_arn(names.TRAINING_JOB_LOG_GROUP)}:log-stream:{client.job_name_prefix}run1/algo-1"
     )
     assert iam.allows(role, "logs:GetLogEvents", stream, endpoint=door(deployment, "logs"))
+    group = client.log_group_arn(names.TRAINING_JOB_LOG_GROUP)
+    assert iam.allows(role, "logs:DescribeLogStreams", group, endpoint=door(deployment, "logs"))
     metrics = {"cloudwatch:namespace": names.FEDERATION_METRICS}
     assert iam.allows(
         server.notebook_role_arn,

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from federation.bundle import NotebookPackages, bundle, package_wheel, read_package
+from federation.source_archive import source_archive
 from stacks.constructs.notebook import start_script
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 # What `aws s3 sync` does with a bucket, done with a directory of the same name.
 SYNC = """#!/bin/bash
@@ -48,7 +52,11 @@ class Machine:
     def start(self) -> str:
         """Start the notebook and return the last line of its log."""
         done = subprocess.run(
-            ["bash", str(self.script)], env=self.environment, capture_output=True, text=True, check=True
+            ["bash", str(self.script)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout.splitlines()[-1]
 
@@ -58,6 +66,7 @@ class Machine:
         wheels.mkdir(parents=True, exist_ok=True)
         (self.bundle / "requirements.txt").write_text(requirements, encoding="utf-8")
         (self.bundle / "federation.toml").write_text("", encoding="utf-8")
+        (self.bundle / "python-version").write_text(f"{PYTHON}\n", encoding="utf-8")
         _wheel(wheels, code)
 
 
@@ -116,10 +125,35 @@ def test_without_a_python_it_says_so(machine: Machine) -> None:
     """Neither found nor to be had from Amazon Linux's repository."""
     machine.publish("tiny==1.0\n")
     tools = machine.environment["PATH"].split(":")[0]
-    for name in ("bash", "mkdir", "cat", "id", "seq", "sleep", "cp", "rm"):
+    for name in ("bash", "mkdir", "cat", "grep", "id", "seq", "sleep", "cp", "rm"):
         Path(tools, name).symlink_to(_which(name))
     machine.environment["PATH"] = tools
-    assert "NOT READY: no Python 3.11 or newer" in machine.start()
+    assert f"NOT READY: no Python {PYTHON}, and dnf could not install it" in machine.start()
+
+
+@pytest.mark.parametrize("said", ["", "3.12; reboot\n", "../../bin/sh\n"])
+def test_a_bundle_for_no_python_is_refused(machine: Machine, said: str) -> None:
+    """Root hands the version to dnf; nothing but a version gets there."""
+    machine.publish("tiny==1.0\n")
+    (machine.bundle / "python-version").write_text(said, encoding="utf-8")
+    assert "NOT READY: what is published does not say for which Python it is." in machine.start()
+
+
+def test_the_real_bundle_is_installed(machine: Machine) -> None:
+    """What federation.publish uploads is what this script expects; here without the packages of others."""
+    package = package_wheel(read_package())
+    files = bundle(package, NotebookPackages(wheels=(), python=PYTHON), configuration=b"")
+    for key, content in files.items():
+        path = machine.bundle.parent / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert "READY: python -m federation.server" in machine.start()
+    python = machine.home / "venv" / "bin" / "python"
+    code = "from federation.source_archive import source_archive; print(source_archive().digest)"
+    shown = subprocess.run(
+        [python, "-c", code], cwd=machine.home, capture_output=True, text=True, check=True
+    ).stdout
+    assert shown == f"{source_archive().digest}\n"
 
 
 def test_a_restart_keeps_the_environment(machine: Machine) -> None:

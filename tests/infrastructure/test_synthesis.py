@@ -15,7 +15,7 @@ from aws_cdk import aws_s3 as s3
 from app import compose
 from federation.config import FederationConfig
 from stacks.review import unaccepted
-from tests.infrastructure.conftest import ROOT
+from tests.conftest import ROOT
 from tests.infrastructure.deployed import Template
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: every attempt to use the network fails at once

@@ -234,7 +234,8 @@ def test_a_damaged_message_is_refused_or_read(data: st.DataObject) -> None:
 
 def test_a_reply_that_says_nothing_is_refused() -> None:
     """A message with neither content nor error would crash whoever asks for either."""
-    head, *_ = MessageEncoder().frames(Message(a_content(), 2, "train"), "i")
+    large = RecordDict({"arrays": ArrayRecord({"w": Array(np.zeros(CHUNK_BYTES // 8 + 1))})})
+    head, *_ = MessageEncoder().frames(Message(large, 2, "train"), "i")
     with pytest.raises(FrameError, match="malformed"):
         MessageAssembler(LIMIT).add(LAST_PART + head[1:])
 

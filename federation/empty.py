@@ -1,0 +1,60 @@
+"""Empty a party's buckets before its stack is destroyed: ``python -m federation.empty --help``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from federation.command import Debug, run
+from federation.config import FederationConfig, load_config
+from federation.errors import SettingError
+
+
+def main(
+    *,
+    config: Annotated[Path, typer.Option(help="The federation's configuration file.")],
+    party: Annotated[str, typer.Option(help='"server", or a client\'s name.')],
+    yes: Annotated[bool, typer.Option("--yes", help="Delete. Without it: only say what would go.")] = False,
+    debug: Debug = False,  # noqa: ARG001 - read by `run`
+) -> None:
+    """Delete everything in one party's buckets, all versions, so that its stack can be destroyed.
+
+    It is for the party's own operator, with the party's own credentials, and refuses where the configuration
+    says removal_policy = "retain".
+
+    \b
+    Examples:
+      python -m federation.empty --config config/mine.toml --party hospital-a
+      python -m federation.empty --config config/mine.toml --party hospital-a --yes
+    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    from federation.aws.emptying import bucket_client, count_versions, empty_bucket  # noqa: PLC0415
+
+    federation = load_config(config)
+    if federation.federation.removal_policy == "retain":
+        raise SettingError(
+            f'{config} says removal_policy = "retain": nothing is deleted.',
+            'Say "destroy" if the data may go.',
+        )
+    account, region, buckets = _buckets(federation, party)
+    client = bucket_client(region)
+    for bucket in buckets:
+        if yes:
+            typer.echo(f"{bucket}: {empty_bucket(client, bucket, account):,} versions deleted")
+        else:
+            typer.echo(f"{bucket}: {count_versions(client, bucket, account):,} versions would be deleted")
+    repeat = f"python -m federation.empty --config {config} --party {party} --yes"
+    typer.echo(f"Next: {f'make destroy CONFIG={config}' if yes else repeat}", err=True)
+
+
+def _buckets(federation: FederationConfig, party: str) -> tuple[str, str, list[str]]:
+    """Return a party's account, region and buckets, the one that the others' access logs go to last."""
+    if party == federation.server.name:
+        own = federation.server_names
+        return own.account, own.region, [own.results_bucket, own.code_bucket, own.access_logs_bucket]
+    its = federation.client_names(federation.client(party))
+    buckets = [its.data_bucket, its.code_bucket, its.artifacts_bucket, its.access_logs_bucket]
+    return its.account, its.region, buckets
+
+
+if __name__ == "__main__":
+    run(main)

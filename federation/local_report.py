@@ -1,0 +1,104 @@
+"""What only a run on one machine can tell: the yardsticks, and what data preparation did."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from federation.manifest import Manifest
+from federation.report import ClientData, Run, Scores
+from federation.run_folder import PACKAGES
+from federation.server_app import Federated, TrainingSettings
+from federation.tables import Table
+from federation.yardsticks import fit_local, fit_pooled
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How a run was made, as ``run.json`` tells it.
+
+    Parameters
+    ----------
+    training : TrainingSettings
+        Strategy, rounds, quorum.
+    penalty, max_iter : str, int
+        Of every client's fit.
+    started : datetime
+        When.
+    """
+
+    training: TrainingSettings
+    penalty: str
+    max_iter: int
+    started: dt.datetime
+
+
+def compare(
+    federated: Federated, test: Table, train: Mapping[str, Table], settings: RunSettings, *, balanced: bool
+) -> Scores:
+    """Score the test rows with the federated model, the pooled one, and each client's own.
+
+    Parameters
+    ----------
+    federated : Federated
+        The model and its rounds.
+    test : Table
+        The server's held-back rows.
+    train : mapping of str to Table
+        The training rows of every client: known only where all data are on one machine.
+    settings : RunSettings
+        How the run was made.
+    balanced : bool
+        Whether the classes were weighted.
+    """
+
+    def proba(model: Any) -> NDArray[np.float64]:  # noqa: ANN401
+        return model.predict_proba(test.X)  # type: ignore[no-any-return]
+
+    how: dict[str, Any] = {
+        "penalty": settings.penalty,
+        "class_weight": "balanced" if balanced else None,
+        "log1p": federated.model.preprocessing.log1p,
+    }
+    return Scores(
+        y=test.y,
+        federated=proba(federated.model),
+        pooled=proba(fit_pooled(train, **how)),
+        local={name: proba(model) for name, model in fit_local(train, **how).items()},
+    )
+
+
+def describe(manifest: Manifest, data: Path, settings: RunSettings, seconds: float) -> Run:
+    """Describe the run, from the manifest in the folder ``data``."""
+    training = settings.training
+    clients = {
+        name: ClientData(
+            train_rows=rows.train_before.rows,
+            train_positives=rows.train_before.positives,
+            validation_rows=rows.validation.rows,
+            validation_positives=rows.validation.positives,
+            data_bytes=sum(path.stat().st_size for path in (data / name).iterdir()),
+        )
+        for name, rows in manifest.clients.items()
+    }
+    return Run(
+        title="Federated training on one machine",
+        data="synthetic table with the CMS schema" if manifest.source is None else manifest.source.name,
+        synthetic=manifest.synthetic,
+        label=manifest.label,
+        features=len(manifest.features),
+        clients=clients,
+        strategy=training.strategy,
+        parameters={**training.parameters, "penalty": settings.penalty, "max_iter": settings.max_iter},
+        rounds=training.rounds,
+        seed=manifest.seed,
+        resample=manifest.resample,
+        seconds=seconds,
+        versions={package: version(package) for package in PACKAGES},
+        started=f"{settings.started:%Y-%m-%d %H:%M UTC}",
+    )

@@ -1,0 +1,60 @@
+"""The options that commands share: what each is called, what it means, and how its text is read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from federation.errors import SettingError
+
+Rounds = Annotated[int, typer.Option(help="Number of rounds.")]
+StrategyName = Annotated[str, typer.Option(help="How updates are aggregated; see docs/strategies.md.")]
+StrategyParameters = Annotated[
+    list[str] | None, typer.Option(help="Parameter of the strategy, NAME=VALUE; may be repeated.")
+]
+Penalty = Annotated[str, typer.Option(help="Regularisation of each fit: l2 or none.")]
+MaxIter = Annotated[int, typer.Option(help="Most iterations of a client's fit in one round.", min=1)]
+Quorum = Annotated[
+    int | None,
+    typer.Option(
+        help="Fewest valid updates a round may aggregate. [default: every client's]", show_default=False
+    ),
+]
+RoundTimeout = Annotated[float, typer.Option(help="Seconds a client may take for a round.")]
+JoinTimeout = Annotated[float, typer.Option(help="Seconds a client may take to start and join.", min=0)]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Out = Annotated[
+    Path | None, typer.Option(help="Folder of the run. [default: runs/<date>-<time>]", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print metrics.json instead of a table.")]
+
+
+def penalty_name(penalty: str) -> str:
+    """Return the name of a penalty that there is.
+
+    Raises
+    ------
+    SettingError
+        There is none of that name.
+    """
+    if penalty not in ("l2", "none"):
+        raise SettingError(f'there is no penalty "{penalty}".', "Use l2 or none.")
+    return penalty
+
+
+def strategy_parameters(pairs: Sequence[str] | None) -> dict[str, str]:
+    """Return NAME=VALUE pairs as a mapping; hyphens in names become underscores.
+
+    Raises
+    ------
+    SettingError
+        A pair has no ``=``.
+    """
+    parameters = {}
+    for pair in pairs or []:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise SettingError(f'"{pair}" is not NAME=VALUE.', "For example: --param server_momentum=0.9")
+        parameters[name.strip().replace("-", "_")] = value.strip()
+    return parameters

@@ -1,0 +1,101 @@
+"""Publish a party's code, packages and data to its own buckets: ``python -m federation.publish --help``."""
+
+import json
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from federation.command import Debug, run
+from federation.config import FederationConfig, load_config
+from federation.errors import SettingError
+from federation.object_sync import megabytes
+from federation.publishing import Published, Publisher
+
+
+def main(  # noqa: PLR0913 - a parameter for each option
+    *,
+    config: Annotated[Path, typer.Option(help="The federation's configuration file.")],
+    client: Annotated[
+        str | None, typer.Option(help="Publish what this client's training jobs run and read.")
+    ] = None,
+    server: Annotated[
+        bool, typer.Option("--server", help="Publish what the server's notebook runs.")
+    ] = False,
+    notebook: Annotated[
+        bool, typer.Option("--notebook", help="With --client: what its notebook runs, instead.")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="What federation.data_prep wrote, or the party's own folder in it. "
+            "[default: leave the published data alone]",
+            show_default=False,
+        ),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Name of the label column, if no manifest.json tells.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only compare; exit code 73 on a difference.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is published as JSON.")] = False,
+    debug: Debug = False,  # noqa: ARG001 - read by `run`
+) -> None:
+    """Publish a party's code, packages and data to its own buckets, with its operator's credentials.
+
+    Uploads what differs, verifies what is there, then removes what no longer belongs. May be run at any time.
+
+    \b
+    Examples:
+      python -m federation.publish --config config/my.toml --server --data prepared
+      python -m federation.publish --config config/my.toml --client hospital-a --data prepared
+      python -m federation.publish --config config/my.toml --client hospital-a --check
+    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    from federation.aws.s3 import stores  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
+
+    if server == (client is not None) or (notebook and server):
+        raise SettingError("publish for whom?", "Name --server, --client NAME or --client NAME --notebook.")
+    federation = load_config(config)
+    publisher = Publisher(open_store=stores(), check=check, say=lambda line: typer.echo(line, err=True))
+    if client is None:
+        published = publisher.server(federation, config, data=data, label=label)
+    elif notebook:
+        published = publisher.notebook(federation, federation.client(client), config)
+    else:
+        published = publisher.client(federation, federation.client(client), data=data, label=label)
+    typer.echo(json.dumps(asdict(published), indent=2) if as_json else summary(published))
+    typer.echo(_next_command(federation, config, client, notebook=notebook), err=True)
+
+
+def summary(published: Published) -> str:
+    """Return what is published, as people read it."""
+    width = max(len(part.name) for part in published.parts)
+    lines = [
+        f"  {part.name:<{width}}  {part.objects:>3} objects {megabytes(part.bytes):>10}  "
+        f"{part.uploaded:>3} uploaded {part.removed:>3} removed  {part.place}"
+        for part in published.parts
+    ]
+    notes = [f"note: {note}" for note in published.notes]
+    return "\n".join([f"{published.party}: {published.runs}", f"  sha256 {published.digest}", *lines, *notes])
+
+
+def _next_command(config: FederationConfig, path: Path, client: str | None, *, notebook: bool) -> str:
+    own = config.server_names if client is None else config.client_names(config.client(client))
+    if client is None or notebook:
+        stop, start = (
+            f"aws sagemaker {verb}-notebook-instance --region {own.region} "
+            f"--notebook-instance-name {own.notebook}"
+            for verb in ("stop", "start")
+        )
+        return f"Restart the notebook to install it. Next:\n  {stop}\n  {start}"
+    return (
+        "When every client has published, on the server's notebook. Next:\n"
+        f"  python -m federation.server --config {shlex.quote(str(path))} --label LABEL"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,276 @@
+"""One run on AWS: start a job in every client's account, train with them, save what came of it."""
+
+import datetime as dt
+import hashlib
+import ipaddress
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from federation.admission import token_admission
+from federation.certificate import RunCertificate
+from federation.checked_strategy import listed
+from federation.config import FederationConfig
+from federation.errors import (
+    ClientFailedError,
+    JoinDeadlineError,
+    RoundError,
+    ServerAddressError,
+    TrainingJobError,
+)
+from federation.grid import StreamGrid
+from federation.job_request import ClientNetwork, JobSettings, RunIdentity, build_job_request
+from federation.names import RUNS_PREFIX
+from federation.progress import Progress
+from federation.report import ClientData, Run, RunMetrics, Scores
+from federation.run_folder import PACKAGES, sum_egress, write_run
+from federation.server_app import Federated, TrainingSettings, federate
+from federation.tables import Table
+from federation.training_jobs import Account, TrainingJobs
+
+
+class Store(Protocol):
+    """A bucket, see `federation.aws.s3`."""
+
+    @property
+    def bucket(self) -> str:
+        """Its name."""
+
+    def put(self, key: str, content: Path, *, sha256: str) -> None:
+        """Store a file."""
+
+
+ALL_INTERFACES = ipaddress.ip_address("0.0.0.0")  # noqa: S104 - to recognise it, not to listen there
+
+
+class ClientAccount(Account, Protocol):
+    """A client's account, see `federation.aws.client_account`."""
+
+    def network(self) -> ClientNetwork:
+        """Find the training subnets, security group and key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerRun:
+    """What to run.
+
+    Parameters
+    ----------
+    config : FederationConfig
+        The federation.
+    training : TrainingSettings
+        Strategy, rounds, quorum.
+    jobs : JobSettings
+        What the jobs are asked for.
+    host : str, optional
+        The address to listen on and to tell the clients; None finds this machine's own.
+    join_timeout : float
+        Seconds the jobs may take to start and join.
+    poll_seconds : float
+        How often the jobs' status is asked for.
+    out : Path
+        The run folder.
+    run_id : str
+        Names the run.
+    started : datetime
+        When.
+    """
+
+    config: FederationConfig
+    training: TrainingSettings
+    jobs: JobSettings
+    host: str | None
+    join_timeout: float
+    poll_seconds: float
+    out: Path
+    run_id: str
+    started: dt.datetime
+
+
+def run_on_aws(
+    settings: ServerRun, test: Table, accounts: Mapping[str, ClientAccount], progress: Progress
+) -> RunMetrics:
+    """Run one federation and write the run folder.
+
+    Parameters
+    ----------
+    settings : ServerRun
+        What to run.
+    test : Table
+        The server's held-back rows.
+    accounts : mapping of str to ClientAccount
+        By the client's name.
+    progress : Progress
+        Told about every step.
+
+    Raises
+    ------
+    KickoffRefusedError, ClientNetworkError
+        A client's account is not ready.
+    TrainingJobError
+        A job was refused, failed, or did not end well.
+    JoinDeadlineError, RoundError
+        Clients did not come, or did not answer as they should.
+    """
+    settings.training.strategy_for(len(accounts))
+    progress.step("Looking up the clients' training networks")
+    networks = {name: account.network() for name, account in accounts.items()}
+    with TrainingJobs(accounts, poll_seconds=settings.poll_seconds, on_status=progress.job) as jobs:
+        federated, received = _train(settings, test, networks, jobs, progress)
+        progress.step("Waiting for the jobs to end")
+        failures = jobs.wait()
+    metrics = write_run(
+        settings.out,
+        federated,
+        test=test,
+        run=_describe(settings, test, federated),
+        scores=Scores(y=test.y, federated=federated.model.predict_proba(test.X), pooled=None, local={}),
+        egress={name: sum_egress(messages) for name, messages in received.items()},
+    )
+    _check_ends(failures, settings.training.quorum, len(accounts), settings.out)
+    return metrics
+
+
+def keep_in_bucket(results: Store, out: Path, run_id: str) -> str:
+    """Copy a run folder into the results bucket; return where it is.
+
+    Raises
+    ------
+    AwsError
+        S3 refuses.
+    """
+    prefix = f"{RUNS_PREFIX}{run_id}/"
+    for path in sorted(path for path in out.rglob("*") if path.is_file()):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        results.put(prefix + path.relative_to(out).as_posix(), path, sha256=digest)
+    return f"s3://{results.bucket}/{prefix}"
+
+
+def own_address(towards: str) -> str:
+    """Return the address of this machine that a route to ``towards`` starts from; nothing is sent.
+
+    Raises
+    ------
+    ServerAddressError
+        There is no such route.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((towards, 9))
+        except OSError as error:
+            raise ServerAddressError(
+                f"this machine has no route to {towards} ({error.strerror}).",
+                "Run on the server's notebook, or name an address with --host.",
+            ) from error
+        return str(probe.getsockname()[0])
+
+
+def _train(
+    settings: ServerRun,
+    test: Table,
+    networks: Mapping[str, ClientNetwork],
+    jobs: TrainingJobs,
+    progress: Progress,
+) -> tuple[Federated, Mapping[str, list[tuple[str, int]]]]:
+    config, names = settings.config, list(networks)
+    host = settings.host or own_address(str(config.clients[0].cidr.network_address))
+    if ipaddress.ip_address(host) == ALL_INTERFACES:
+        raise ServerAddressError("0.0.0.0 is no address that clients can reach.", "Name one with --host.")
+    token = secrets.token_urlsafe(32)
+    certificate = RunCertificate.create(host, now=settings.started)
+    admit = token_admission(token, names=names, label=test.label, features=test.features)
+    port = config.federation.port
+    with StreamGrid(names, certificate=certificate, admit=admit, host=host, port=port) as grid:
+        identity = RunIdentity(
+            run_id=settings.run_id,
+            server_address=f"{host}:{grid.port}",
+            certificate=certificate.for_clients(),
+            token=token,
+        )
+        progress.step(f"Starting {len(names)} training jobs; listening on {host}:{grid.port} (TLS)")
+        requests = {
+            client.name: build_job_request(config, client, networks[client.name], identity, settings.jobs)
+            for client in config.clients
+        }
+        jobs.start(requests, on_exit=grid.fail_client)
+        with _explained_by(jobs):
+            grid.wait_for_clients(settings.join_timeout, progress.joined)
+            progress.step(f"Training: {settings.training.strategy}, {settings.training.rounds} rounds")
+            federated = federate(
+                grid,
+                settings.training,
+                test,
+                name_of=grid.name_of,
+                observer=progress,
+                provenance=_provenance(settings),
+            )
+        return federated, grid.received()
+
+
+@contextmanager
+def _explained_by(jobs: TrainingJobs) -> Iterator[None]:
+    """Replace an error that a job's end explains by one that says so."""
+    try:
+        yield
+    except (ClientFailedError, JoinDeadlineError, RoundError) as error:
+        raise jobs.explanation_of(error) from error
+
+
+def _provenance(settings: ServerRun) -> Mapping[str, Any]:
+    return {
+        "federation": settings.config.federation.name,
+        "run": settings.run_id,
+        "strategy": settings.training.strategy,
+        "rounds": settings.training.rounds,
+        "clients": len(settings.config.clients),
+        "trained": settings.started.isoformat(timespec="seconds"),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def _describe(settings: ServerRun, test: Table, federated: Federated) -> Run:
+    training = settings.training
+    clients = {
+        one.client: ClientData(
+            train_rows=one.rows,
+            train_positives=one.positives,
+            validation_rows=one.validation_rows,
+            validation_positives=one.validation_positives,
+            data_bytes=None,
+        )
+        for one in federated.statistics
+    }
+    return Run(
+        title=f"Federation {settings.config.federation.name}, run {settings.run_id}",
+        data="the clients' own data, in their own accounts",
+        synthetic=False,
+        label=test.label,
+        features=len(test.features),
+        clients=clients,
+        strategy=training.strategy,
+        parameters={
+            **training.parameters,
+            "penalty": settings.jobs.penalty,
+            "max_iter": settings.jobs.max_iter,
+        },
+        rounds=training.rounds,
+        seed=training.seed,
+        resample="balanced" if training.balanced else "none",
+        seconds=(dt.datetime.now(dt.UTC) - settings.started).total_seconds(),
+        versions={package: version(package) for package in PACKAGES},
+        started=f"{settings.started:%Y-%m-%d %H:%M UTC}",
+    )
+
+
+def _check_ends(failures: Mapping[str, str], quorum: int | None, clients: int, out: Path) -> None:
+    """Raise if more jobs ended badly than the quorum allows; the model is saved all the same."""
+    if clients - len(failures) < (clients if quorum is None else quorum):
+        reasons = listed(failures)
+        raise TrainingJobError(
+            f"the model is in {out}, but jobs did not end well. {reasons}", "See their logs."
+        )

@@ -1,0 +1,80 @@
+"""What a notebook installs is complete, and the same from the same commit."""
+
+import base64
+import hashlib
+import io
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from federation.bundle import SHIPPED, NotebookPackages, bundle, package_wheel, read_package
+from federation.wheel_lock import LockedWheel, parse_lock
+from tests.conftest import ROOT
+
+WHEEL = LockedWheel(pin="tiny==1.0", file="tiny-1.0-py3-none-any.whl", sha256="0" * 64)
+
+
+def test_the_bytes_are_known() -> None:
+    """They depend on paths and contents only, on any machine."""
+    wheel = package_wheel({"federation/b.py": b"", "federation/a.py": b"1\n"})
+    assert wheel.version == "0.1.0+cbbd0e95d1a6"
+    assert wheel.locked.sha256 == hashlib.sha256(wheel.content).hexdigest()
+    assert wheel == package_wheel({"federation/a.py": b"1\n", "federation/b.py": b""})
+
+
+def test_other_content_is_another_file() -> None:
+    """So that uploading a new bundle leaves the one in force whole until ``requirements.txt`` changes."""
+    one, other = (package_wheel({"federation/a.py": content}) for content in (b"1", b"2"))
+    assert one.locked.file != other.locked.file
+
+
+def test_the_wheel_lists_what_it_holds() -> None:
+    """As the wheel format demands: every file with its sha256 and size."""
+    content = package_wheel({"federation/a.py": b"1\n"}).content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        records = [archive.read(name).decode() for name in archive.namelist() if name.endswith("/RECORD")]
+        for line in records[0].splitlines()[:-1]:
+            path, digest, size = line.rsplit(",", maxsplit=2)
+            held = archive.read(path)
+            expected = base64.urlsafe_b64encode(hashlib.sha256(held).digest()).decode().rstrip("=")
+            assert (digest, int(size)) == (f"sha256={expected}", len(held))
+
+
+def test_the_package_is_whole(tmp_path: Path) -> None:
+    """From the wheel alone, the commands of a notebook start and find the clients' code and the templates."""
+    with zipfile.ZipFile(io.BytesIO(package_wheel(read_package()).content)) as archive:
+        archive.extractall(tmp_path)
+    code = (
+        "import federation.publish, federation.report, federation.server; "
+        "from federation.source_archive import source_archive; print(source_archive().digest)"
+    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    installed, here = (
+        subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+        for folder in (tmp_path, ROOT)
+    )
+    assert installed == here
+    assert (tmp_path / "federation" / "templates" / "report.html.j2").is_file()
+
+
+def test_nothing_of_the_package_is_left_out() -> None:
+    """A new kind of file in ``federation/`` has to be shipped, or left out on purpose."""
+    found = {path.suffix for path in (ROOT / "federation").rglob("*") if path.is_file()} - {".pyc"}
+    assert found == SHIPPED
+
+
+def test_the_bundle_is_what_the_start_script_expects() -> None:
+    """Requirements with the sha256 of every wheel, the Python they are for, and the configuration as it is."""
+    package = package_wheel({"federation/a.py": b""})
+    files = bundle(package, NotebookPackages(wheels=(WHEEL,), python="3.12"), configuration=b"[federation]\n")
+    assert set(files) == {
+        "notebook/federation.toml",
+        "notebook/python-version",
+        "notebook/requirements.txt",
+        f"notebook/wheels/{package.locked.file}",
+    }
+    requirements = files["notebook/requirements.txt"].decode()
+    assert parse_lock(requirements, name="requirements.txt") == (package.locked, WHEEL)
+    assert files["notebook/python-version"] == b"3.12\n"
+    assert files["notebook/federation.toml"] == b"[federation]\n"

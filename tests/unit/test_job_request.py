@@ -1,0 +1,106 @@
+"""What a client's training job is asked to be, by value."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from federation.config import FederationConfig, load_config
+from federation.job_request import (
+    METRICS,
+    ClientNetwork,
+    JobSettings,
+    RunIdentity,
+    build_job_request,
+    job_name,
+)
+from tests.conftest import ROOT
+
+NETWORK = ClientNetwork(subnets=("subnet-1",), security_group="sg-1", key_arn="arn:aws:kms:us-east-1:2:key/k")
+RUN = RunIdentity(run_id="r1", server_address="10.0.0.5:8080", certificate="TUlJ", token="secret")
+SETTINGS = JobSettings(label="fraud", source_key="source/abc/source.tar.gz")
+
+
+@pytest.fixture(scope="module")
+def config() -> FederationConfig:
+    """Return the example configuration."""
+    return load_config(ROOT / "config" / "example.toml")
+
+
+def test_a_job_runs_the_clients_own_code_on_its_own_data(config: FederationConfig) -> None:
+    """Code, wheels, data and output are all in the client's own buckets."""
+    request = build_job_request(config, config.clients[0], NETWORK, RUN, SETTINGS)
+    names = config.client_names(config.clients[0])
+    uris = re.findall(r"s3://([^/']+)/", str(request))
+    assert set(uris) == {names.code_bucket, names.data_bucket, names.artifacts_bucket}
+    assert request["HyperParameters"]["sagemaker_submit_directory"].endswith("/source/abc/source.tar.gz")
+    assert request["RoleArn"] == names.training_role_arn
+
+
+def test_a_job_is_what_the_kickoff_role_demands(config: FederationConfig) -> None:
+    """Name, subnets, security group, keys, instance type and run time are the client's."""
+    client = config.clients[0]
+    request = build_job_request(config, client, NETWORK, RUN, SETTINGS)
+    assert request["TrainingJobName"].startswith(config.client_names(client).job_name_prefix)
+    assert request["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+    assert request["ResourceConfig"]["VolumeKmsKeyId"] == NETWORK.key_arn
+    assert request["OutputDataConfig"]["KmsKeyId"] == NETWORK.key_arn
+    assert request["ResourceConfig"]["InstanceType"] in client.training_instance_types
+    assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 86_400}
+    assert {"Key": "Federation", "Value": config.federation.name} in request["Tags"]
+
+
+def test_the_token_is_no_hyperparameter(config: FederationConfig) -> None:
+    """SageMaker prints hyperparameters in the log: the secret goes another way, and into no repr."""
+    request = build_job_request(config, config.clients[0], NETWORK, RUN, SETTINGS)
+    assert "secret" not in str(request["HyperParameters"])
+    assert request["Environment"]["FEDERATION_JOIN_TOKEN"] == "secret"
+    assert "secret" not in repr(RUN)
+
+
+def test_spot_jobs_may_wait_and_have_checkpoints(config: FederationConfig) -> None:
+    """Managed Spot needs a longest wait, and a place to continue from."""
+    settings = JobSettings(label="y", source_key="k", spot=True, keep_alive=600)
+    request = build_job_request(config, config.clients[0], NETWORK, RUN, settings)
+    assert request["EnableManagedSpotTraining"] is True
+    assert (
+        request["StoppingCondition"]["MaxWaitTimeInSeconds"]
+        >= request["StoppingCondition"]["MaxRuntimeInSeconds"]
+    )
+    assert request["CheckpointConfig"]["S3Uri"].startswith("s3://")
+    assert request["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
+
+
+def test_every_hyperparameter_is_an_argument_of_the_client(config: FederationConfig) -> None:
+    """What the request passes, client.py takes."""
+    import client  # noqa: PLC0415 - the other end
+
+    request = build_job_request(config, config.clients[0], NETWORK, RUN, SETTINGS)
+    passed = {k: v for k, v in request["HyperParameters"].items() if not k.startswith("sagemaker_")}
+    passed["server-certificate"] = ""
+    arguments = [part for key, value in passed.items() if value for part in (f"--{key}", value)]
+    folders = ["--train", ".", "--model-dir", ".", "--output-data-dir", ".", "--server-certificate", ""]
+    with pytest.raises(SystemExit):
+        client.parse_arguments([*arguments, *folders, "--no-such-argument"])
+
+
+def test_names_of_jobs_fit_sagemaker(config: FederationConfig) -> None:
+    """At most 63 letters, digits and hyphens."""
+    name = job_name(config, config.clients[0], "20261122-153000-ab12")
+    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name)
+
+
+def test_cloudwatch_finds_the_metrics_in_the_clients_log() -> None:
+    """The patterns match what client.py logs."""
+    code = (ROOT / "client_code" / "client.py").read_text(encoding="utf-8")
+    lines = [
+        text.replace("%s", "3").replace("%.6g", "0.25") for text in re.findall(r'log\.info\("(.*?)"', code)
+    ]
+    for _, pattern in METRICS:
+        found = [re.search(pattern, line) for line in lines]
+        assert [match.group(1) for match in found if match] == ["0.25"]
+
+
+def test_the_example_exists() -> None:
+    """The fixture above is what operators copy."""
+    assert Path(ROOT / "config" / "example.toml").is_file()

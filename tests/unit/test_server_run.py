@@ -1,0 +1,223 @@
+"""A run as on AWS, with accounts whose jobs are threads of this process."""
+
+import datetime as dt
+import socket
+import threading
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+
+import client
+import link
+from federation.aws.client_account import JobStatus
+from federation.config import FederationConfig, parse_config
+from federation.errors import PortTakenError, ServerAddressError, TrainingJobError
+from federation.job_request import ClientNetwork, JobSettings
+from federation.preparation import PreparationSettings, prepare
+from federation.progress import Progress
+from federation.run_folder import read_egress
+from federation.server_app import TrainingSettings
+from federation.server_run import ServerRun, keep_in_bucket, own_address, run_on_aws
+from federation.synthetic import LABEL
+from federation.tables import Table, read_table
+
+# The client silences this warning, but not for other threads of the process, and here clients are threads.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+class ThreadAccount:
+    """A client's account whose training job is a thread that runs the client's real code."""
+
+    def __init__(self, data: Path, output: Path, *, label: str = LABEL) -> None:
+        self._data, self._output, self._label = data, output, label
+        self._thread = threading.Thread()
+        self._error: Exception | None = None
+        self.stopped = False
+
+    def network(self) -> ClientNetwork:
+        return ClientNetwork(subnets=("subnet-1",), security_group="sg-1", key_arn="arn:aws:kms:::key/k")
+
+    def create_job(self, request: Mapping[str, Any]) -> None:
+        given = {k: v for k, v in request["HyperParameters"].items() if not k.startswith("sagemaker_")}
+        given |= {
+            "train": str(self._data),
+            "label": self._label,
+            "model-dir": str(self._output),
+            "output-data-dir": str(self._output),
+            "patience": "5",
+        }
+        options = client.parse_arguments([part for k, v in given.items() for part in (f"--{k}", v)])
+        token = request["Environment"]["FEDERATION_JOIN_TOKEN"]
+        self._thread = threading.Thread(target=self._run, args=(options, token), daemon=True)
+        self._thread.start()
+
+    def _run(self, options: Namespace, token: str) -> None:
+        try:
+            client.take_part(options, token=token)
+        except link.ClientError as error:
+            self._error = error
+
+    def job_status(self, name: str) -> JobStatus:
+        assert name
+        if self._thread.is_alive():
+            return JobStatus(status="InProgress", secondary="Training")
+        if self._error:
+            return JobStatus(status="Failed", secondary="Failed", failure=str(self._error))
+        return JobStatus(status="Completed", secondary="Completed")
+
+    def stop_job(self, name: str) -> None:
+        assert name
+        self.stopped = True
+
+    def last_log_lines(self, name: str) -> list[str]:
+        assert name
+        return [f"error: {self._error}"] if self._error else []
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def config() -> FederationConfig:
+    """Return a federation of two clients on a free port."""
+    party = {"region": "us-east-1", "availability_zones": ["us-east-1a"]}
+    clients = [
+        party | {"name": name, "account": account, "cidr": cidr, "external_id": f"external-id-of-{name}"}
+        for name, account, cidr in (
+            ("client-1", "222222222222", "10.0.1.0/24"),
+            ("client-2", "333333333333", "10.0.2.0/24"),
+        )
+    ]
+    return parse_config(
+        {
+            "federation": {"name": "claims", "port": free_port()},
+            "server": party | {"account": "111111111111", "cidr": "10.0.0.0/24"},
+            "clients": clients,
+        }
+    )
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Prepare synthetic data for the two clients."""
+    settings = PreparationSettings(label=LABEL, clients=2, partition="quantile:total_claim_count_sum")
+    prepare(None, tmp_path / "data", settings)
+    return tmp_path / "data"
+
+
+def run(config: FederationConfig, data: Path, accounts: Mapping[str, ThreadAccount], out: Path) -> None:
+    """Run a federation with these accounts."""
+    settings = ServerRun(
+        config=config,
+        training=TrainingSettings(),
+        jobs=JobSettings(label=LABEL, source_key="source/abc/source.tar.gz"),
+        host="127.0.0.1",
+        join_timeout=30,
+        poll_seconds=0.05,
+        out=out,
+        run_id="r1",
+        started=dt.datetime.now(dt.UTC),
+    )
+    run_on_aws(settings, held_back(data), accounts, Progress())
+
+
+def held_back(data: Path) -> Table:
+    """Return the server's rows."""
+    return read_table(data / "server" / "test.csv", label=LABEL)
+
+
+def accounts_of(data: Path, out: Path, **labels: str) -> dict[str, ThreadAccount]:
+    """Return both clients' accounts; ``labels`` gives a client a wrong one."""
+    return {
+        name: ThreadAccount(data / name, out / name, label=labels.get(name.replace("-", "_"), LABEL))
+        for name in ("client-1", "client-2")
+    }
+
+
+def test_the_model_is_saved_on_both_sides(config: FederationConfig, data: Path, tmp_path: Path) -> None:
+    """The run folder and every client's job hold a model that scores alike."""
+    accounts = accounts_of(data, tmp_path / "jobs")
+    run(config, data, accounts, tmp_path / "run")
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"model.joblib", "model.json", "metrics.json", "rounds.jsonl", "run.json", "report.html"}
+    rows = pd.read_csv(data / "server" / "test.csv")
+    expected = joblib.load(tmp_path / "run" / "model.joblib").predict_proba(rows)
+    for name in accounts:
+        theirs = joblib.load(tmp_path / "jobs" / name / "model.joblib").predict_proba(rows)
+        np.testing.assert_allclose(theirs, expected, rtol=0, atol=1e-12)
+    assert not any(account.stopped for account in accounts.values())
+
+
+def test_what_the_server_received_is_what_the_ledgers_say(
+    config: FederationConfig, data: Path, tmp_path: Path
+) -> None:
+    """The report counts, kind by kind, the bytes that the clients wrote down."""
+    run(config, data, accounts_of(data, tmp_path / "jobs"), tmp_path / "run")
+    report = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    for name in ("client-1", "client-2"):
+        egress = read_egress(tmp_path / "jobs" / name / "ledger.jsonl")
+        assert f"{egress.messages:,}" in report
+        assert egress.total > 0
+
+
+def test_a_client_that_fails_is_named_and_the_others_jobs_are_stopped(
+    config: FederationConfig, data: Path, tmp_path: Path
+) -> None:
+    """A wrong label column at one client: its own words reach the server, and nothing is saved."""
+    accounts = accounts_of(data, tmp_path / "jobs", client_2="no_such_label")
+    with pytest.raises(TrainingJobError, match=r'client "client-2".*no label column "no_such_label"'):
+        run(config, data, accounts, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_run_while_one_is_active_is_refused(
+    config: FederationConfig, data: Path, tmp_path: Path
+) -> None:
+    """The port is taken: no job is started."""
+    accounts = accounts_of(data, tmp_path / "jobs")
+    with socket.create_server(("127.0.0.1", config.federation.port)), pytest.raises(PortTakenError):
+        run(config, data, accounts, tmp_path / "run")
+    assert not (tmp_path / "jobs").exists()
+
+
+def test_the_run_goes_to_the_results_bucket(tmp_path: Path) -> None:
+    """Every file of the run folder is kept under the run's id."""
+
+    class FakeStore:
+        bucket = "results"
+
+        def __init__(self) -> None:
+            self.kept: dict[str, str] = {}
+
+        def put(self, key: str, content: Path, *, sha256: str) -> None:
+            assert content.is_file()
+            self.kept[key] = sha256
+
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "sub" / "b").write_text("b")
+    store = FakeStore()
+    assert keep_in_bucket(store, tmp_path, "r1") == "s3://results/runs/r1/"
+    assert set(store.kept) == {"runs/r1/a", "runs/r1/sub/b"}
+
+
+def test_the_own_address_is_that_of_the_route() -> None:
+    """Towards loopback the route starts at loopback."""
+    assert own_address("127.0.0.2") == "127.0.0.1"
+
+
+def test_an_address_without_a_route_is_an_error() -> None:
+    """A machine that cannot reach the clients says so, and how to go on."""
+    with pytest.raises(ServerAddressError, match="no route"):
+        own_address("255.255.255.255")
