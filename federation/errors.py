@@ -265,6 +265,8 @@ class LeftoversError(FederationError):
     """Something is left in an account after everything was destroyed."""
 
     exit_code = 69
+
+
 class AwsError(FederationError):
     """A request to AWS failed."""
 

@@ -54,7 +54,9 @@ def prepared_files(
     paths = [own / name for name in names]
     for path in paths:
         if not path.is_file():
-            raise MissingFileError(f"{path}: there is no such file.", _where_to_look(folder, party, path.name))
+            raise MissingFileError(
+                f"{path}: there is no such file.", _where_to_look(folder, party, path.name)
+            )
     manifest = _manifest_of(own)
     _check_columns(paths, label or _label(manifest, own))
     files = tuple(PreparedFile(path=path, sha256=sha256_of(path)) for path in paths)

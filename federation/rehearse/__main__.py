@@ -73,10 +73,8 @@ def main(  # noqa: PLR0913 - a command's options
         explore=_stay_up if keep else None,
     )
     outcome = rehearse(settings, Steps(pause=_await_enter if step else None), os.environ)
-    typer.echo(_without_report(outcome.printed))
-    for client in outcome.collected:
-        typer.echo(client)
-    typer.echo(outcome.nothing_left)
+    results = [_without_report(outcome.printed), *map(str, outcome.collected), outcome.nothing_left]
+    typer.echo("\n".join(results).replace(str(settings.out.resolve()), str(settings.out)))
     typer.echo(f"All of it took {time.monotonic() - started:.0f} s.", err=True)
     typer.echo(f"Report: {outcome.report}")
 

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from federation.config import Client, FederationConfig, Server
+from federation.config import FederationConfig
 from federation.rehearse.embedded_aws import EmbeddedAws
 
 Connect = Callable[[str, "Account"], Any]
@@ -23,14 +23,11 @@ class Account:
         How messages call whose it is.
     number, region : str
         Where it is.
-    buckets : tuple of str
-        The buckets that the party's stack makes.
     """
 
     party: str
     number: str
     region: str
-    buckets: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"{self.party}, account {self.number}, {self.region}"
@@ -38,21 +35,10 @@ class Account:
 
 def accounts_of(config: FederationConfig) -> list[Account]:
     """Return the accounts of a federation, the server's first."""
-    own = config.server_names
-    server = (own.code_bucket, own.results_bucket, own.access_logs_bucket)
     return [
-        _account(config.server, server),
-        *(_account(client, _client_buckets(config, client)) for client in config.clients),
+        Account(party=party.label, number=party.account, region=party.region)
+        for party in (config.server, *config.clients)
     ]
-
-
-def _client_buckets(config: FederationConfig, client: Client) -> tuple[str, ...]:
-    own = config.client_names(client)
-    return (own.data_bucket, own.code_bucket, own.artifacts_bucket, own.access_logs_bucket)
-
-
-def _account(party: Server | Client, buckets: tuple[str, ...]) -> Account:
-    return Account(party=party.label, number=party.account, region=party.region, buckets=buckets)
 
 
 def connector(aws: EmbeddedAws) -> Connect:

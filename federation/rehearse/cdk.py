@@ -83,13 +83,15 @@ class Cdk:
                     f"{account}: `cdk bootstrap` failed: {_reason(command.log)}", _see(command.log)
                 )
 
-    def deploy(self, on_stack: OnStack) -> None:
+    def deploy(self, on_stack: OnStack, *stacks: str) -> None:
         """Deploy all stacks with one command, in the order they depend on each other.
 
         Parameters
         ----------
         on_stack : callable
             Told each stack's name and seconds when it is there.
+        *stacks : str
+            Only these, without those they depend on.
 
         Raises
         ------
@@ -99,7 +101,8 @@ class Cdk:
         app = f"{shlex.quote(sys.executable)} app.py"
         command = self._command(
             "deploy",
-            *("--all", "--app", app, "--context", f"config={self._config}"),
+            *((*stacks, "--exclusively") if stacks else ("--all",)),
+            *("--app", app, "--context", f"config={self._config}"),
             *("--output", str(self._assembly), "--require-approval", "never", "--concurrency", "4"),
         )
         if run(command, _Stacks(on_stack, self._clock).read):

@@ -1,37 +1,71 @@
 """Take down what the CDK does not: the content of buckets, and the CDK's own stack in each account."""
 
+import re
+import sys
 import time
-from typing import Any
+from dataclasses import dataclass
 
-from botocore.exceptions import ClientError
-
+from federation.aws.emptying import empty_bucket
 from federation.errors import DestroyError
 from federation.rehearse.accounts import Account, Connect
+from federation.rehearse.cdk import tool_environment
+from federation.rehearse.processes import Command, failure, run_together
+from federation.rehearse.stage import Stage
 
 TOOLKIT = "CDKToolkit"
 _DEADLINE = 60.0
 _POLL = 0.1
+_EMPTIED = re.compile(r"(?P<bucket>[a-z0-9-]+): (?P<versions>[1-9][0-9,]* versions) deleted")
 
 
-def empty_bucket(s3: Any, bucket: str) -> int:  # noqa: ANN401 (boto3 has no types)
-    """Delete every version of every object in a bucket, and return how many there were.
+@dataclass(frozen=True, kw_only=True)
+class Emptied:
+    """A bucket that held something.
 
-    A bucket that does not exist is empty.
+    Parameters
+    ----------
+    bucket : str
+        Its name.
+    versions : str
+        How many versions of objects were deleted, as it was said.
     """
-    try:
-        pages = list(s3.get_paginator("list_object_versions").paginate(Bucket=bucket))
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchBucket":
-            return 0
-        raise
-    deleted = 0
-    for page in pages:
-        versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        if versions:
-            objects = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in versions]
-            s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
-            deleted += len(objects)
-    return deleted
+
+    bucket: str
+    versions: str
+
+    def __str__(self) -> str:
+        return f"{self.bucket}: {self.versions} deleted"
+
+
+def empty_buckets(stage: Stage) -> list[Emptied]:
+    """Empty every party's buckets, each as its own operator does it: with ``federation.empty``.
+
+    Raises
+    ------
+    DestroyError
+        One of them could not be emptied.
+    """
+    names = [stage.config.server.name, *(client.name for client in stage.config.clients)]
+    commands = [_empty(stage, name, account) for name, account in zip(names, stage.accounts, strict=True)]
+    emptied = []
+    for account, command, code in zip(stage.accounts, commands, run_together(commands), strict=True):
+        if code:
+            raise DestroyError(*failure(f"{account}: federation.empty", code, command.log))
+        found = map(_EMPTIED.fullmatch, command.log.read_text(encoding="utf-8").splitlines())
+        emptied += [Emptied(**each.groupdict()) for each in found if each]
+    return emptied
+
+
+def _empty(stage: Stage, party: str, account: Account) -> Command:
+    return Command(
+        words=[
+            *(sys.executable, "-m", "federation.empty", "--config", str(stage.config_file)),
+            *("--party", party, "--yes"),
+        ],
+        environment=tool_environment(stage.aws.environment(account=account.number, region=account.region)),
+        folder=stage.config_file.parent,
+        log=stage.logs / f"empty-{party}.log",
+    )
 
 
 def remove_toolkit(connect: Connect, account: Account) -> None:
@@ -58,5 +92,5 @@ def remove_toolkit(connect: Connect, account: Account) -> None:
                 "Delete it by hand.",
             )
         time.sleep(_POLL)
-    empty_bucket(s3, outputs["BucketName"])
+    empty_bucket(s3, outputs["BucketName"], account.number)
     s3.delete_bucket(Bucket=outputs["BucketName"])

@@ -3,7 +3,7 @@
 from federation.errors import LeftoversError
 from federation.rehearse.accounts import Account
 from federation.rehearse.cdk import Cdk
-from federation.rehearse.clean_up import empty_bucket, remove_toolkit
+from federation.rehearse.clean_up import empty_buckets, remove_toolkit
 from federation.rehearse.leftovers import Remains, remains
 from federation.rehearse.stage import Stage
 
@@ -18,7 +18,7 @@ class Deployment:
     """
 
     def __init__(self, stage: Stage) -> None:
-        self._steps = stage.steps
+        self._stage, self._steps = stage, stage.steps
         self._config, self._accounts, self._connect = stage.config, stage.accounts, stage.connect
         scratch = stage.aws.scratch / "cdk"
         scratch.mkdir(exist_ok=True)
@@ -54,7 +54,8 @@ class Deployment:
         policy = self._config.federation.removal_policy
         if policy == "destroy":
             with self._steps.step("empty", 'Emptying the buckets, for removal_policy is "destroy"'):
-                self._empty_buckets()
+                for emptied in empty_buckets(self._stage):
+                    self._steps.part(str(emptied))
         else:
             self._steps.note(f'Keeping the buckets as they are, for removal_policy is "{policy}"')
         with self._steps.step("destroy", "Destroying all stacks with `cdk destroy`"):
@@ -62,13 +63,6 @@ class Deployment:
         with self._steps.step("toolkit", "Removing the CDK's own stack and bucket from every account"):
             for account in self._accounts:
                 remove_toolkit(self._connect, account)
-
-    def _empty_buckets(self) -> None:
-        for account in self._accounts:
-            s3 = self._connect("s3", account)
-            for bucket in account.buckets:
-                if deleted := empty_bucket(s3, bucket):
-                    self._steps.part(f"{bucket}: {deleted} objects deleted")
 
     def prove_nothing_left(self) -> str:
         """Ask every account for everything, and return a line that says what that proved.

@@ -11,7 +11,7 @@ from federation.errors import PublishFailedError, ServerRunError
 from federation.rehearse.cdk import tool_environment
 from federation.rehearse.notebook import Notebook, start_notebook, start_script
 from federation.rehearse.prepared_data import RehearsalData
-from federation.rehearse.processes import Command, run, run_apart
+from federation.rehearse.processes import Command, failure, run, run_apart
 from federation.rehearse.stage import Stage
 
 HOST = "127.0.0.1"
@@ -85,7 +85,7 @@ class Participants:
         )
         started = time.monotonic()
         if code := run(command):
-            raise PublishFailedError(*_failure(f"{party}: federation.publish", code, log))
+            raise PublishFailedError(*failure(f"{party}: federation.publish", code, log))
         self._steps.part(party, time.monotonic() - started)
 
     def start_notebook(self, python: Path) -> Notebook:
@@ -137,7 +137,7 @@ class Participants:
         command = Command(
             words=[
                 *(str(notebook.python), "-m", "federation.server", "--label", label, "--host", HOST),
-                *("--config", str(notebook.bundle / "federation.toml"), "--out", str(out)),
+                *("--config", str(notebook.config), "--out", str(out)),
                 *options,
             ],
             environment={**notebook.environment, "PYTHONUNBUFFERED": "1"},
@@ -146,16 +146,8 @@ class Participants:
         )
         with self._steps.step("federation", "Training: `federation.server` on the notebook"):
             if code := run_apart(command, self._steps.part, results):
-                raise ServerRunError(*_failure("federation.server", code, log))
+                raise ServerRunError(*failure("federation.server", code, log))
         return results.read_text(encoding="utf-8")
-
-
-def _failure(what: str, code: int, log: Path) -> tuple[str, str]:
-    """Return problem and remedy of a command of ours that failed."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    reason = (said or [line for line in lines if line.strip()] or ["It said nothing."])[-1]
-    return f"{what} ended with code {code}: {reason}", f"The rest is in {log}."
 
 
 def _with_package_index(environment: Mapping[str, str], outer: Mapping[str, str]) -> dict[str, str]:

@@ -27,22 +27,18 @@ class Notebook:
     ----------
     home : pathlib.Path
         The product's folder on its volume.
+    python : pathlib.Path
+        The interpreter with the published packages.
+    config : pathlib.Path
+        The published configuration.
     environment : mapping of str
-        What a process on it finds: the role's credentials, and the published packages first in its path.
+        What a process on it finds, the role's credentials among it.
     """
 
     home: Path
+    python: Path
+    config: Path
     environment: Mapping[str, str]
-
-    @property
-    def python(self) -> Path:
-        """The interpreter with the published packages."""
-        return self.home / "venv" / "bin" / "python"
-
-    @property
-    def bundle(self) -> Path:
-        """What the operator published."""
-        return self.home / "bundle"
 
 
 def start_script(sagemaker: Any, name: str) -> str:  # noqa: ANN401 (boto3 has no types)
@@ -94,7 +90,7 @@ def start_notebook(
     program = volume / "on_start.sh"
     program.write_text(script, encoding="utf-8")
     inside = {
-        **environment,
+        **{name: value for name, value in environment.items() if not name.startswith(("PYTHON", "PIP_"))},
         "HOME": str(volume),
         "NOTEBOOK_USER": getpass.getuser(),
         "NOTEBOOK_VOLUME": str(volume),
@@ -114,7 +110,12 @@ def start_notebook(
             with log.open("a", encoding="utf-8") as kept:
                 kept.write(details.read_text(encoding="utf-8"))
         raise NotebookError(f"The server's notebook is not ready: {status}", f"The rest is in {log}.")
-    return Notebook(home=home, environment={**inside, "PATH": f"{home / 'venv' / 'bin'}:{inside['PATH']}"})
+    return Notebook(
+        home=home,
+        python=home / "venv" / "bin" / "python",
+        config=home / "bundle" / "federation.toml",
+        environment=inside,
+    )
 
 
 def _aws_cli() -> Path:

@@ -65,6 +65,24 @@ def run_together(commands: Sequence[Command]) -> list[int]:
         return [process.wait() for process in processes]
 
 
+def failure(what: str, code: int, log: Path) -> tuple[str, str]:
+    """Return problem and remedy of a command of ours that failed, from the last thing it said.
+
+    Parameters
+    ----------
+    what : str
+        What failed.
+    code : int
+        Its exit code.
+    log : pathlib.Path
+        What it said.
+    """
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    reason = (said or lines or ["It said nothing."])[-1]
+    return f"{what} ended with code {code}: {reason}", f"The rest is in {log}."
+
+
 def run_apart(command: Command, on_line: Callable[[str], None], output: Path) -> int:
     """Run a command whose results (stdout) go to a file, and what else it says to its log.
 
