@@ -16,16 +16,20 @@ CDK := node_modules/.bin/cdk
 # The largest set first: the smaller ones take its versions, so that one environment can hold all.
 LOCK := $(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url
 
-# The first interpreter that both exists and answers (a version manager's shim may do only the former).
-FIND_PYTHON = for p in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
+# The first interpreter that both exists and answers (a version manager's shim may do only the former); 3.12 is what
+# the training image has.
+FIND_PYTHON = for p in $(PYTHON) python3.12 python3 python3.13 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done
 
-.PHONY: help demo synth deploy destroy test check fix lock clean
+.PHONY: help demo demo-local synth deploy destroy test check fix lock clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.runtime ## train one model across three clients on this machine, with synthetic data
+demo: node_modules/.cdk ## rehearse all of it on this machine: deploy, publish, train, destroy; no AWS account
+	@$(BIN)/python -m federation.rehearse
+
+demo-local: $(VENV)/.runtime ## only the training, across three clients on this machine; installs less
 	@$(BIN)/python -m federation.local
 
 synth: node_modules/.cdk ## make the CloudFormation templates of CONFIG=config/example.toml in cdk.out
@@ -56,14 +60,16 @@ fix: $(VENV)/.dev ## format, and repair what the linter can
 	@$(BIN)/ruff format .
 
 lock: $(VENV)/.dev ## pin every dependency of pyproject.toml in requirements*.txt
-	@$(LOCK) --extra aws --extra dev pyproject.toml -o requirements-dev.txt
-	@$(LOCK) --extra aws -c requirements-dev.txt pyproject.toml -o requirements-aws.txt
+	@$(LOCK) --extra aws --extra rehearsal --extra dev pyproject.toml -o requirements-dev.txt
+	@$(LOCK) --extra aws --extra rehearsal -c requirements-dev.txt pyproject.toml -o requirements-aws.txt
 	@$(LOCK) -c requirements-dev.txt pyproject.toml -o requirements.txt
 	@$(BIN)/python -m federation.make_locks
 	@npm install --silent --package-lock-only --omit-lockfile-registry-resolved
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url \
+		federation/rehearse/training_image.in -o federation/rehearse/training_image.txt
 
 clean: ## remove the environment, the templates and every run
-	@rm -rf $(VENV) node_modules cdk.out runs
+	@rm -rf $(VENV) node_modules cdk.out runs rehearsals
 
 # Whoever deploys says which federation; the example is nobody's.
 MUST_NAME_CONFIG = [ "$(CONFIG)" != config/example.toml ] || \

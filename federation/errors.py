@@ -24,13 +24,23 @@
     │   ├── RegionError         47  a region that is not supported, or zones outside it
     │   ├── ExternalIdError     48  an ExternalId that is weak or malformed
     │   └── KeyArnError         49  an encryption key of another account or region
-    └── AwsError                70  a request to AWS that failed for another reason than those below
-        ├── AccessDeniedError   71  credentials that may not do it
-        ├── CredentialsError    72  no credentials, or expired ones
-        ├── UnpublishedError    73  nothing is published, or something else
-        ├── PublishError        74  what was to be published cannot be made
-        ├── NotDeployedError    75  what a stack makes is not there
-        └── UnreachableError    76  AWS does not answer
+    ├── EmbeddedAwsError        60  the rehearsal's AWS did not start
+    ├── JobEnvironmentError     61  the rehearsal's stand-in for the training image could not be built
+    ├── ToolMissingError        62  a program that the rehearsal runs is not installed
+    ├── DeployError             63  `cdk bootstrap` or `cdk deploy` failed
+    ├── PublishFailedError      64  an operator's `federation.publish` failed
+    ├── NotebookError           65  the notebook's start script did not make it ready
+    ├── ServerRunError          66  `federation.server` failed
+    ├── CollectionError         67  what a run should have saved is not there, or differs
+    ├── DestroyError            68  the stacks could not be destroyed
+    ├── LeftoversError          69  something is left in an account
+    ├── AwsError                70  a request to AWS that failed for another reason than those below
+    │   ├── AccessDeniedError   71  credentials that may not do it
+    │   ├── CredentialsError    72  no credentials, or expired ones
+    │   ├── UnpublishedError    73  nothing is published, or something else
+    │   ├── PublishError        74  what was to be published cannot be made
+    │   ├── NotDeployedError    75  what a stack makes is not there
+    │   └── UnreachableError    76  AWS does not answer
     ├── KickoffRefusedError     80  a kickoff role that refuses the server
     ├── ClientNetworkError      81  a client whose training network is not there
     ├── TrainingJobError        82  a training job that was refused, failed or did not end
@@ -195,6 +205,66 @@ class KeyArnError(ConfigError):
     """An encryption key belongs to another account or region."""
 
     exit_code = 49
+
+
+class EmbeddedAwsError(FederationError):
+    """The rehearsal's AWS did not start, or died while it was starting."""
+
+    exit_code = 60
+
+
+class JobEnvironmentError(FederationError):
+    """The environment that stands in for the training image could not be built."""
+
+    exit_code = 61
+
+
+class ToolMissingError(FederationError):
+    """A program that the rehearsal runs is not installed."""
+
+    exit_code = 62
+
+
+class DeployError(FederationError):
+    """``cdk bootstrap`` or ``cdk deploy`` failed in the rehearsal."""
+
+    exit_code = 63
+
+
+class PublishFailedError(FederationError):
+    """``federation.publish`` failed in the rehearsal."""
+
+    exit_code = 64
+
+
+class NotebookError(FederationError):
+    """The notebook's start script did not make the notebook ready."""
+
+    exit_code = 65
+
+
+class ServerRunError(FederationError):
+    """``federation.server`` failed in the rehearsal."""
+
+    exit_code = 66
+
+
+class CollectionError(FederationError):
+    """What a run should have saved is not there, or differs between the parties."""
+
+    exit_code = 67
+
+
+class DestroyError(FederationError):
+    """What was deployed could not be destroyed."""
+
+    exit_code = 68
+
+
+class LeftoversError(FederationError):
+    """Something is left in an account after everything was destroyed."""
+
+    exit_code = 69
 
 
 class AwsError(FederationError):

@@ -1,0 +1,1 @@
+"""Rehearse a federation on one machine: an embedded AWS, with nothing of the real one."""

@@ -1,0 +1,103 @@
+"""Rehearse a federation on this machine: ``python -m federation.rehearse --help``."""
+
+import datetime as dt
+import os
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from federation.command import Debug, run
+
+if TYPE_CHECKING:
+    from federation.config import FederationConfig
+    from federation.rehearse.embedded_aws import EmbeddedAws
+
+
+def main(  # noqa: PLR0913 - a command's options
+    *,
+    config: Annotated[Path, typer.Option(help="The federation to rehearse.")] = Path("config/rehearsal.toml"),
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file, or a folder from federation.data_prep. [default: synthetic data]",
+            show_default=False,
+        ),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column to predict. Needed with a CSV file.", show_default=False)
+    ] = None,
+    clients: Annotated[
+        int | None,
+        typer.Option(help="Number of clients. [default: those of the configuration]", show_default=False),
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Number of rounds.", min=1)] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the rehearsal. [default: rehearsals/<date>-<time>]", show_default=False),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave everything up before it is destroyed, until Ctrl-C.")
+    ] = False,
+    step: Annotated[bool, typer.Option("--step", help="Wait for Enter before each step.")] = False,
+    debug: Debug = False,  # noqa: ARG001 - read by federation.command
+) -> None:
+    """Rehearse a whole federation on this machine: no AWS account, nothing of it left afterwards.
+
+    Starts an AWS of its own and in it deploys all stacks with the CDK CLI, publishes code and data as every
+    party, trains across the accounts, collects the models, destroys everything, and proves it.
+
+    \b
+    Examples:
+      python -m federation.rehearse
+      python -m federation.rehearse --data claims.csv --label fraud --clients 3
+      python -m federation.rehearse --keep
+    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
+    from federation.rehearse.rehearsal import SERVER_OPTIONS, RehearsalSettings, rehearse  # noqa: PLC0415
+    from federation.rehearse.steps import Steps  # noqa: PLC0415
+
+    started = time.monotonic()
+    settings = RehearsalSettings(
+        config=config,
+        data=data,
+        label=label,
+        clients=clients,
+        seed=seed,
+        out=out or Path("rehearsals") / f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}",
+        server_options=(*SERVER_OPTIONS, "--rounds", str(rounds), "--seed", str(seed)),
+        explore=_stay_up if keep else None,
+    )
+    outcome = rehearse(settings, Steps(pause=_await_enter if step else None), os.environ)
+    results = [_without_report(outcome.printed), *map(str, outcome.collected), outcome.nothing_left]
+    typer.echo("\n".join(results).replace(str(settings.out.resolve()), str(settings.out)))
+    typer.echo(f"All of it took {time.monotonic() - started:.0f} s.", err=True)
+    typer.echo(f"Report: {outcome.report}")
+
+
+def _without_report(printed: str) -> str:
+    """Return what the server printed, but where its report is: that line comes last."""
+    return "\n".join(line for line in printed.splitlines() if not line.startswith("Report: "))
+
+
+def _await_enter(text: str) -> None:
+    typer.echo(f"Next: {text}. Enter goes on, Ctrl-C ends the rehearsal.", err=True)
+    sys.stdin.readline()
+
+
+def _stay_up(aws: "EmbeddedAws", config: "FederationConfig") -> None:
+    from federation.rehearse.rehearsal import how_to_look_around  # noqa: PLC0415
+
+    typer.echo(how_to_look_around(aws, config), err=True)
+    typer.echo("Ctrl-C destroys everything.", err=True)
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
+
+
+if __name__ == "__main__":
+    run(main)

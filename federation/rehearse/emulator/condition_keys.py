@@ -1,0 +1,46 @@
+"""Condition keys every AWS request has and plain ministack's lack, or have otherwise.
+
+``aws:PrincipalArn`` of a role session is the role's ARN on AWS. Plain ministack compares the session's own
+(``arn:aws:sts::…:assumed-role/…``), which never matches the ``arn:aws:iam::…:role/…`` a careful policy names.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from federation.rehearse.emulator import ministack_tables as ministack
+
+
+def role_of_session(arn: str) -> str:
+    """Return the role's ARN for a session's, and any other ARN as it is."""
+    parts = arn.split(":", 5)
+    if len(parts) < 6 or not parts[5].startswith("assumed-role/"):  # noqa: PLR2004 (an ARN)
+        return arn
+    name = parts[5].split("/")[1]
+    record = ministack.roles.get_scoped(parts[4], None, name)
+    return str(record["Arn"]) if record else f"arn:aws:iam::{parts[4]}:role/{name}"
+
+
+def _region_of_ec2(context: Any) -> str | None:  # noqa: ANN401 (ministack has no types)
+    return str(context.region) if context.action.startswith("ec2:") else None
+
+
+def _is_service(context: Any) -> str:  # noqa: ANN401 (as above)
+    return str(context.principal_type == "Service").lower()
+
+
+KEYS: dict[str, Callable[[Any], str | None]] = {
+    "aws:principalarn": lambda context: role_of_session(context.principal_arn),
+    "aws:principalisawsservice": _is_service,
+    "ec2:region": _region_of_ec2,
+}
+
+
+def _resolve(key: str, context: Any) -> Any:  # noqa: ANN401 (as above)
+    ours = KEYS.get(key.lower())
+    return ours(context) if ours else ministack.resolve_condition_key(key, context)
+
+
+def install() -> None:
+    """Register the capability."""
+    setattr(ministack.evaluator, ministack.CONDITION_KEY_RESOLVER_NAME, _resolve)

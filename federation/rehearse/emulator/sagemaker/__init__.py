@@ -1,0 +1,1 @@
+"""The SageMaker API of the emulator: notebooks, lifecycle configurations and training jobs."""

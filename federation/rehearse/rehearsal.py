@@ -1,0 +1,178 @@
+"""The whole product once through: deploy, publish, train, collect, destroy, prove that nothing is left."""
+
+import json
+import shlex
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from federation.config import FederationConfig
+from federation.errors import FederationError, OutputExistsError
+from federation.rehearse.collection import Collected, collect
+from federation.rehearse.deployment import Deployment
+from federation.rehearse.effective_config import write_effective_config
+from federation.rehearse.embedded_aws import EmbeddedAws
+from federation.rehearse.federated_run import Participants
+from federation.rehearse.image_python import image_python
+from federation.rehearse.job_environment import default_cache, job_environment
+from federation.rehearse.prepared_data import RehearsalData, prepare_data
+from federation.rehearse.stage import Stage
+from federation.rehearse.steps import Steps
+
+SERVER_OPTIONS = ("--poll-seconds", "0.5", "--join-timeout", "300")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearsalSettings:
+    """What to rehearse.
+
+    Parameters
+    ----------
+    config : pathlib.Path
+        The federation's configuration.
+    out : pathlib.Path
+        The rehearsal's folder; new or empty.
+    data : pathlib.Path, optional
+        A CSV file, a prepared folder, or None for synthetic data.
+    label : str, optional
+        The label column of a CSV file.
+    clients : int, optional
+        How many clients, instead of those of the configuration.
+    seed : int
+        Of everything random.
+    server_options : sequence of str
+        What ``federation.server`` is given beyond what it needs.
+    explore : callable, optional
+        Called before anything is destroyed.
+    """
+
+    config: Path
+    out: Path
+    data: Path | None = None
+    label: str | None = None
+    clients: int | None = None
+    seed: int = 0
+    server_options: Sequence[str] = SERVER_OPTIONS
+    explore: Callable[[EmbeddedAws, FederationConfig], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of a rehearsal.
+
+    Parameters
+    ----------
+    printed : str
+        What ``federation.server`` printed.
+    collected : list of Collected
+        What each client's account held.
+    nothing_left : str
+        What the last step proved.
+    report : pathlib.Path
+        The run's report.
+    """
+
+    printed: str
+    collected: list[Collected]
+    nothing_left: str
+    report: Path
+
+
+def rehearse(settings: RehearsalSettings, steps: Steps, environment: Mapping[str, str]) -> Outcome:
+    """Rehearse a federation on this machine.
+
+    Whatever happens, the embedded AWS ends with this call, and all that was deployed with it.
+
+    Parameters
+    ----------
+    settings : RehearsalSettings
+        What to rehearse.
+    steps : Steps
+        Shows what is done.
+    environment : mapping of str
+        The variables of this process.
+
+    Raises
+    ------
+    FederationError
+        Which step failed, and why; the rehearsal's folder keeps the logs.
+    """
+    out = settings.out.resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputExistsError(f"{out} exists already.", "Choose another folder with --out, or remove it.")
+    python = image_python(environment)
+    try:
+        config, data = _prepare(settings, out, steps)
+    except FederationError:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
+    with steps.step("image", "Looking for the environment that stands in for the training image"):
+        job_python = job_environment(default_cache(environment), python=python)
+    aws = EmbeddedAws(job_python=job_python, log_file=out / "logs" / "emulator.log", outer=environment)
+    with _started(aws, steps):
+        stage = Stage(
+            aws=aws, config=config, config_file=out / "federation.toml", logs=out / "logs", steps=steps
+        )
+        outcome = _through(stage, settings, data, python, out)
+    _keep_seconds(out, steps)
+    return outcome
+
+
+def _prepare(settings: RehearsalSettings, out: Path, steps: Steps) -> tuple[FederationConfig, RehearsalData]:
+    (out / "logs").mkdir(parents=True, exist_ok=True)
+    config = write_effective_config(settings.config, out / "federation.toml", clients=settings.clients)
+    names = [client.name for client in config.clients]
+    source = settings.data or "synthetic data"
+    with steps.step("data", f"Preparing {source} for {len(names)} clients"):
+        data = prepare_data(settings.data, out / "data", names, label=settings.label, seed=settings.seed)
+    return config, data
+
+
+@contextmanager
+def _started(aws: EmbeddedAws, steps: Steps) -> Iterator[None]:
+    with ExitStack() as stack:
+        with steps.step("start", "Starting an AWS of our own on this machine"):
+            stack.enter_context(aws)
+        yield
+
+
+def _through(
+    stage: Stage, settings: RehearsalSettings, data: RehearsalData, python: Path, out: Path
+) -> Outcome:
+    deployment, participants = Deployment(stage), Participants(stage)
+    deployment.deploy()
+    participants.publish_all(data)
+    notebook = participants.start_notebook(python)
+    printed = participants.train(notebook, label=data.label, out=out / "run", options=settings.server_options)
+    with stage.steps.step("collect", "Collecting every client's model and ledger from its own bucket"):
+        collected = collect(stage, run=out / "run", test=data.server / "test.csv", out=out / "clients")
+    if settings.explore:
+        settings.explore(stage.aws, stage.config)
+    deployment.destroy()
+    return Outcome(
+        printed=printed,
+        collected=collected,
+        nothing_left=deployment.prove_nothing_left(),
+        report=settings.out / "run" / "report.html",
+    )
+
+
+def _keep_seconds(out: Path, steps: Steps) -> None:
+    text = json.dumps({name: round(seconds, 3) for name, seconds in steps.seconds.items()}, indent=2)
+    (out / "seconds.json").write_text(text + "\n", encoding="utf-8")
+
+
+def how_to_look_around(aws: EmbeddedAws, config: FederationConfig) -> str:
+    """Return what to type to explore the accounts with the AWS CLI."""
+    parties = (config.server, *config.clients)
+    lines = [f"Everything is up at {aws.endpoint_url}. In another terminal, as the root of an account:"]
+    for party in parties:
+        keys = aws.root_credentials(party.account) | {
+            "AWS_ENDPOINT_URL": aws.endpoint_url,
+            "AWS_REGION": party.region,
+        }
+        exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in keys.items())
+        lines.append(f"  export {exports}  # {party.label}")
+    return "\n".join([*lines, "then for example: aws s3 ls; aws sagemaker list-training-jobs"])

@@ -1,0 +1,92 @@
+"""Show what a rehearsal does, one line a step with its seconds, on stderr."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+WIDTH = 66
+
+
+class Steps:
+    """Print steps as they begin, and their seconds as they end; keep the seconds.
+
+    Parameters
+    ----------
+    stream : TextIO, optional
+        Where to print. Default: standard error.
+    clock : callable, optional
+        Returns seconds.
+    pause : callable, optional
+        Called before each step but the first, with what comes next.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        How long each step took, by its name.
+    """
+
+    def __init__(
+        self,
+        *,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[str], None] | None = None,
+    ) -> None:
+        self.seconds: dict[str, float] = {}
+        self._stream = stream or sys.stderr
+        self._clock = clock
+        self._pause = pause
+        self._head_is_open = False
+
+    @contextmanager
+    def step(self, name: str, text: str) -> Iterator[None]:
+        """Show one step while the block runs.
+
+        Parameters
+        ----------
+        name : str
+            By which its seconds are kept.
+        text : str
+            What it does.
+        """
+        if self._pause and self.seconds:
+            self._pause(text)
+        started = self._clock()
+        self._write(f"• {text}".ljust(WIDTH))
+        self._head_is_open = True
+        try:
+            yield
+        except BaseException:
+            self._close_head()
+            raise
+        self.seconds[name] = self._clock() - started
+        if not self._head_is_open:
+            self._write("  in all".ljust(WIDTH))
+        self._write(_seconds(self.seconds[name]) + "\n")
+        self._head_is_open = False
+
+    def note(self, text: str) -> None:
+        """Say something that takes no time."""
+        self._close_head()
+        self._write(f"• {text}\n")
+
+    def part(self, text: str, seconds: float | None = None) -> None:
+        """Show a part of the present step, once it is done."""
+        self._close_head()
+        shown = "" if seconds is None else _seconds(seconds)
+        self._write(f"  {text}".ljust(WIDTH if shown else 0) + shown + "\n")
+
+    def _close_head(self) -> None:
+        if self._head_is_open:
+            self._write("\n")
+            self._head_is_open = False
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def _seconds(value: float) -> str:
+    return f"{value:6.1f} s"
