@@ -1,5 +1,6 @@
 """A federation that is deployed and published in an embedded AWS, to try things on."""
 
+import io
 import os
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def stage(aws: EmbeddedAws, folder: Path, *, changes: Mapping[str, str] | None =
         config=config,
         config_file=target,
         logs=folder / "logs",
-        steps=Steps(stream=(folder / "steps.txt").open("w", encoding="utf-8", buffering=1)),
+        steps=Steps(stream=io.StringIO()),
     )
 
 
@@ -90,7 +91,9 @@ class Federation:
         )
         return {**environment, "PYTHONPATH": str(PROJECT)}
 
-    def server_command(self, *options: str, config: Path | None = None, label: str | None = None) -> list[str]:
+    def server_command(
+        self, *options: str, config: Path | None = None, label: str | None = None
+    ) -> list[str]:
         """Return the command of a run."""
         return [
             *(sys.executable, "-m", "federation.server", "--config", str(config or self.stage.config_file)),
@@ -111,7 +114,7 @@ class Federation:
         return Run(code=done.returncode, said=done.stderr)
 
     def as_server(self, service: str, *, client: str | None = None) -> Any:
-        """Return boto3 as the server's notebook, or as the kickoff role that it assumes in a client's account."""
+        """Return boto3 as the server's notebook, or as the kickoff role that it assumes at a client."""
         session = _session(self.stage, self.notebook_environment)
         if client is None:
             return session.client(service, endpoint_url=self.stage.aws.endpoint_url)

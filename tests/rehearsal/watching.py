@@ -1,5 +1,6 @@
 """Run a command, and watch which processes it starts and where they listen."""
 
+import ipaddress
 import subprocess
 import threading
 import time
@@ -9,7 +10,10 @@ from pathlib import Path
 
 import psutil
 
-LOOPBACK = {"127.0.0.1", "::1"}
+
+def is_loopback(address: str) -> bool:
+    """Return whether only this machine reaches an address, which an IPv6 socket may write as a mapped one."""
+    return ipaddress.ip_address(address.removeprefix("::ffff:")).is_loopback
 
 
 class Watched:
