@@ -27,6 +27,8 @@ WHEELS = "wheels/"
 
 VERSION = "0.1.0"
 SHIPPED = frozenset({".py", ".j2"})
+NOT_SHIPPED = "rehearse"
+"""Folder of the package that no notebook needs: the emulator of AWS has no business on AWS."""
 _DIGITS = 12
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that zip knows
 
@@ -91,7 +93,12 @@ def read_package(root: Path = CLIENT_CODE.parent) -> dict[str, bytes]:
     PublishError
         A file cannot be read.
     """
-    paths = sorted(path for path in (root / "federation").rglob("*") if path.suffix in SHIPPED)
+    folder = root / "federation"
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix in SHIPPED and path.relative_to(folder).parts[0] != NOT_SHIPPED
+    )
     try:
         ours = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
     except OSError as error:

@@ -54,9 +54,7 @@ def prepared_files(
     paths = [own / name for name in names]
     for path in paths:
         if not path.is_file():
-            raise MissingFileError(
-                f"{path}: there is no such file.", _where_to_look(folder, party, path.name)
-            )
+            raise MissingFileError(f"{path}: no such file.", _where_to_look(folder, party, path.name))
     manifest = _manifest_of(own)
     _check_columns(paths, label or _label(manifest, own))
     files = tuple(PreparedFile(path=path, sha256=sha256_of(path)) for path in paths)
@@ -99,8 +97,11 @@ def _check_columns(paths: Sequence[Path], label: str) -> None:
 
 
 def _check_unchanged(file: PreparedFile, manifest: Manifest | None) -> None:
-    written = manifest and manifest.files.get(f"{file.path.absolute().parent.name}/{file.path.name}")
-    if written and written != file.sha256:
+    """Compare with what was written under that name; the folder may have been renamed since."""
+    if manifest is None:
+        return
+    written = {digest for path, digest in manifest.files.items() if path.endswith(f"/{file.path.name}")}
+    if file.sha256 not in written:
         raise DataError(
             f"{file.path}: changed since federation.data_prep wrote it.",
             "Prepare the data again, or remove manifest.json and name the --label.",

@@ -111,6 +111,23 @@ def read_objects(bucket: str, *prefixes: str) -> list[Right]:
     ]
 
 
+def replace_objects(bucket: str, *prefixes: str) -> Right:
+    """Return the right to write and to delete under some prefixes; the versions replaced or deleted stay.
+
+    Parameters
+    ----------
+    bucket : str
+        The bucket's name.
+    *prefixes : str
+        Such as ``source/``.
+    """
+    return Right(
+        actions=["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject"],
+        resources=_objects(bucket, prefixes),
+        because=UNDER_PREFIX,
+    )
+
+
 def write_objects(bucket: str, *prefixes: str) -> Right:
     """Return the right to write, not to delete, under some prefixes of a bucket.
 

@@ -14,6 +14,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
     SSOError,
+    TokenRetrievalError,
 )
 
 from federation.errors import (
@@ -51,6 +52,7 @@ CREDENTIAL_ERRORS = (
     PartialCredentialsError,
     ProfileNotFound,
     SSOError,
+    TokenRetrievalError,
 )
 
 LOG_IN = (

@@ -11,6 +11,7 @@ from stacks.review import accept_template
 
 S3_ACTIONS = [
     "s3:AbortMultipartUpload",
+    "s3:DeleteObject",
     "s3:GetBucketLocation",
     "s3:GetObject",
     "s3:ListBucket",

@@ -11,6 +11,7 @@ from stacks.rights import (
     describe_network,
     put_metrics,
     read_objects,
+    replace_objects,
     role_with,
     use_key_for_s3,
     write_objects,
@@ -85,9 +86,9 @@ class ClientNotebookRole(Construct):
             rights={
                 "data-and-code": [
                     *read_objects(own.data_bucket, names.DATA_PREFIX),
-                    write_objects(own.data_bucket, names.DATA_PREFIX),
+                    replace_objects(own.data_bucket, names.DATA_PREFIX),
                     *read_objects(own.code_bucket, *published, names.NOTEBOOK_PREFIX),
-                    write_objects(own.code_bucket, *published),
+                    replace_objects(own.code_bucket, *published),
                     *read_objects(own.artifacts_bucket, names.RUNS_PREFIX),
                     use_key_for_s3(key_arn, own.region),
                 ],

@@ -386,5 +386,8 @@ def test_the_clients_notebook_publishes(iam: Evaluator, two: FederationConfig, c
     assert iam.allows(role, "s3:PutObject", object_arn(client.data_bucket, "data/train/part.csv"))
     assert iam.allows(role, "s3:PutObject", object_arn(client.code_bucket, "source/source.tar.gz"))
     assert not iam.allows(role, "s3:PutObject", object_arn(client.code_bucket, "notebook/requirements.txt"))
+    replaced = object_arn(client.code_bucket, "source/source.tar.gz")
+    assert iam.allows(role, "s3:DeleteObject", replaced)
+    assert not iam.allows(role, "s3:DeleteObjectVersion", replaced)  # what was replaced can be looked at
     context = {"sts:ExternalId": two.clients[0].external_id}
     assert not iam.allows(role, "sts:AssumeRole", client.kickoff_role_arn, context)

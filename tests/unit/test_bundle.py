@@ -8,7 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from federation.bundle import SHIPPED, NotebookPackages, bundle, package_wheel, read_package
+from federation.bundle import NOT_SHIPPED, SHIPPED, NotebookPackages, bundle, package_wheel, read_package
 from federation.wheel_lock import LockedWheel, parse_lock
 from tests.conftest import ROOT
 
@@ -18,8 +18,9 @@ WHEEL = LockedWheel(pin="tiny==1.0", file="tiny-1.0-py3-none-any.whl", sha256="0
 def test_the_bytes_are_known() -> None:
     """They depend on paths and contents only, on any machine."""
     wheel = package_wheel({"federation/b.py": b"", "federation/a.py": b"1\n"})
-    assert wheel.version == "0.1.0+cbbd0e95d1a6"
+    assert wheel.version == "0.1.0+7540d466ea4c"
     assert wheel.locked.sha256 == hashlib.sha256(wheel.content).hexdigest()
+    assert wheel.locked.sha256 == "7232d21814fcd79621115a79480caae7ce436f7fb84f1e09ed5eb06c4e9bb4e6"
     assert wheel == package_wheel({"federation/a.py": b"1\n", "federation/b.py": b""})
 
 
@@ -60,12 +61,20 @@ def test_the_package_is_whole(tmp_path: Path) -> None:
 
 def test_nothing_of_the_package_is_left_out() -> None:
     """A new kind of file in ``federation/`` has to be shipped, or left out on purpose."""
-    found = {path.suffix for path in (ROOT / "federation").rglob("*") if path.is_file()} - {".pyc"}
-    assert found == SHIPPED
+    package = ROOT / "federation"
+    files = {path.relative_to(package) for path in package.rglob("*") if path.is_file()}
+    needed = {path for path in files if path.suffix != ".pyc" and path.parts[0] != NOT_SHIPPED}
+    assert {path.suffix for path in needed} == SHIPPED
+    assert {f"federation/{path.as_posix()}" for path in needed} <= set(read_package())
+
+
+def test_the_emulator_of_aws_does_not_go_to_aws() -> None:
+    """A notebook gets what it runs, and no program that plays AWS."""
+    assert not [path for path in read_package() if "rehearse" in path or "emulator" in path]
 
 
 def test_the_bundle_is_what_the_start_script_expects() -> None:
-    """Requirements with the sha256 of every wheel, the Python they are for, and the configuration as it is."""
+    """Requirements with the sha256 of every wheel, the Python they are for, and the configuration."""
     package = package_wheel({"federation/a.py": b""})
     files = bundle(package, NotebookPackages(wheels=(WHEEL,), python="3.12"), configuration=b"[federation]\n")
     assert set(files) == {

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.processes import ROOT, clients_of, environment
+from tests.local.processes import ROOT, environment
+
+pytestmark = pytest.mark.timeout(900)  # the first one builds the stand-in for the training image
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +24,17 @@ def demo() -> Iterator[tuple[str, Path]]:
         stderr=subprocess.STDOUT,
         text=True,
         check=True,
-        timeout=300,
+        timeout=900,
     )
     report = ROOT / done.stdout.splitlines()[-1].removeprefix("Report: ")
     yield done.stdout, report
-    shutil.rmtree(report.parent)
+    shutil.rmtree(report.parent.parent)
 
 
 def _shape(text: str) -> list[str]:
-    """Return the lines without what differs from run to run: numbers, and who joins first."""
-    lines = [line for line in text.splitlines() if "waiting for" not in line]
+    """Return the lines without what differs from run to run: numbers, digests, and who is when how far."""
+    lines = [line for line in text.splitlines() if not re.search("waiting for|InProgress|: Completed", line)]
+    lines = [re.sub(r"\b[0-9a-f]{64}\b|\d[-\d]*-[0-9a-f]{4}\b", "#", line) for line in lines]
     return [re.sub(r"\s+", " ", re.sub(r"\d+", "#", line)).strip() for line in lines]
 
 
@@ -46,11 +49,5 @@ def test_the_first_command_prints_what_the_readme_shows(demo: tuple[str, Path]) 
     """Line by line, but for numbers."""
     printed, _ = demo
     blocks = re.findall(r"```\n(.*?)\n```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
-    (shown,) = [block for block in blocks if "clients joined" in block]
+    (shown,) = [block for block in blocks if "Nothing left" in block]
     assert _shape(shown) == _shape(printed)
-
-
-def test_the_first_command_leaves_no_process(demo: tuple[str, Path]) -> None:
-    """When it has ended, so have its clients."""
-    _, report = demo
-    assert clients_of(report.parent) == []
