@@ -75,8 +75,8 @@ def main() -> None:
     rows["peak memory of the embedded AWS, MB"] = [memory for _, memory in results]
     lines = [
         f"Two clients, synthetic data, {TIMES} times, everything installed. Wanted: at most",
-        f"{TARGETS['in all']} s in all, {TARGETS['deploy']} s to deploy, {TARGETS['federation']} s for the federation itself, and",
-        f"{TARGETS['memory']} MB.",
+        f"{TARGETS['in all']} s in all, {TARGETS['deploy']} s to deploy, {TARGETS['federation']} s for the",
+        f"federation itself, and {TARGETS['memory']} MB.",
         "",
         "| phase | median | worst |",
         "|---|---|---|",
