@@ -176,6 +176,7 @@ def _reason(log: Path) -> str:
     """Return the first cause in the CLI's output: a resource's, else the app's, else the CLI's own."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     failed = [found for line in lines if (found := _FAILED.search(line))]
+    failed.sort(key=lambda found: found["kind"] == "AWS::CloudFormation::Stack")  # its reason is another's
     causes = [f"{found['kind']} {found['what']}" for found in failed if _CONSEQUENCE not in found["what"]]
     said = [line for line in lines if line.startswith(("error: ", "❌"))] or [line for line in lines if line]
     return (causes or said or ["it said nothing."])[0]

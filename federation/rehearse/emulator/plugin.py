@@ -14,6 +14,7 @@ from federation.rehearse.emulator import (
     stack_identity,
     stack_output,
     tagged_resources,
+    taken_names,
     vpc_attributes,
     vpc_peering,
 )
@@ -41,6 +42,7 @@ def install(settings: EmulatorSettings, sessions: Sessions) -> Instances:
     flow_logs.install()
     bucket_settings.install()
     tagged_resources.install()
+    taken_names.install()
     bodies_on_disk.install()
     object_encryption.install()
     notebook_types.install()

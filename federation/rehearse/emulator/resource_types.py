@@ -75,6 +75,19 @@ def extend(name: str, *, after: Callable[[Created, Properties], Created]) -> Non
     handler.update(create=extended_create, update=extended_update)
 
 
+def before_create(name: str, check: Callable[[Properties], None]) -> None:
+    """Run a check, which may raise, before ministack's own handler of a type creates."""
+    handler = ministack.RESOURCE_HANDLERS[name]
+    create = handler["create"]
+
+    def checked_create(logical_id: str, properties: Properties, stack_name: str) -> Created:
+        check(properties)
+        created: Created = create(logical_id, properties, stack_name)
+        return created
+
+    handler["create"] = checked_create
+
+
 def before_delete(name: str, check: Callable[[str], None]) -> None:
     """Run a check, which may raise, before ministack's own handler of a type deletes."""
     handler = ministack.RESOURCE_HANDLERS[name]
