@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-WIDTH = 66
+WIDTH = 68
 
 
 class Steps:
