@@ -1,6 +1,7 @@
 """What all tests share: no AWS, no phoning home, and where the real data are."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees this machine's AWS configuration."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_as_at_a_prompt() -> None:
+    """Undo what a shell does to background commands: they ignore Ctrl-C, and so does all they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
