@@ -92,9 +92,9 @@ def _await_enter(text: str) -> None:
 def _stay_up(aws: "EmbeddedAws", config: "FederationConfig") -> None:
     from federation.rehearse.rehearsal import how_to_look_around  # noqa: PLC0415
 
-    typer.echo(how_to_look_around(aws, config), err=True)
-    typer.echo("Ctrl-C destroys everything.", err=True)
     with suppress(KeyboardInterrupt):
+        typer.echo(how_to_look_around(aws, config), err=True)
+        typer.echo("Ctrl-C destroys everything.", err=True)
         while True:
             time.sleep(3600)
 
