@@ -6,20 +6,18 @@ python -m benchmarks.overhead
 import datetime as dt
 import json
 import multiprocessing
+import os
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-import psutil
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from benchmarks.machine import describe
+from benchmarks.memory import peak_memory
 from benchmarks.results import write_section
 from federation.certificate import RunCertificate
 from federation.grid import StreamGrid
@@ -36,7 +34,7 @@ LARGE = 10_000_000
 def rounds(folder: Path) -> tuple[list[float], float, float]:
     """Run a federation; return each round's overhead in ms, its seconds, and a client's peak memory in MB."""
     started = time.perf_counter()
-    with _peak_memory_of_children() as peaks:
+    with peak_memory(os.getpid(), argument="client.py", every=0.05) as peaks:
         train_locally(
             LocalRun(
                 source=None,
@@ -50,33 +48,6 @@ def rounds(folder: Path) -> tuple[list[float], float, float]:
     seconds = time.perf_counter() - started
     lines = (folder / "run" / "rounds.jsonl").read_text().splitlines()[1:]
     return [1e3 * json.loads(line)["overhead"] for line in lines], seconds, max(peaks)
-
-
-@contextmanager
-def _peak_memory_of_children() -> Iterator[list[float]]:
-    """Yield a list that gathers, in MB, the high-water marks of this process's children (Linux: VmHWM).
-
-    A child's ``ru_maxrss`` would not do: it counts the parent's memory at the time of the fork.
-    """
-    peaks, stop = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.05):
-            for child in psutil.Process().children():
-                with suppress(OSError, StopIteration, psutil.NoSuchProcess):
-                    if "client.py" not in child.cmdline():
-                        continue  # forked, and still this process's image
-                    status = Path(f"/proc/{child.pid}/status").read_text().splitlines()
-                    mark = next(line for line in status if line.startswith("VmHWM"))
-                    peaks.append(int(mark.split()[1]) / 1024)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield peaks
-    finally:
-        stop.set()
-        watcher.join()
 
 
 def _client(port: int, certificate: bytes, name: str) -> None:

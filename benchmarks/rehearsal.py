@@ -7,16 +7,13 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from benchmarks.machine import describe
+from benchmarks.memory import peak_memory
 from benchmarks.results import write_section
 
 TIMES = 3
@@ -31,37 +28,13 @@ def rehearse(folder: Path) -> tuple[dict[str, float], float]:
         subprocess.Popen(  # noqa: S603 (our own command)
             [sys.executable, "-m", "federation.rehearse", "--out", str(folder)]
         ) as process,
-        _peak_memory_of_emulator(process.pid) as peaks,
+        peak_memory(process.pid, argument=_EMULATOR, every=0.5) as peaks,
     ):
         process.wait()
     if process.returncode:
         sys.exit(f"the rehearsal ended with code {process.returncode}")
     seconds = json.loads((folder / "seconds.json").read_text(encoding="utf-8"))
     return seconds | {"in all": time.perf_counter() - started}, max(peaks)
-
-
-@contextmanager
-def _peak_memory_of_emulator(pid: int) -> Iterator[list[float]]:
-    """Yield a list that gathers, in MB, the high-water marks of the emulator (Linux: VmHWM)."""
-    peaks, stop = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.5):
-            for child in psutil.Process(pid).children():
-                with suppress(OSError, StopIteration, psutil.NoSuchProcess):
-                    if _EMULATOR not in child.cmdline():
-                        continue
-                    status = Path(f"/proc/{child.pid}/status").read_text().splitlines()
-                    mark = next(line for line in status if line.startswith("VmHWM"))
-                    peaks.append(int(mark.split()[1]) / 1024)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield peaks
-    finally:
-        stop.set()
-        watcher.join()
 
 
 def main() -> None:
