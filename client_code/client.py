@@ -10,6 +10,7 @@ is in ``FEDERATION_JOIN_TOKEN``. The model goes to ``--model-dir``, the egress l
 
 import argparse
 import base64
+import json
 import logging
 import os
 import ssl
@@ -36,17 +37,20 @@ def create_app(task: utils.Task) -> ClientApp:
 
     @app.query("statistics")
     def statistics(message: Message, _context: Context) -> Message:
-        """Tell the schema and the sums that a shared scaling needs."""
-        arrays, non_negative = utils.moments(task.train, task.validation)
+        """Tell the schema and the sums that a shared preprocessing needs."""
+        told = utils.statistics(task.train, task.validation)
         content = RecordDict(
             {
-                "moments": ArrayRecord({name: Array(values) for name, values in arrays.items()}),
+                "moments": ArrayRecord({name: Array(values) for name, values in told.arrays.items()}),
                 "schema": ConfigRecord(
                     {
                         "client": task.name,
                         "label": task.label,
                         "features": list(task.train.features),
-                        "non-negative": non_negative,
+                        "kinds": told.kinds,
+                        "gaps": told.gaps,
+                        "non-negative": told.non_negative,
+                        "levels": json.dumps(told.levels),
                     }
                 ),
                 "counts": MetricRecord(

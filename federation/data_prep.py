@@ -9,7 +9,8 @@ import typer
 from federation.command import Debug, run
 from federation.errors import SettingError
 from federation.manifest import Count, Manifest
-from federation.tables import near, read_header
+from federation.records import near
+from federation.tables import read_header
 
 if TYPE_CHECKING:
     from federation.partition import Resample

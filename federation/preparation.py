@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from federation import synthetic
 from federation.errors import DataError, EmptyClientError, LabelError, OutputExistsError, SettingError
@@ -28,7 +29,8 @@ from federation.partition import (
     smote,
     split,
 )
-from federation.tables import Table, near, read_header, read_table, read_texts, write_table
+from federation.records import near
+from federation.tables import Table, read_header, read_table, read_texts, write_table
 
 CLIENTS = 3
 _MOST_CLIENTS = 1_000
@@ -52,8 +54,9 @@ class PreparationSettings:
         ``iid`` (at random, the default for a file), ``quantile:COLUMN`` (by the size of a feature) or
         ``column:COLUMN`` (by the values of a column that is no feature; for synthetic data the default is
         ``column:site``).
-    resample : {"smote", "balanced", "none"}
+    resample : {"smote", "balanced", "none"}, optional
         What evens out the classes in training rows: made-up rows, class weights (later, at fit), or nothing.
+        By default "smote" if every value is a number and none is missing, else "balanced".
     seed : int
         Seed of everything random, at least 0.
     test_share, validation_share : float
@@ -70,7 +73,7 @@ class PreparationSettings:
     positive: str | None = None
     clients: int | None = None
     partition: str | None = None
-    resample: Resample = "smote"
+    resample: Resample | None = None
     seed: int = 0
     test_share: float = 0.1
     validation_share: float = 0.2
@@ -86,7 +89,7 @@ class PreparationSettings:
                 f'partition "{self.partition}": no such partition.',
                 "Choose iid, quantile:COLUMN or column:COLUMN.",
             )
-        if self.resample not in get_args(Resample):
+        if self.resample not in (None, *get_args(Resample)):
             raise SettingError(
                 f'resample "{self.resample}": no such method.', f"Choose {', '.join(get_args(Resample))}."
             )
@@ -148,6 +151,7 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
     if settings.partition is None:
         settings = replace(settings, partition="iid" if source else f"column:{synthetic.SITE}")
     given = _read(source, settings) if source else _make_up(settings)
+    settings = replace(settings, resample=_resampling(given.table, settings.resample))
     distinct = distinct_rows(given.table)
     kept, held = _hold_back_test(given.table, distinct, settings)
     clients = {
@@ -159,6 +163,14 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
         tables |= {f"{name}/train.csv": client.train, f"{name}/validation.csv": client.validation}
     manifest = _describe(given, given.table.take(distinct), given.table.take(held), clients, settings)
     return _write(out, tables, manifest)
+
+
+def _resampling(table: Table, wanted: Resample | None) -> Resample:
+    """Return how to even out the classes of a table; made-up rows need numbers to lie between."""
+    if wanted == "smote" and not table.plain:
+        what = "texts" if table.levels else "missing values"
+        raise SettingError(f"resample by SMOTE: the table holds {what}.", "Choose balanced or none.")
+    return wanted or ("smote" if table.plain else "balanced")
 
 
 def _make_up(settings: PreparationSettings) -> _Input:
@@ -181,7 +193,9 @@ def _make_up(settings: PreparationSettings) -> _Input:
 
 def _read(path: Path, settings: PreparationSettings) -> _Input:
     column = _client_column(settings, read_header(path))
-    table = read_table(path, label=settings.label, positive=settings.positive, ignore=column)
+    table = read_table(
+        path, label=settings.label, positive=settings.positive, ignore=(column,) if column else ()
+    )
     source = Source(name=path.name, sha256=_sha256(path))
     return _Input(table, source, read_texts(path, column) if column else None)
 
@@ -231,7 +245,7 @@ def _assign(given: _Input, kept: Positions, settings: PreparationSettings) -> di
             number = deal(given.table.y[kept], clients, _rng(settings, "partition"))
             remedy = "Choose fewer clients."
         else:
-            number = cut_by_quantile(given.table.X[kept, given.table.features.index(column)], clients)
+            number = cut_by_quantile(_sizes(given.table, column)[kept], clients)
             remedy = "Choose fewer clients, or a column with fewer equal values."
         assigned = {f"client-{i + 1}": kept[number == i] for i in range(clients)}
     for name, rows in assigned.items():
@@ -241,6 +255,17 @@ def _assign(given: _Input, kept: Positions, settings: PreparationSettings) -> di
                 remedy,
             )
     return assigned
+
+
+def _sizes(table: Table, column: str) -> npt.NDArray[np.float64]:
+    """Return a column's numbers, if it holds nothing else."""
+    sizes = table.X[:, table.features.index(column)]
+    if column in table.levels or np.isnan(sizes).any():
+        problem = "texts" if column in table.levels else "missing values"
+        raise SettingError(
+            f'partition by the size of "{column}": it holds {problem}.', "Choose a column of numbers."
+        )
+    return sizes
 
 
 def _named_clients(texts: list[str], settings: PreparationSettings) -> dict[str, str]:
@@ -288,7 +313,7 @@ def _describe(
         features=given.table.features,
         positive=settings.positive,
         partition=str(settings.partition),
-        resample=settings.resample,
+        resample=str(settings.resample),
         seed=settings.seed,
         test_share=settings.test_share,
         validation_share=settings.validation_share,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from federation.errors import DataError, LabelError, MissingFileError, SchemaMismatchError, SettingError
 from federation.manifest import NAME, Manifest, read_manifest
-from federation.tables import near, read_header
+from federation.records import near
+from federation.tables import read_header
 from federation.wheelhouse import sha256_of
 
 CLIENT_FILES = ("train.csv", "validation.csv")
