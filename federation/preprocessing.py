@@ -10,7 +10,7 @@ from flwr.app import Message
 from numpy.typing import NDArray
 
 from federation.errors import RoundError, SchemaMismatchError
-from federation.frames import floats
+from federation.messages import floats
 
 Floats = NDArray[np.float64]
 NUMERIC, CATEGORICAL, EMPTY = "numeric", "categorical", "empty"
