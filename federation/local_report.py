@@ -57,7 +57,7 @@ def compare(
     balanced : bool
         Whether the classes were weighted.
     """
-    encoding = federated.model.columns
+    encoding = federated.model.preprocessing.encoding
     rows, train = encoded(encoding, test), {name: encoded(encoding, table) for name, table in train.items()}
 
     def proba(model: Any) -> NDArray[np.float64]:  # noqa: ANN401

@@ -43,6 +43,8 @@ class Preprocessing:
         Whether a column is replaced by log(1 + x); only for columns that are never negative.
     mean, scale : array of shape (d,)
         Of the transformed columns. `scale` is positive, and 1.0 where a column is constant.
+    made_of : tuple of Feature
+        What each feature is made of; unless given, each is a column of numbers as it is.
 
     Raises
     ------
@@ -54,9 +56,12 @@ class Preprocessing:
     log1p: tuple[bool, ...]
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
+    made_of: tuple[Feature, ...] = ()
 
     def __post_init__(self) -> None:
         d = len(self.features)
+        if self.encoding.names != self.features:
+            raise DataError("The model's features are not those that it says they are made of.", _REMEDY)
         if d == 0 or len(set(self.features)) != d:
             raise DataError("The model's features are empty or repeat a name.", _REMEDY)
         if len(self.log1p) != d:
@@ -67,6 +72,11 @@ class Preprocessing:
             raise DataError(
                 f'The scale of "{self.features[int(np.argmin(self.scale))]}" is not positive.', _REMEDY
             )
+
+    @property
+    def encoding(self) -> Encoding:
+        """How columns become features."""
+        return Encoding(features=self.made_of) if self.made_of else Encoding.plain(self.features)
 
     def check(self, X: NDArray[np.float64], first_row: int = 1) -> None:
         """Refuse rows the transform is not defined for.
@@ -96,6 +106,12 @@ class Preprocessing:
             )
         raise FeatureError(f"{where}: not a finite number.", "Correct or remove the row.")
 
+    def prepare(self, table: Table, first_row: int = 1) -> NDArray[np.float64]:
+        """Return raw rows as the model sees them; refuse those that cannot be, as `check`."""
+        X = self.encoding.of_table(table, first_row)
+        self.check(X, first_row)
+        return self.apply(X)
+
     def apply(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the transformed and standardised columns, shape (n, d), of raw columns that pass `check`."""
         Z = np.array(X, dtype=np.float64)
@@ -123,8 +139,6 @@ class LinearModel:
     provenance : mapping of str to a JSON scalar
         Where the model comes from: versions, strategy, rounds, seed, whether the data are synthetic.
         ``rows``, when present, becomes the scaler's ``n_samples_seen_``.
-    encoding : Encoding, optional
-        What each feature is made of; unless given, each is a column of numbers as it is.
 
     Raises
     ------
@@ -137,11 +151,8 @@ class LinearModel:
     coef: NDArray[np.float64]
     intercept: float
     provenance: Mapping[str, Scalar]
-    encoding: Encoding | None = None
 
     def __post_init__(self) -> None:
-        if self.encoding is not None and self.encoding.names != self.preprocessing.features:
-            raise DataError("The model's features are not those of its encoding.", _REMEDY)
         _require_finite("coef", self.coef, (len(self.preprocessing.features),))
         _require_finite("intercept", self.intercept, ())
         for key, value in self.provenance.items():
@@ -149,14 +160,9 @@ class LinearModel:
             if not plain:
                 raise DataError(f'The provenance "{key}" of the model is not a plain value.', _REMEDY)
 
-    @property
-    def columns(self) -> Encoding:
-        """What each feature is made of."""
-        return self.encoding or Encoding.plain(self.preprocessing.features)
-
     def score(self, table: Table, first_row: int = 1) -> NDArray[np.float64]:
         """Score the raw rows of a table that has all of the model's columns; otherwise as `predict_proba`."""
-        return self.predict_proba(self.columns.of_table(table, first_row), first_row)
+        return self.predict_proba(self.preprocessing.encoding.of_table(table, first_row), first_row)
 
     def predict_proba(self, X: NDArray[np.float64], first_row: int = 1) -> NDArray[np.float64]:
         """Score rows with NumPy alone.
@@ -204,7 +210,7 @@ class LinearModel:
             strict=True,
         )
         features = [dict(zip(_FEATURE_KEYS, parts, strict=True)) for parts in numbers]
-        for parts, feature in zip(features, self.columns.features, strict=True):
+        for parts, feature in zip(features, prep.encoding.features, strict=True):
             if not feature.is_plain:
                 parts[_MADE_OF] = feature.as_parts
         values = (
@@ -240,16 +246,18 @@ class LinearModel:
         names, log1p, mean, scale, coef, made_of = (
             zip(*features, strict=True) if features else ((),) * (len(_FEATURE_KEYS) + 1)
         )
-        encoding = Encoding(features=made_of)
         return cls(
             label=_typed(parts, "label", str),
             preprocessing=Preprocessing(
-                features=names, log1p=log1p, mean=np.array(mean), scale=np.array(scale)
+                features=names,
+                log1p=log1p,
+                mean=np.array(mean),
+                scale=np.array(scale),
+                made_of=made_of,
             ),
             coef=np.array(coef),
             intercept=_number(parts, "intercept"),
             provenance=_typed(parts, "provenance", dict),
-            encoding=None if encoding.is_plain else encoding,
         )
 
 

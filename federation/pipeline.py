@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def build(model: "LinearModel") -> Pipeline:
     """Return the pipeline: transform, scale, classify. It takes a DataFrame of raw columns by name."""
-    preprocessing, encoding = model.preprocessing, model.columns
+    preprocessing, encoding = model.preprocessing, model.preprocessing.encoding
     groups = _groups(encoding, preprocessing.log1p)
     # The ColumnTransformer puts out one group after the other: everything after it follows that order.
     order = np.array([position for group in groups.values() for position in group], dtype=np.int64)

@@ -105,7 +105,7 @@ def score_file(
     DataError
         When it is no well-formed CSV.
     """
-    encoding = model.columns
+    encoding = model.preprocessing.encoding
     with open_records(path) as (header, rows):
         wanted = [*encoding.columns, *([id_column] if id_column else [])]
         if missing := [name for name in wanted if name not in header]:

@@ -53,7 +53,9 @@ def write_run(
         rounds=rounds,
         scores=scores,
         egress=egress,
-        coefficients=dict(zip(federated.model.columns.names, federated.model.coef.tolist(), strict=True)),
+        coefficients=dict(
+            zip(federated.model.preprocessing.features, federated.model.coef.tolist(), strict=True)
+        ),
     )
     _write(out / "report.html", render_report(report))
     return metrics

@@ -15,11 +15,10 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-from federation.agreement import agree, kinds_of
 from federation.checked_strategy import CheckedStrategy, listed
-from federation.encoding import Encoding, encoded
 from federation.errors import RoundError, SettingError
 from federation.model import LinearModel, Preprocessing
+from federation.pooling import kinds_of, pool
 from federation.preprocessing import ClientStatistics, check_schemas, class_weight
 from federation.rounds import Observer, Recorder, Round
 from federation.strategies import create_strategy
@@ -138,12 +137,11 @@ def federate(
     strategy = settings.strategy_for(len(node_ids))
     statistics = _ask_statistics(grid, node_ids, name_of, settings.round_timeout)
     check_schemas(statistics, test.label, kinds_of(test))
-    agreed = agree(statistics, test)
-    preprocessing, record = agreed.preprocessing, _as_record(agreed.preprocessing, agreed.encoding)
+    preprocessing = pool(statistics, test)
     observer.agreed(statistics)
 
-    recorder = Recorder(encoded(agreed.encoding, test), preprocessing, observer, settings.rounds)
-    checked = CheckedStrategy(strategy, record, recorder, name_of, settings.quorum)
+    recorder = Recorder(test, preprocessing, observer, settings.rounds)
+    checked = CheckedStrategy(strategy, _as_record(preprocessing), recorder, name_of, settings.quorum)
     dimension = len(preprocessing.features)
     result = checked.start(
         grid,
@@ -161,9 +159,8 @@ def federate(
         coef=result.arrays["coef"].numpy()[0],
         intercept=float(result.arrays["intercept"].numpy()[0]),
         provenance=dict(provenance) | {"rows": sum(one.rows for one in statistics)},
-        encoding=None if agreed.encoding.is_plain else agreed.encoding,
     )
-    _hand_over(grid, node_ids, result.arrays, record, name_of, settings)
+    _hand_over(grid, node_ids, result.arrays, preprocessing, name_of, settings)
     return Federated(model=model, rounds=recorder.rounds, statistics=statistics)
 
 
@@ -180,12 +177,12 @@ def _hand_over(
     grid: Grid,
     node_ids: list[int],
     arrays: ArrayRecord,
-    preprocessing: ConfigRecord,
+    preprocessing: Preprocessing,
     name_of: Callable[[int], str],
     settings: TrainingSettings,
 ) -> None:
     """Give every client the final model; fewer than the quorum must not miss it."""
-    content = RecordDict({"arrays": arrays, "preprocessing": preprocessing})
+    content = RecordDict({"arrays": arrays, "preprocessing": _as_record(preprocessing)})
     replies = _ask_all(grid, node_ids, "query.save_model", content, settings.round_timeout)
     failed = {name_of(i): str(reply.error.reason) for i, reply in replies.items() if reply.has_error()}
     if len(replies) - len(failed) < (len(replies) if settings.quorum is None else settings.quorum):
@@ -205,7 +202,7 @@ def _ask_all(
     return replies
 
 
-def _as_record(preprocessing: Preprocessing, encoding: Encoding | None = None) -> ConfigRecord:
+def _as_record(preprocessing: Preprocessing) -> ConfigRecord:
     """Return one text: it goes along with every message, and a client reads it once."""
     parts: dict[str, Any] = {
         "features": preprocessing.features,
@@ -213,6 +210,6 @@ def _as_record(preprocessing: Preprocessing, encoding: Encoding | None = None) -
         "mean": preprocessing.mean.tolist(),
         "scale": preprocessing.scale.tolist(),
     }
-    if encoding is not None and not encoding.is_plain:
-        parts["made_of"] = [feature.as_parts for feature in encoding.features]
+    if not preprocessing.encoding.is_plain:
+        parts["made_of"] = [feature.as_parts for feature in preprocessing.encoding.features]
     return ConfigRecord({"json": json.dumps(parts)})

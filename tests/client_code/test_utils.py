@@ -16,10 +16,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import utils
-from federation.agreement import agree
 from federation.evaluation import evaluate
 from federation.model import LinearModel
 from federation.model import Preprocessing as ServerPreprocessing
+from federation.pooling import pool
 from federation.preprocessing import ClientStatistics
 from federation.tables import Table
 
@@ -50,7 +50,7 @@ def pooled(*tables: utils.Table) -> ServerPreprocessing:
     """Return the scaling that clients with these tables agree on."""
     features = tables[0].features
     server = Table(features=features, X=np.ones((1, len(features))), y=np.ones(1, dtype=np.int64), label="y")
-    return agree([statistics(f"client-{i}", table) for i, table in enumerate(tables)], server).preprocessing
+    return pool([statistics(f"client-{i}", table) for i, table in enumerate(tables)], server)
 
 
 def columns(*values: NDArray[np.float64]) -> utils.Table:

@@ -22,25 +22,6 @@ _BETTER = 0.9
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Agreement:
-    """What is done to every raw row before the model sees it.
-
-    Parameters
-    ----------
-    encoding : Encoding
-        Columns to features.
-    preprocessing : Preprocessing
-        Of the features.
-    dropped : tuple of str
-        Columns that say nothing, as every row has the same value, or no level is frequent enough.
-    """
-
-    encoding: Encoding
-    preprocessing: Preprocessing
-    dropped: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, eq=False)
 class Moments:
     """Sums over n values: how many, their mean, and the sums of squared and cubed deviations; shape (d,)."""
@@ -86,7 +67,7 @@ def kinds_of(table: Table) -> dict[str, str]:
     }
 
 
-def agree(statistics: Sequence[ClientStatistics], test: Table) -> Agreement:
+def pool(statistics: Sequence[ClientStatistics], test: Table) -> Preprocessing:
     """Return the preprocessing that the pooled training rows would give.
 
     Numbers are standardised, after ``log1p`` where no party holds a negative value and the pooled column is
@@ -129,7 +110,14 @@ def agree(statistics: Sequence[ClientStatistics], test: Table) -> Agreement:
             chosen.append(_Chosen(Feature(column=column, kind="missing")))
     if not chosen:
         raise DataError("No column varies in the clients' training rows.", "Give them columns that do.")
-    return _agreement(chosen, test.features)
+    encoding = Encoding(features=tuple(one.feature for one in chosen))
+    return Preprocessing(
+        features=encoding.names,
+        log1p=tuple(bool(one.log1p) for one in chosen),
+        mean=np.array([one.mean for one in chosen]),
+        scale=np.array([one.scale for one in chosen]),
+        made_of=encoding.features,
+    )
 
 
 class _Chosen(NamedTuple):
@@ -141,23 +129,14 @@ class _Chosen(NamedTuple):
     scale: float = 1.0
 
 
-def _agreement(chosen: Sequence[_Chosen], columns: Sequence[str]) -> Agreement:
-    encoding = Encoding(features=tuple(one.feature for one in chosen))
-    return Agreement(
-        encoding=encoding,
-        preprocessing=Preprocessing(
-            features=encoding.names,
-            log1p=tuple(bool(one.log1p) for one in chosen),
-            mean=np.array([one.mean for one in chosen]),
-            scale=np.array([one.scale for one in chosen]),
-        ),
-        dropped=tuple(name for name in columns if name not in encoding.columns),
-    )
-
-
 def _varies(mean: float, scale: float, rows: int) -> bool:
     """Whether a spread is more than the rounding of its mean, which grows with the additions."""
     return bool(scale > np.finfo(np.float64).eps * 8 * np.sqrt(rows) * max(abs(mean), 1.0))
+
+
+def dropped(preprocessing: Preprocessing, test: Table) -> tuple[str, ...]:
+    """Return the columns that say nothing, as every row has the same value or no level is frequent enough."""
+    return tuple(name for name in test.features if name not in preprocessing.encoding.columns)
 
 
 def _merged(each: Sequence[Moments]) -> Moments:

@@ -3,7 +3,6 @@
 import json
 import warnings
 from pathlib import Path
-from typing import Any
 
 import joblib
 import numpy as np
@@ -19,10 +18,9 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 import columns as client_columns
 import utils
 from federation import server_app
-from federation.agreement import MOST_LEVELS, Agreement, agree
-from federation.encoding import encoded
 from federation.errors import DataError
-from federation.model import LinearModel, save
+from federation.model import LinearModel, Preprocessing, save
+from federation.pooling import MOST_LEVELS, Moments, dropped, pool
 from federation.preprocessing import ClientStatistics
 from federation.tables import Table, read_table, write_table
 
@@ -84,10 +82,10 @@ def told(table: utils.Table, name: str = "a") -> ClientStatistics:
     )
 
 
-def agreement(parts: list[pd.DataFrame], test: pd.DataFrame, folder: Path) -> Agreement:
+def agreement(parts: list[pd.DataFrame], test: pd.DataFrame, folder: Path) -> Preprocessing:
     """Return what clients with these rows agree on."""
     statistics = [told(client_table(part, folder), f"client-{i}") for i, part in enumerate(parts)]
-    return agree(statistics, read(test, folder))
+    return pool(statistics, read(test, folder))
 
 
 def by_scikit_learn(rows: pd.DataFrame, levels: list[str]) -> Floats:
@@ -116,21 +114,21 @@ def test_it_equals_the_same_preprocessing_fitted_on_the_pooled_rows(tmp_path: Pa
     rows = frame()
     parts = [rows[:60], rows[60:300], rows[300:]]
     agreed = agreement(parts, rows[:50], tmp_path)
-    mine = agreed.preprocessing.apply(agreed.encoding.of_table(read(rows, tmp_path)))
+    mine = agreed.prepare(read(rows, tmp_path))
     theirs = by_scikit_learn(rows, ["CA", "NY", 'T"X, too', "Ávila"])
     np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-9)
-    assert agreed.dropped == ("constant", "id")
+    assert dropped(agreed, read(rows, tmp_path)) == ("constant", "id")
 
 
 def test_the_clients_prepare_rows_as_the_server_does(tmp_path: Path) -> None:
     """What the server writes down, a client reads: the same features of the same rows, to the last bit."""
     rows = frame()
     agreed = agreement([rows[:400], rows[400:]], rows[:50], tmp_path)
-    record = str(server_app._as_record(agreed.preprocessing, agreed.encoding)["json"])
+    record = str(server_app._as_record(agreed)["json"])
     mine = utils.Preprocessing.from_json(record)
     table = client_table(rows, tmp_path)
     Z = mine.transform(mine.encode(table.features, table.X, table.levels))
-    theirs = agreed.preprocessing.apply(encoded(agreed.encoding, read(rows, tmp_path)).X)
+    theirs = agreed.prepare(read(rows, tmp_path))
     np.testing.assert_array_equal(Z, theirs)
 
 
@@ -141,11 +139,10 @@ def test_the_saved_pipelines_take_raw_rows(tmp_path: Path, keeper: str) -> None:
     agreed = agreement([rows[:400], rows[400:]], rows[:50], tmp_path)
     model = LinearModel(
         label="y",
-        preprocessing=agreed.preprocessing,
+        preprocessing=agreed,
         coef=np.random.default_rng(1).normal(size=len(agreed.encoding.features)),
         intercept=0.25,
         provenance={},
-        encoding=agreed.encoding,
     )
     if keeper == "server":
         save(model, tmp_path)
@@ -153,7 +150,7 @@ def test_the_saved_pipelines_take_raw_rows(tmp_path: Path, keeper: str) -> None:
         copy = utils.new_model("l2", 1)
         utils.initialise_parameters(copy, model.coef.size)
         copy.coef_[0], copy.intercept_[0] = model.coef, model.intercept
-        record = str(server_app._as_record(agreed.preprocessing, agreed.encoding)["json"])
+        record = str(server_app._as_record(agreed)["json"])
         utils.save_model(utils.Preprocessing.from_json(record), copy, tmp_path)
     new = frame(300, seed=5)
     new.loc[:9, "state"] = "never seen, and longer than any other level"
@@ -235,7 +232,7 @@ def test_logarithms_are_of_heavy_tails_alone(tmp_path: Path) -> None:
         rare=(np.arange(600) % 50 == 0).astype(float),
     )
     agreed = agreement([rows[:200], rows[200:]], rows[:20], tmp_path)
-    assert agreed.preprocessing.log1p == (True, False, False, False)
+    assert agreed.log1p == (True, False, False, False)
 
 
 def test_pooled_skewness_is_that_of_the_pooled_rows(tmp_path: Path) -> None:
@@ -249,10 +246,8 @@ def test_pooled_skewness_is_that_of_the_pooled_rows(tmp_path: Path) -> None:
     assert total.skewness[0] == pytest.approx(skew(x), rel=1e-9)
 
 
-def server_moments(one: ClientStatistics) -> Any:
+def server_moments(one: ClientStatistics) -> Moments:
     """Return a client's raw moments as the server merges them."""
-    from federation.agreement import Moments  # noqa: PLC0415
-
     return Moments(one.observed, one.mean, one.m2, one.m3)
 
 
@@ -262,9 +257,9 @@ def test_the_servers_own_rows_count_where_they_could_not_be_scored(tmp_path: Pat
     rows = numbers(x=x, z=x)
     test = numbers(x=np.array([-1.0, 2.0]), z=np.array([np.nan, 2.0]))
     agreed = agreement([rows], test, tmp_path)
-    assert agreed.preprocessing.log1p == (False, True)
+    assert agreed.log1p == (False, True)
     assert [feature.fill is None for feature in agreed.encoding.features] == [True, False]
-    assert np.isfinite(agreed.preprocessing.apply(agreed.encoding.of_table(read(test, tmp_path)))).all()
+    assert np.isfinite(agreed.prepare(read(test, tmp_path))).all()
 
 
 def test_numbers_without_gaps_are_features_as_they_are(tmp_path: Path) -> None:
@@ -272,7 +267,7 @@ def test_numbers_without_gaps_are_features_as_they_are(tmp_path: Path) -> None:
     rows = numbers(x=np.arange(100.0), z=np.arange(100.0) - 50)
     agreed = agreement([rows[:30], rows[30:]], rows[:5], tmp_path)
     assert agreed.encoding.is_plain
-    record = json.loads(str(server_app._as_record(agreed.preprocessing, agreed.encoding)["json"]))
+    record = json.loads(str(server_app._as_record(agreed)["json"]))
     assert set(record) == {"features", "log1p", "mean", "scale"}
 
 
@@ -281,7 +276,7 @@ def test_a_column_missing_at_one_client_is_filled_from_the_others(tmp_path: Path
     rows = numbers(x=np.arange(100.0), z=np.arange(100.0))
     empty = numbers(x=np.full(50, np.nan), z=np.arange(50.0))
     agreed = agreement([rows, empty], rows[:5], tmp_path)
-    assert agreed.preprocessing.mean[0] == pytest.approx(49.5)
+    assert agreed.mean[0] == pytest.approx(49.5)
     assert agreed.encoding.features[0].fill == pytest.approx(49.5)
 
 
