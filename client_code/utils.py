@@ -1,7 +1,7 @@
 """The learning task: load the client's tables, fit, score and save its logistic regression."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Self, cast
@@ -117,6 +117,13 @@ class Prepared(NamedTuple):
     preprocessing: Preprocessing
     train: Table
     validation: Table
+
+
+def design_chunks(table: Table, rows: int = 8192) -> Iterator[tuple[Floats, NDArray[np.int64]]]:
+    """Yield ``table`` in parts that may be overwritten: its columns and one of ones, and its labels."""
+    for start in range(0, len(table.y), rows):
+        part = slice(start, start + rows)
+        yield np.column_stack([table.X[part], np.ones(len(table.y[part]))]), table.y[part]
 
 
 def load_table(path: Path, label: str) -> Table:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 Scalar: TypeAlias = str | int | float | bool | None
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 is the same without inference, and still what is written without any
 _REMEDY = "Use the model.json of a run as it was written."
 _MODEL_KEYS = ("format_version", "label", "features", "intercept", "provenance")
 _FEATURE_KEYS = ("name", "transform", "mean", "scale", "coefficient")
@@ -139,6 +139,8 @@ class LinearModel:
     provenance : mapping of str to a JSON scalar
         Where the model comes from: versions, strategy, rounds, seed, whether the data are synthetic.
         ``rows``, when present, becomes the scaler's ``n_samples_seen_``.
+    inference : mapping of str to JSON values, optional
+        Standard errors, tests and intervals, see :func:`federation.inference.infer`.
 
     Raises
     ------
@@ -151,6 +153,7 @@ class LinearModel:
     coef: NDArray[np.float64]
     intercept: float
     provenance: Mapping[str, Scalar]
+    inference: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         _require_finite("coef", self.coef, (len(self.preprocessing.features),))
@@ -210,17 +213,19 @@ class LinearModel:
             strict=True,
         )
         features = [dict(zip(_FEATURE_KEYS, parts, strict=True)) for parts in numbers]
-        for parts, feature in zip(features, prep.encoding.features, strict=True):
+        for entry, feature in zip(features, prep.encoding.features, strict=True):
             if not feature.is_plain:
-                parts[_MADE_OF] = feature.as_parts
+                entry[_MADE_OF] = feature.as_parts
         values = (
-            FORMAT_VERSION,
+            1 if self.inference is None else FORMAT_VERSION,
             self.label,
             features,
             float(self.intercept),
             dict(self.provenance),
         )
-        parts = dict(zip(_MODEL_KEYS, values, strict=True))
+        parts: dict[str, Any] = dict(zip(_MODEL_KEYS, values, strict=True))
+        if self.inference is not None:
+            parts["inference"] = dict(self.inference)
         return json.dumps(parts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
@@ -236,12 +241,14 @@ class LinearModel:
             parts = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise DataError("The model is not JSON.", _REMEDY) from error
-        if isinstance(parts, dict) and parts.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
+        version = parts.get("format_version", 1) if isinstance(parts, dict) else 1
+        if version not in range(1, FORMAT_VERSION + 1):
             raise DataError(
-                f"The model has format {parts['format_version']!r}; this program reads {FORMAT_VERSION}.",
+                f"The model has format {version!r}; this program reads up to {FORMAT_VERSION}.",
                 "Use the version of this program that wrote it.",
             )
-        parts = _with_keys("The model", parts, _MODEL_KEYS)
+        keys = _MODEL_KEYS if version == 1 else (*_MODEL_KEYS, "inference")
+        parts = _with_keys("The model", parts, keys)
         features = [_read_feature(feature) for feature in _typed(parts, "features", list)]
         names, log1p, mean, scale, coef, made_of = (
             zip(*features, strict=True) if features else ((),) * (len(_FEATURE_KEYS) + 1)
@@ -258,6 +265,7 @@ class LinearModel:
             coef=np.array(coef),
             intercept=_number(parts, "intercept"),
             provenance=_typed(parts, "provenance", dict),
+            inference=_typed(parts, "inference", dict) if "inference" in parts else None,
         )
 
 

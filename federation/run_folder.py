@@ -56,6 +56,7 @@ def write_run(
         coefficients=dict(
             zip(federated.model.preprocessing.features, federated.model.coef.tolist(), strict=True)
         ),
+        inference=federated.model.inference,
     )
     _write(out / "report.html", render_report(report))
     return metrics
