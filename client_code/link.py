@@ -6,7 +6,7 @@ frame is one byte that says what it is, and a body:
 ====  =================  ==========================================================
 kind  direction          body
 ====  =================  ==========================================================
-J     client to server   JSON: protocol, client, instance, token, label, features, schema
+J     client to server   JSON: protocol, client, instance, proof, label, features, schema
 W     server to client   JSON: node_id
 R     server to client   JSON: code, reason (the join is refused)
 M     both               a part of a message, more follow
@@ -24,7 +24,7 @@ import queue
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ from flwr.clientapp import ClientApp
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto.message_pb2 import Message as MessageProto
 
-PROTOCOL = 1
+PROTOCOL = 2
 METHOD = "/federation.Federation/Stream"
 CHUNK_BYTES = 2 << 20
 
@@ -82,6 +82,18 @@ class RunFailedError(ClientError):
     exit_code = 53
 
 
+class IdentityError(ClientError):
+    """The client cannot prove who it is, or the server does not accept its proof."""
+
+    exit_code = 58
+
+
+class ProtocolError(ClientError):
+    """What the server sent is not what a server of this protocol sends."""
+
+    exit_code = 59
+
+
 @dataclass(frozen=True, kw_only=True)
 class Server:
     """Where the server is and how to know it.
@@ -109,8 +121,8 @@ class Identity:
     ----------
     name : str
         The client's name in the federation.
-    token : str
-        The secret of this run that admits this client.
+    prove : callable
+        Makes the proof of who this client is, anew for each join; see ``proof.py``.
     label : str
         Name of the label column.
     features : tuple of str
@@ -118,7 +130,7 @@ class Identity:
     """
 
     name: str
-    token: str = field(repr=False)
+    prove: Callable[[], Mapping[str, str]] = field(repr=False)
     label: str
     features: tuple[str, ...]
     instance: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -132,7 +144,7 @@ class Identity:
                     "protocol": PROTOCOL,
                     "client": self.name,
                     "instance": self.instance,
-                    "token": self.token,
+                    "proof": dict(self.prove()),
                     "label": self.label,
                     "features": self.features,
                     "schema": schema_hash(self.label, self.features),
@@ -195,8 +207,10 @@ def serve(app: ClientApp, context: Context, *, server: Server, identity: Identit
 
     Raises
     ------
-    JoinRefusedError
+    IdentityError, JoinRefusedError
         The server refuses this client; trying again would not help.
+    ProtocolError
+        The server sends what no server of this protocol sends.
     ServerUnreachableError
         The server did not answer for ``server.patience`` seconds.
     RunFailedError
@@ -307,7 +321,8 @@ def _converse(answer: Answer, server: Server, identity: Identity, ledger: Ledger
 def _end(kind: bytes, verdict: dict[str, object], identity: Identity) -> None:
     """Return if the run ended well; raise what the server said otherwise."""
     if kind == REFUSED:
-        raise JoinRefusedError(f'the server refused client "{identity.name}": {verdict["reason"]}')
+        error = IdentityError if verdict.get("code") == IdentityError.exit_code else JoinRefusedError
+        raise error(f'the server refused client "{identity.name}": {verdict["reason"]}')
     if kind == FINISH and not verdict["ok"]:
         raise RunFailedError(f"the server ended the run: {verdict['reason']}")
     log.info("the run is over")

@@ -7,7 +7,7 @@ protobuf.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 T = TypeVar("T")
 
-PROTOCOL = 1
+PROTOCOL = 2
 SERVICE, METHOD = "federation.Federation", "Stream"
 CHUNK_BYTES = 2 << 20
 
@@ -42,8 +42,8 @@ class Join:
         Its name.
     instance : str
         Drawn at random by each client process: tells a reconnect from a second process.
-    token : str
-        Its proof that it belongs to this run.
+    proof : mapping of str to str
+        What shows who it is.
     label : str
         Name of its label column.
     features : tuple of str
@@ -54,7 +54,7 @@ class Join:
 
     client: str
     instance: str
-    token: str = field(repr=False)
+    proof: Mapping[str, str] = field(repr=False)
     label: str
     features: tuple[str, ...]
     schema: str
@@ -73,9 +73,10 @@ class Join:
             raise FrameError("the first frame is not a join")
         try:
             body = json.loads(frame[1:])
-            texts = {name: _text(body[name]) for name in ("client", "instance", "token", "label", "schema")}
+            texts = {name: _text(body[name]) for name in ("client", "instance", "label", "schema")}
+            proof = {_text(name): _text(value) for name, value in _of_type(body["proof"], dict).items()}
             features = tuple(_text(name) for name in _of_type(body["features"], list))
-            return cls(**texts, features=features, protocol=_of_type(body["protocol"], int))
+            return cls(**texts, proof=proof, features=features, protocol=_of_type(body["protocol"], int))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise FrameError("the join frame is malformed") from error
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -62,7 +62,7 @@ class StreamGrid(Grid):
         names: Sequence[str],
         *,
         certificate: RunCertificate,
-        admit: Callable[[Join], Refusal | None],
+        admit: Callable[[Join], Awaitable[Refusal | None]],
         host: str = "127.0.0.1",
         port: int = 0,
         rejoin_seconds: float = 30.0,
@@ -219,9 +219,9 @@ class StreamGrid(Grid):
         self._server = StreamServer(self)
         return await self._server.start(certificate, host, port)
 
-    def join(self, join: Join, size: int) -> Refusal | tuple[Member, Outbox]:
+    async def join(self, join: Join, size: int) -> Refusal | tuple[Member, Outbox]:
         """Make a stream the client's, and send again what it has not answered; or refuse it."""
-        if refusal := self._admit(join):
+        if refusal := await self._admit(join):
             self._fatal = self._fatal or refusal.fatal
             self._announce()
             return refusal

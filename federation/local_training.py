@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from federation.admission import token_admission
+from federation.admission import Admission, by_token
 from federation.certificate import RunCertificate
 from federation.errors import (
     DataError,
@@ -164,7 +164,7 @@ def _train(
     names = list(manifest.clients)
     token = secrets.token_urlsafe(32)
     certificate = RunCertificate.create(HOST, now=settings.started)
-    admit = token_admission(token, names=names, label=test.label, features=test.features)
+    admit = Admission(by_token(token), names=names, label=test.label, features=test.features)
     with LocalClients(token=token) as clients:
         # The grid closes first, and so tells the clients why a run failed before their processes are ended.
         with StreamGrid(names, certificate=certificate, admit=admit, host=HOST, port=settings.port) as grid:

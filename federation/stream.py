@@ -41,7 +41,7 @@ log = logging.getLogger("federation.stream")
 class Hub(Protocol):
     """Whom the streams belong to."""
 
-    def join(self, join: Join, size: int) -> Refusal | tuple[Member, Outbox]:
+    async def join(self, join: Join, size: int) -> Refusal | tuple[Member, Outbox]:
         """Decide on a join, whose frame has so many bytes."""
 
     def leave(self, member: Member, outbox: Outbox) -> None:
@@ -98,10 +98,12 @@ class StreamServer:
         except (TimeoutError, FrameError) as error:
             log.warning("refused a stream from %s: %s", context.peer(), error or "no join frame in time")
             return
-        decision = self._hub.join(join, len(first))
+        decision = await self._hub.join(join, len(first))
         if isinstance(decision, Refusal):
             log.warning('refused client "%s" from %s: %s', join.client, context.peer(), decision.reason)
-            await context.write(control_frame(REFUSED, reason=decision.reason))
+            if decision.temporary:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, decision.reason)
+            await context.write(control_frame(REFUSED, code=decision.code, reason=decision.reason))
             return
         member, outbox = decision
         try:

@@ -29,8 +29,15 @@ from federation.tables import Table
 
 CLIENT_CODE = Path(client.__file__).parent
 SOURCES = sorted(CLIENT_CODE.glob("*.py"))
-IMAGE = {"joblib", "numpy", "pandas", "scipy", "sklearn"}  # SageMaker's scikit-learn image brings them
-OURS = {"client", "link", "utils"}
+IMAGE = {"botocore", "joblib", "numpy", "pandas", "scipy", "sklearn"}  # SageMaker's image brings them
+    "botocore",
+    "joblib",
+    "numpy",
+    "pandas",
+    "scipy",
+    "sklearn",
+}  # SageMaker's scikit-learn image brings them
+OURS = {"client", "link", "proof", "utils"}
 
 
 class Ignorant:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import client
 import link
+import proof
 import utils
 from federation import frames
 
@@ -99,7 +100,9 @@ def test_the_hash_tells_schemas_apart() -> None:
 
 def an_identity() -> link.Identity:
     """Return a client that knows a token."""
-    return link.Identity(name="hospital-ü", token="t0ken", label="y", features=("b", 'a "quoted"'))
+    return link.Identity(
+        name="hospital-ü", prove=proof.by_token("t0ken"), label="y", features=("b", 'a "quoted"')
+    )
 
 
 def test_the_server_reads_the_join_frame() -> None:
@@ -108,7 +111,7 @@ def test_the_server_reads_the_join_frame() -> None:
     assert frames.Join.from_frame(identity.frame()) == frames.Join(
         client=identity.name,
         instance=identity.instance,
-        token="t0ken",
+        proof={"token": "t0ken"},
         label="y",
         features=identity.features,
         schema=link.schema_hash("y", identity.features),
@@ -209,7 +212,10 @@ def test_a_run_that_failed_says_why() -> None:
     with pytest.raises(link.RunFailedError, match="round 2: too few") as failed:
         link._end(link.FINISH, {"ok": False, "reason": "round 2: too few"}, an_identity())
     with pytest.raises(link.JoinRefusedError, match='refused client "hospital-ü": wrong token') as refused:
-        link._end(link.REFUSED, {"code": 1, "reason": "wrong token"}, an_identity())
+        link._end(link.REFUSED, {"code": 51, "reason": "wrong token"}, an_identity())
+    with pytest.raises(link.IdentityError, match="another role") as unproven:
+        link._end(link.REFUSED, {"code": 58, "reason": "another role"}, an_identity())
+    assert unproven.value.exit_code == 58
     link._end(link.FINISH, {"ok": True, "reason": ""}, an_identity())
     assert (refused.value.exit_code, failed.value.exit_code) == (51, 53)
 

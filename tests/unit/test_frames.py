@@ -27,10 +27,10 @@ from federation.frames import (
 
 LIMIT = 64 << 20
 GOOD: dict[str, Any] = {
-    "protocol": 1,
+    "protocol": 2,
     "client": "a",
     "instance": "i",
-    "token": "t",
+    "proof": {"token": "t"},
     "label": "y",
     "features": ["b", "c"],
     "schema": schema_hash("y", ["b", "c"]),
@@ -95,7 +95,15 @@ def test_a_join_of_other_types_is_refused_or_read(part: str, value: object) -> N
     except FrameError:
         return
     assert type(join.protocol) is int
-    for text in (join.client, join.instance, join.token, join.label, join.schema, *join.features):
+    for text in (
+        join.client,
+        join.instance,
+        join.label,
+        join.schema,
+        *join.features,
+        *join.proof,
+        *join.proof.values(),
+    ):
         assert type(text) is str
         text.encode()
 
@@ -107,7 +115,10 @@ def test_a_join_of_other_types_is_refused_or_read(part: str, value: object) -> N
         {"protocol": True},
         {"protocol": "1"},
         {"client": None},
-        {"token": "\ud800"},
+        {"proof": {"token": "\ud800"}},
+        {"proof": {"\ud800": "t"}},
+        {"proof": {"token": 1}},
+        {"proof": "t"},
         {"features": "bc"},
         {"features": {"b": 1}},
         {"features": ["b", 1]},
