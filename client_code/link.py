@@ -35,10 +35,13 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto.message_pb2 import Message as MessageProto
+from google.protobuf.message import DecodeError
 
 PROTOCOL = 2
 METHOD = "/federation.Federation/Stream"
 CHUNK_BYTES = 2 << 20
+
+MAX_MESSAGE_BYTES = 1 << 30
 
 JOIN, WELCOME, REFUSED, PART, LAST_PART, FINISH = b"J", b"W", b"R", b"M", b"E", b"F"
 
@@ -255,10 +258,14 @@ class Answer:
         self._last: tuple[str, Callable[[], bytes]] | None = None
 
     def __call__(self, payload: bytes) -> bytes:
-        """Return the serialised reply to the serialised message ``payload``."""
-        proto = MessageProto()
-        proto.ParseFromString(payload)
-        message = message_from_proto(proto)
+        """Return the serialised reply to the serialised message ``payload``.
+
+        Raises
+        ------
+        ProtocolError
+            It is no message.
+        """
+        message = _message(payload)
         message_id = message.metadata.message_id
         if self._last is None or self._last[0] != message_id:
             self._last = (message_id, self._reply(message))
@@ -307,24 +314,43 @@ def _converse(answer: Answer, server: Server, identity: Identity, ledger: Ledger
                     log.info('joined the federation at %s as "%s"', server.address, identity.name)
                 if kind in (PART, LAST_PART):
                     parts.append(body)
+                    if sum(map(len, parts)) > MAX_MESSAGE_BYTES:
+                        raise ProtocolError(f"the server sent more than {MAX_MESSAGE_BYTES} bytes at once.")
                 if kind == LAST_PART:
                     for part in frames(answer(b"".join(parts))):
                         outbox.put(part)
                     parts.clear()
                 if kind in (REFUSED, FINISH):
-                    _end(kind, json.loads(body), identity)
+                    _end(kind, body, identity)
+                if kind not in (WELCOME, REFUSED, PART, LAST_PART, FINISH):
+                    raise ProtocolError(f"the server sent a frame of kind {kind!r}.")
                 yield kind == FINISH
         finally:
             outbox.put(None)
 
 
-def _end(kind: bytes, verdict: dict[str, object], identity: Identity) -> None:
+def _message(payload: bytes) -> Message:
+    try:
+        proto = MessageProto()
+        proto.ParseFromString(payload)
+        return message_from_proto(proto)
+    except (DecodeError, ValueError, TypeError, KeyError) as error:
+        raise ProtocolError(f"the server sent a malformed message ({type(error).__name__}).") from error
+
+
+def _end(kind: bytes, body: bytes, identity: Identity) -> None:
     """Return if the run ended well; raise what the server said otherwise."""
+    try:
+        verdict = json.loads(body)
+        reason, ended_well = str(verdict["reason"]), bool(verdict.get("ok"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ProtocolError("the server sent a malformed end of the stream.") from error
     if kind == REFUSED:
-        error = IdentityError if verdict.get("code") == IdentityError.exit_code else JoinRefusedError
-        raise error(f'the server refused client "{identity.name}": {verdict["reason"]}')
-    if kind == FINISH and not verdict["ok"]:
-        raise RunFailedError(f"the server ended the run: {verdict['reason']}")
+        kinds = {IdentityError.exit_code: IdentityError}
+        refused = kinds.get(verdict.get("code"), JoinRefusedError)
+        raise refused(f'the server refused client "{identity.name}": {reason}')
+    if not ended_well:
+        raise RunFailedError(f"the server ended the run: {reason}")
     log.info("the run is over")
 
 

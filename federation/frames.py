@@ -7,7 +7,7 @@ protobuf.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
@@ -18,6 +18,8 @@ from flwr.common.serde_utils import metadata_to_proto
 from flwr.proto.message_pb2 import Message as MessageProto
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
+
+from federation.limits import FEW_PARTS, PART_BYTES
 
 T = TypeVar("T")
 
@@ -61,14 +63,16 @@ class Join:
     protocol: int
 
     @classmethod
-    def from_frame(cls, frame: bytes) -> Self:
-        """Parse a join frame.
+    def from_frame(cls, frame: bytes, limit: int = 256 << 10) -> Self:
+        """Parse a join frame of at most ``limit`` bytes.
 
         Raises
         ------
         FrameError
-            The frame is not a join, or lacks a part.
+            The frame is not a join, is too large, or lacks a part.
         """
+        if len(frame) > limit:
+            raise FrameError(f"the first frame has more than {limit} bytes")
         if frame[:1] != JOIN:
             raise FrameError("the first frame is not a join")
         try:
@@ -143,8 +147,8 @@ class MessageAssembler:
 
     Parameters
     ----------
-    limit : int
-        Most bytes a message may have.
+    room : callable
+        Returns the most bytes that the next message may have, 0 if none may come.
 
     Attributes
     ----------
@@ -152,8 +156,8 @@ class MessageAssembler:
         Bytes of the message completed last.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, room: Callable[[], int]) -> None:
+        self._room = room
         self.last_size = 0
         self._parts: list[bytes] = []
         self._size = 0
@@ -169,14 +173,19 @@ class MessageAssembler:
         kind = frame[:1]
         if kind not in (PART, LAST_PART):
             raise FrameError(f"unexpected frame kind {kind!r}")
+        room = self._room()
+        if not room:
+            raise FrameError("a message came that nothing had asked for")
         self._parts.append(frame[1:])
         self._size += len(frame) - 1
-        if self._size > self._limit:
-            raise FrameError(f"a message is larger than {self._limit} bytes")
+        if self._size > room:
+            raise FrameError(f"a message is larger than {room} bytes")
+        if len(self._parts) > FEW_PARTS + room // PART_BYTES:  # small parts cost more than their bytes
+            raise FrameError("a message comes in too many parts")
         if kind == PART:
             return None
         payload = b"".join(self._parts)
-        self.last_size, self._parts, self._size = self._size, [], 0
+        self.last_size, self._parts, self._size = len(payload), [], 0
         try:
             proto = MessageProto()
             proto.ParseFromString(payload)

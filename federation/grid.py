@@ -23,6 +23,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from federation.certificate import RunCertificate
 from federation.errors import ClientFailedError, FederationError, JoinDeadlineError
 from federation.frames import FINISH, Join, MessageEncoder, control_frame
+from federation.limits import Limits
 from federation.members import Member, Outbox, Pending, Refusal, error_reply
 from federation.stream import StreamServer
 
@@ -50,6 +51,8 @@ class StreamGrid(Grid):
         Where to listen; port 0 takes a free one, and ``port`` then tells which.
     rejoin_seconds : float
         How long a client whose stream broke may take to come back before it counts as lost.
+    limits : Limits, optional
+        What peers may cost.
 
     Raises
     ------
@@ -66,8 +69,10 @@ class StreamGrid(Grid):
         host: str = "127.0.0.1",
         port: int = 0,
         rejoin_seconds: float = 30.0,
+        limits: Limits | None = None,
     ) -> None:
         self._admit = admit
+        self._limits = limits or Limits()
         self._rejoin_seconds = rejoin_seconds
         self._members = {
             name: Member(name, node_id) for node_id, name in enumerate(names, SERVER_NODE_ID + 1)
@@ -216,7 +221,7 @@ class StreamGrid(Grid):
 
     async def _listen(self, certificate: RunCertificate, host: str, port: int) -> int:
         self._changed = asyncio.Event()
-        self._server = StreamServer(self)
+        self._server = StreamServer(self, self._limits)
         return await self._server.start(certificate, host, port)
 
     async def join(self, join: Join, size: int) -> Refusal | tuple[Member, Outbox]:

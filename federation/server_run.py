@@ -24,6 +24,7 @@ from federation.errors import (
 )
 from federation.grid import StreamGrid
 from federation.job_request import ClientNetwork, JobSettings, RunIdentity, build_job_request
+from federation.limits import Limits
 from federation.names import RUNS_PREFIX
 from federation.progress import Progress
 from federation.report import ClientData, Run, RunMetrics, Scores
@@ -202,7 +203,8 @@ def _train(
     verify = RoleVerifier(_roles(config), binding, ask=ask_sts)
     admit = Admission(verify, names=names, label=test.label, features=test.features)
     port = config.federation.port
-    with StreamGrid(names, certificate=certificate, admit=admit, host=host, port=port) as grid:
+    limits = Limits.for_features(len(test.features))
+    with StreamGrid(names, certificate=certificate, admit=admit, host=host, port=port, limits=limits) as grid:
         identity = RunIdentity(
             run_id=settings.run_id,
             server_address=binding.server_address,

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def payload_of(parts: list[bytes]) -> bytes:
 
 def received(payload: bytes) -> Message:
     """Return what the server makes of a reply that the client cut into frames."""
-    assembler = frames.MessageAssembler(LIMIT)
+    assembler = frames.MessageAssembler(lambda: LIMIT)
     *parts, last = link.frames(payload)
     assert [assembler.add(part) for part in parts] == [None] * len(parts)
     message = assembler.add(last)
@@ -207,17 +208,40 @@ def test_a_message_that_comes_again_is_answered_from_memory() -> None:
     assert lines[0]["sha256"] == lines[1]["sha256"] != lines[2]["sha256"]
 
 
+def ended(kind: bytes, verdict: dict[str, object]) -> None:
+    """Give a client the server's last word."""
+    link._end(kind, json.dumps(verdict).encode(), an_identity())
+
+
 def test_a_run_that_failed_says_why() -> None:
     """The server's last word becomes the client's error, each kind with its own exit code."""
     with pytest.raises(link.RunFailedError, match="round 2: too few") as failed:
-        link._end(link.FINISH, {"ok": False, "reason": "round 2: too few"}, an_identity())
+        link._end(
+            link.FINISH, json.dumps({"ok": False, "reason": "round 2: too few"}).encode(), an_identity()
+        )
     with pytest.raises(link.JoinRefusedError, match='refused client "hospital-ü": wrong token') as refused:
-        link._end(link.REFUSED, {"code": 51, "reason": "wrong token"}, an_identity())
+        ended(link.REFUSED, {"code": 51, "reason": "wrong token"})
     with pytest.raises(link.IdentityError, match="another role") as unproven:
-        link._end(link.REFUSED, {"code": 58, "reason": "another role"}, an_identity())
+        ended(link.REFUSED, {"code": 58, "reason": "another role"})
     assert unproven.value.exit_code == 58
-    link._end(link.FINISH, {"ok": True, "reason": ""}, an_identity())
+    ended(link.FINISH, {"ok": True, "reason": ""})
     assert (refused.value.exit_code, failed.value.exit_code) == (51, 53)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"null", b'{"ok": true}', b"[" * 100_000, b"\xff"])
+@pytest.mark.parametrize("kind", [link.REFUSED, link.FINISH])
+def test_a_malformed_end_is_a_clear_error(kind: bytes, body: bytes) -> None:
+    """What no server of this protocol says ends the client with an error of its own, not a traceback."""
+    with pytest.raises(link.ProtocolError) as error:
+        link._end(kind, body, an_identity())
+    assert error.value.exit_code == 59
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_message_are_a_clear_error(payload: bytes) -> None:
+    """The server's bytes are parsed with care too."""
+    with suppress(link.ProtocolError):
+        an_answer(echo)(payload)
 
 
 # The ledger -------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ class Gate:
         """Return what makes proofs as a client's job does, or with facts changed."""
         facts = {"run_id": RUN, "name": "site-1", "region": REGION, "address": ADDRESS} | changes
         server = link.Server(address=facts.pop("address"), certificate=CERTIFICATE.certificate, patience=1)
-        return proof.ByRole(server=server, session=session or self.job, **facts)  # type: ignore[arg-type]
+        return proof.ByRole(server=server, session=session or self.job, **facts)
 
     def start(self, prove: Prove, *, name: str = "site-1") -> "Peer":
         """Let somebody join."""

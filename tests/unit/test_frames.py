@@ -63,7 +63,7 @@ def a_content() -> RecordDict:
 
 def assembled(frames: list[bytes], limit: int = LIMIT) -> Message:
     """Return the message that these frames carry."""
-    assembler = MessageAssembler(limit)
+    assembler = MessageAssembler(lambda: limit)
     *parts, last = frames
     assert [assembler.add(part) for part in parts] == [None] * len(parts)
     message = assembler.add(last)
@@ -201,7 +201,7 @@ def test_a_message_without_records_is_sent() -> None:
 
 def test_an_assembler_takes_one_message_after_another() -> None:
     """Nothing of a message is left over for the next."""
-    assembler, encoder = MessageAssembler(LIMIT), MessageEncoder()
+    assembler, encoder = MessageAssembler(lambda: LIMIT), MessageEncoder()
     for name in ("first", "second"):
         content = RecordDict({name: MetricRecord({"x": 1})})
         got = [assembler.add(frame) for frame in encoder.frames(Message(content, 2, "train"), "i")]
@@ -212,18 +212,39 @@ def test_an_assembler_takes_one_message_after_another() -> None:
 @pytest.mark.parametrize("sizes", [(101,), (60, 41), (40, 40, 21)])
 def test_a_message_over_the_limit_is_refused_before_it_is_whole(sizes: tuple[int, ...]) -> None:
     """Bytes are counted as they come, so a client cannot fill the server's memory."""
-    assembler = MessageAssembler(100)
+    assembler = MessageAssembler(lambda: 100)
     for size in sizes[:-1]:
         assert assembler.add(PART + b"x" * size) is None
     with pytest.raises(FrameError, match="larger than 100 bytes"):
         assembler.add(PART + b"x" * sizes[-1])
 
 
+def test_a_message_in_countless_small_parts_is_refused() -> None:
+    """A part costs memory even if nothing is in it."""
+    assembler = MessageAssembler(lambda: 1 << 20)
+    for _ in range(16 + 1024):
+        assembler.add(PART)
+    with pytest.raises(FrameError, match="too many parts"):
+        assembler.add(PART)
+
+
+def test_a_message_that_nothing_asked_for_is_refused() -> None:
+    """A client answers; it never begins."""
+    with pytest.raises(FrameError, match="nothing had asked for"):
+        MessageAssembler(lambda: 0).add(PART + b"x")
+
+
+def test_a_large_join_is_refused_unread() -> None:
+    """The first frame is a few kilobytes; megabytes are not even parsed."""
+    with pytest.raises(FrameError, match="more than 1000 bytes"):
+        Join.from_frame(join_frame(label="y" * 1000), 1000)
+
+
 @pytest.mark.parametrize("frame", [b"", b"J{}", b"W", b"Fx", b"\x00"])
 def test_a_frame_that_is_no_part_is_refused(frame: bytes) -> None:
     """After the join, clients send parts of messages only."""
     with pytest.raises(FrameError, match="unexpected frame kind"):
-        MessageAssembler(LIMIT).add(frame)
+        MessageAssembler(lambda: LIMIT).add(frame)
 
 
 @given(st.data())
@@ -236,7 +257,7 @@ def test_a_damaged_message_is_refused_or_read(data: st.DataObject) -> None:
         payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(payload)))
     try:
-        got = MessageAssembler(LIMIT).add(LAST_PART + bytes(payload[:cut]))
+        got = MessageAssembler(lambda: LIMIT).add(LAST_PART + bytes(payload[:cut]))
     except FrameError:
         return
     assert got is not None
@@ -248,7 +269,7 @@ def test_a_reply_that_says_nothing_is_refused() -> None:
     large = RecordDict({"arrays": ArrayRecord({"w": Array(np.zeros(CHUNK_BYTES // 8 + 1))})})
     head, *_ = MessageEncoder().frames(Message(large, 2, "train"), "i")
     with pytest.raises(FrameError, match="malformed"):
-        MessageAssembler(LIMIT).add(LAST_PART + head[1:])
+        MessageAssembler(lambda: LIMIT).add(LAST_PART + head[1:])
 
 
 def test_an_error_reply_is_read() -> None:

@@ -38,7 +38,7 @@ def signed(**changes: str) -> dict[str, str]:
         "address": "10.0.0.5:8080",
     } | changes
     server = link.Server(address=facts.pop("address"), certificate=CERTIFICATE.certificate, patience=1)
-    return proof.ByRole(server=server, session=session, **facts)()  # type: ignore[arg-type]
+    return proof.ByRole(server=server, session=session, **facts)()
 
 
 def read(headers: Mapping[str, str], *, later: dt.timedelta = dt.timedelta(0)) -> SignedRequest:
@@ -199,7 +199,7 @@ def test_of_two_copies_at_the_same_time_one_is_accepted() -> None:
         both.wait(5)
         return ARN
 
-    async def twice() -> list[BaseException | None]:
+    async def twice() -> tuple[BaseException | None, ...]:
         verify, headers = verifier(ask), signed()
         return await asyncio.gather(verify(join(headers)), verify(join(headers)), return_exceptions=True)
 
