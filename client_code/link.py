@@ -35,7 +35,6 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto.message_pb2 import Message as MessageProto
-from google.protobuf.message import DecodeError
 
 PROTOCOL = 2
 METHOD = "/federation.Federation/Stream"
@@ -333,9 +332,12 @@ def _message(payload: bytes) -> Message:
     try:
         proto = MessageProto()
         proto.ParseFromString(payload)
-        return message_from_proto(proto)
-    except (DecodeError, ValueError, TypeError, KeyError) as error:
+        message = message_from_proto(proto)
+    except Exception as error:  # Flower's reader fails on foreign bytes in many ways
         raise ProtocolError(f"the server sent a malformed message ({type(error).__name__}).") from error
+    if not message.has_content():
+        raise ProtocolError("the server sent a message without content.")
+    return message
 
 
 def _end(kind: bytes, body: bytes, identity: Identity) -> None:

@@ -325,7 +325,7 @@ def test_client_code_imports_only_what_the_job_has(source: Path) -> None:
         if "extra" not in line
     }
     assert "grpcio" in flower_brings
-    available = set(sys.stdlib_module_names) | IMAGE | OURS | set(requirements()) | {"google", "grpc"}
+    available = set(sys.stdlib_module_names) | IMAGE | OURS | set(requirements()) | {"grpc"}
     assert imports_of(source) <= available
 
 
