@@ -17,11 +17,11 @@ from federation.frames import (
     WELCOME,
     FrameError,
     Join,
-    MessageAssembler,
     control_frame,
 )
 from federation.limits import Doorkeeper, Exchange, Limits, SparingLog
 from federation.members import Member, Outbox, Refusal
+from federation.messages import MessageAssembler
 
 FIRST_FRAME_SECONDS = 10.0
 FINISH_SECONDS = 5.0

@@ -35,7 +35,7 @@ def certificate_of(port: int) -> bytes:
 def join_frame(**changes: Any) -> bytes:
     """Return a join that proves nothing."""
     join = {
-        "protocol": 2,
+        "protocol": 3,
         "client": "site-1",
         "instance": "i",
         "proof": {"token": "guess"},
