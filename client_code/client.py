@@ -3,9 +3,9 @@ r"""The client: a Flower app over this account's own rows, started by SageMaker'
     python client.py --server-address 10.0.0.5:8080 --server-certificate <base64 DER> \
         --client-name hospital-a --label fraudulent_provider --train /opt/ml/input/data/train
 
-Everything else comes from the ``SM_*`` environment that script mode sets. The secret that admits the client
-is in ``FEDERATION_JOIN_TOKEN``. The model goes to ``--model-dir``, the egress ledger to
-``--output-data-dir``.
+Everything else comes from the ``SM_*`` environment that script mode sets. With ``--sts-region`` the client
+proves who it is with its training role, else with the secret in ``FEDERATION_JOIN_TOKEN``, as local runs do.
+The model goes to ``--model-dir``, the egress ledger to ``--output-data-dir``.
 """
 
 import argparse
@@ -24,8 +24,10 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricR
 from flwr.clientapp import ClientApp
 from sklearn.linear_model import LogisticRegression
 
+import contract
 import link
 import newton
+import proof
 import utils
 
 log = logging.getLogger("client")
@@ -157,6 +159,11 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         help="the run's certificate, base64 of its DER form",
     )
     add("--client-name", required=True, help="this client's name in the federation")
+    add("--run-id", default="", help="the run to join")
+    add(
+        "--sts-region",
+        help="prove who this is with the role's credentials, to a server that asks AWS STS of this region",
+    )
     add("--label", required=True, help="name of the label column")
     add(
         "--patience",
@@ -196,14 +203,33 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stdout)
     options = parse_arguments(arguments)
     try:
-        take_part(options, token=os.environ.get("FEDERATION_JOIN_TOKEN", ""))
+        take_part(options, prove=proof_of(options, token=os.environ.get("FEDERATION_JOIN_TOKEN", "")))
     except link.ClientError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     return 0
 
 
-def take_part(options: argparse.Namespace, *, token: str) -> None:
+def proof_of(options: argparse.Namespace, *, token: str) -> proof.Prove:
+    """Return how this client proves who it is: with its role, or locally with the run's token."""
+    if not options.sts_region:
+        return proof.by_token(token)
+    return proof.ByRole(
+        region=options.sts_region,
+        run_id=options.run_id,
+        server=server_of(options),
+        name=options.client_name,
+    )
+
+
+def server_of(options: argparse.Namespace) -> link.Server:
+    """Return the server that the command line names."""
+    return link.Server(
+        address=options.server_address, certificate=options.server_certificate, patience=options.patience
+    )
+
+
+def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
     """Take part in one run.
 
     Raises
@@ -211,8 +237,9 @@ def take_part(options: argparse.Namespace, *, token: str) -> None:
     ClientError
         The rows cannot be used, the server refuses or cannot be reached, or the run failed.
     """
+    digest, kinds = contract.kept(options.train, (options.train_file, options.test_file))
     train, validation = (
-        utils.load_table(options.train / name, options.label)
+        utils.load_table(options.train / name, options.label, kinds)
         for name in (options.train_file, options.test_file)
     )
     task = utils.Task(
@@ -228,12 +255,10 @@ def take_part(options: argparse.Namespace, *, token: str) -> None:
         link.serve(
             create_app(task),
             Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
-            server=link.Server(
-                address=options.server_address,
-                certificate=options.server_certificate,
-                patience=options.patience,
+            server=server_of(options),
+            identity=link.Identity(
+                name=task.name, prove=prove, label=task.label, features=train.features, contract=digest
             ),
-            identity=link.Identity(name=task.name, token=token, label=task.label, features=train.features),
             ledger=link.Ledger(stream),
         )
 

@@ -6,6 +6,7 @@ Of a level that fewer than `LEAST_ROWS` training rows hold, neither name nor cou
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -38,11 +39,11 @@ class Columns(NamedTuple):
     levels: Mapping[str, tuple[str, ...]]
 
 
-def read_columns(frame: pd.DataFrame, file: str) -> Columns:
+def read_columns(frame: pd.DataFrame, file: str, given: Mapping[str, str] = MappingProxyType({})) -> Columns:
     """Return the columns of a frame as numbers.
 
     A column is numeric if at least half of its values are numbers, or none is there: one word among numbers
-    is the mistake it is. True and false are 1 and 0.
+    is the mistake it is. True and false are 1 and 0. What ``given`` says a column holds, it holds.
 
     Raises
     ------
@@ -57,7 +58,8 @@ def read_columns(frame: pd.DataFrame, file: str) -> Columns:
             texts = values.astype(str).str.strip()
             numbers = texts.str.lower().replace({"true": "1", "false": "0"}).where(~missing)
             values = pd.to_numeric(numbers, errors="coerce")
-            if 2 * values.notna().sum() < (~missing).sum():
+            mostly_texts = 2 * values.notna().sum() < (~missing).sum()
+            if given.get(name, CATEGORICAL if mostly_texts else NUMERIC) == CATEGORICAL:
                 codes, found = pd.factorize(texts.where(~missing))
                 X[:, position] = np.where(codes < 0, np.nan, codes)
                 levels[name] = tuple(map(str, found))

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from columns import MISSING
 from link import ClientError
 
+NAME = "contract.json"
 NUMERIC, BOOLEAN, CATEGORICAL, IGNORED = "numeric", "boolean", "categorical", "ignored"
 CHUNK_ROWS = 50_000
 ROWS_TOLD = 5
@@ -71,11 +72,14 @@ class Contract:
         The label's value that counts as 1, if its values are not 0 and 1; in prepared files they are.
     columns : mapping of str to Rule
         Its other columns.
+    inferred : bool
+        Whether nobody wrote it: then it only tells what the columns hold.
     """
 
     label: str
     positive: str | None
     columns: Mapping[str, Rule]
+    inferred: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -89,7 +93,7 @@ class Contract:
         try:
             parts = json.loads(text)
             columns = {name: Rule(**rule) for name, rule in parts["columns"].items()}
-            return cls(label=parts["label"], positive=parts["positive"], columns=columns)
+            return cls(**parts | {"columns": columns})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ContractError("the contract cannot be read. Publish the prepared data again.") from error
 
@@ -268,9 +272,31 @@ def require(contract: Contract, paths: Iterable[Path]) -> None:
         raise ContractError(f"{name} breaks the contract: {told}{more}.")
 
 
-def digest(text: str) -> str:
-    """Return the SHA-256 of a contract's JSON, as it is written."""
-    return hashlib.sha256(text.encode()).hexdigest()
+class Kept(NamedTuple):
+    """The contract that files keep: its SHA-256 ("" if there is none), and what their columns hold."""
+
+    digest: str
+    kinds: Mapping[str, str]
+
+
+def kept(folder: Path, files: Iterable[str]) -> Kept:
+    """Check files against the contract beside them, if there is one.
+
+    Raises
+    ------
+    ContractError
+        They break it, or it cannot be read.
+    """
+    if not (folder / NAME).is_file():
+        return Kept("", {})
+    text = (folder / NAME).read_text(encoding="utf-8")
+    contract = Contract.from_json(text)
+    kinds = {name: rule.type for name, rule in contract.columns.items() if rule.type != IGNORED}
+    if contract.inferred:
+        return Kept("", kinds)
+    paths = [folder / name for name in files]
+    require(contract, [path for path in paths if path.is_file()])  # who loads them says that one is not there
+    return Kept(hashlib.sha256(text.encode()).hexdigest(), kinds)
 
 
 def main(arguments: list[str]) -> int:

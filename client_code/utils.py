@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Self, cast
 
 import joblib
@@ -126,8 +127,17 @@ def design_chunks(table: Table, rows: int = 8192) -> Iterator[tuple[Floats, NDAr
         yield np.column_stack([table.X[part], np.ones(len(table.y[part]))]), table.y[part]
 
 
-def load_table(path: Path, label: str) -> Table:
+def load_table(path: Path, label: str, kinds_given: Mapping[str, str] = MappingProxyType({})) -> Table:
     """Read a CSV file with a header, whose label column holds 0 and 1.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    label : str
+        Its label column.
+    kinds_given : mapping of str to str
+        What each column holds; found out from its values where it is not given.
 
     Raises
     ------
@@ -143,7 +153,13 @@ def load_table(path: Path, label: str) -> Table:
         with warnings.catch_warnings():
             # Rows longer than the header: pandas would drop values, or take the first for the row's name.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(path, index_col=False, keep_default_na=False, na_values=MISSING)
+            frame = pd.read_csv(
+                path,
+                index_col=False,
+                keep_default_na=False,
+                na_values=MISSING,
+                dtype={name: "str" for name, kind in kinds_given.items() if kind == CATEGORICAL},
+            )
     except (ValueError, pd.errors.ParserWarning) as error:
         raise TableError(f"{path.name} is not a CSV file with a header ({type(error).__name__}).") from error
     if label not in frame.columns:
@@ -153,7 +169,7 @@ def load_table(path: Path, label: str) -> Table:
     if len(frame.columns) == 1:
         raise TableError(f'{path.name} has no column besides the label "{label}".')
     features = tuple(map(str, frame.columns.drop(label)))
-    X, levels = read_columns(frame.drop(columns=label), path.name)
+    X, levels = read_columns(frame.drop(columns=label), path.name, kinds_given)
     return Table(features=features, X=X, y=_labels(frame[label], label, path.name), levels=levels)
 
 

@@ -80,10 +80,13 @@ class Contract(_Part):
         The label's value that counts as 1, if its values are not 0 and 1 or true and false.
     columns : mapping of str to ColumnRule
         The other columns.
+    inferred : bool
+        Whether nobody wrote it: data preparation tells with it what the columns of its files hold.
     """
 
     label: Annotated[str, Field(min_length=1)]
     positive: str | None = None
+    inferred: bool = False
     columns: Annotated[dict[str, ColumnRule], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -110,8 +113,8 @@ class Contract(_Part):
 
     @property
     def digest(self) -> str:
-        """The SHA-256 that a client joins with."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """The SHA-256 that a client joins with; "" if nobody wrote the contract."""
+        return "" if self.inferred else hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
 def load_contract(path: Path) -> Contract:
@@ -134,6 +137,38 @@ def load_contract(path: Path) -> Contract:
         key = ".".join(map(str, first["loc"]))
         what = first["msg"].removeprefix("Value error, ")
         raise ContractFileError(f"{path}: {key + ': ' if key else ''}{what}.", remedy) from error
+
+
+def types_of(table: Table) -> Contract:
+    """Return a contract that tells nothing but what the columns of a table hold."""
+    types: dict[str, Any] = {
+        name: ColumnRule(type="categorical" if name in table.levels else "numeric", missing=1.0)
+        for name in table.features
+    }
+    return Contract(label=table.label, columns=types, inferred=True)
+
+
+def contract_beside(table: Path) -> Contract | None:
+    """Return the contract in the folder of a prepared table, if one is there.
+
+    Raises
+    ------
+    ContractFileError
+        It cannot be read.
+    """
+    path = table.parent / NAME
+    if not path.is_file():
+        return None
+    try:
+        return Contract.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, OSError, UnicodeDecodeError) as error:
+        raise ContractFileError(f"{path}: damaged.", "Prepare the data again.") from error
+
+
+def read_prepared(path: Path, *, label: str) -> Table:
+    """Read a prepared table, each column as its contract says; errors as in `read_table`."""
+    contract = contract_beside(path)
+    return read_table(path, label=label, kinds=contract.kinds if contract else None)
 
 
 def infer(table: Table, *, positive: str | None = None, file: str = "a table") -> str:

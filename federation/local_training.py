@@ -9,8 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from federation.admission import token_admission
+from federation.admission import Admission, by_token
 from federation.certificate import RunCertificate
+from federation.contract import contract_beside, read_prepared
 from federation.errors import (
     DataError,
     OutputExistsError,
@@ -19,6 +20,7 @@ from federation.errors import (
     SettingError,
 )
 from federation.grid import StreamGrid
+from federation.limits import Limits
 from federation.local_clients import PATIENCE_SECONDS, ClientJob, LocalClients
 from federation.local_report import RunSettings, compare, describe
 from federation.manifest import Manifest, read_manifest
@@ -28,7 +30,7 @@ from federation.report import RunMetrics
 from federation.run_folder import PACKAGES, read_egress, write_run
 from federation.server_app import Federated, TrainingSettings, federate
 from federation.synthetic import LABEL
-from federation.tables import Table, read_table
+from federation.tables import Table
 
 HOST = "127.0.0.1"
 
@@ -123,13 +125,15 @@ def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
     balanced = manifest.resample == "balanced"
     training = replace(settings.training, balanced=balanced, penalty=settings.penalty)
     training.strategy_for(len(manifest.clients))  # what does not fit is found before anything starts
-    test = read_table(data / "server" / "test.csv", label=manifest.label)
+    test = read_prepared(data / "server" / "test.csv", label=manifest.label)
     federated = _train(settings, training, manifest, data, test, progress)
     progress.step("Comparing with the pooled model and with each client alone")
     how = RunSettings(
         training=training, penalty=settings.penalty, max_iter=settings.max_iter, started=settings.started
     )
-    train = {name: read_table(data / name / "train.csv", label=manifest.label) for name in manifest.clients}
+    train = {
+        name: read_prepared(data / name / "train.csv", label=manifest.label) for name in manifest.clients
+    }
     scores = compare(federated, test, train, how, balanced=training.balanced)
     seconds = (dt.datetime.now(dt.UTC) - settings.started).total_seconds()
     return write_run(
@@ -165,10 +169,20 @@ def _train(
     names = list(manifest.clients)
     token = secrets.token_urlsafe(32)
     certificate = RunCertificate.create(HOST, now=settings.started)
-    admit = token_admission(token, names=names, label=test.label, features=test.features)
+    agreed = contract_beside(data / "server" / "test.csv")
+    admit = Admission(
+        by_token(token),
+        names=names,
+        label=test.label,
+        features=test.features,
+        contract=agreed.digest if agreed else "",
+    )
     with LocalClients(token=token) as clients:
         # The grid closes first, and so tells the clients why a run failed before their processes are ended.
-        with StreamGrid(names, certificate=certificate, admit=admit, host=HOST, port=settings.port) as grid:
+        limits = Limits.for_features(len(test.features))
+        with StreamGrid(
+            names, certificate=certificate, admit=admit, host=HOST, port=settings.port, limits=limits
+        ) as grid:
             address = f"{HOST}:{grid.port}"
             progress.step(f"Starting {len(names)} clients; the server listens on {address} (TLS)")
             jobs = _jobs(settings, manifest, data, address=address, certificate=certificate)

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from federation import synthetic
+from federation.contract import NAME as CONTRACT
+from federation.contract import Contract, require, types_of
 from federation.errors import DataError, EmptyClientError, LabelError, OutputExistsError, SettingError
 from federation.manifest import NAME, ClientRows, Count, Manifest, Source
 from federation.partition import (
@@ -59,6 +61,8 @@ class PreparationSettings:
         By default "smote" if every value is a number and none is missing, else "balanced".
     seed : int
         Seed of everything random, at least 0.
+    contract : Contract, optional
+        What the table must be; it goes along with the prepared files.
     test_share, validation_share : float
         Shares of all rows for the server's test set, and of a client's rows for its validation set; each
         between 0 and 1.
@@ -75,6 +79,7 @@ class PreparationSettings:
     partition: str | None = None
     resample: Resample | None = None
     seed: int = 0
+    contract: Contract | None = None
     test_share: float = 0.1
     validation_share: float = 0.2
 
@@ -162,7 +167,8 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
     for name, client in clients.items():
         tables |= {f"{name}/train.csv": client.train, f"{name}/validation.csv": client.validation}
     manifest = _describe(given, given.table.take(distinct), given.table.take(held), clients, settings)
-    return _write(out, tables, manifest)
+    contract = settings.contract or (None if given.table.plain else types_of(given.table))
+    return _write(out, tables, manifest, contract)
 
 
 def _resampling(table: Table, wanted: Resample | None) -> Resample:
@@ -193,11 +199,30 @@ def _make_up(settings: PreparationSettings) -> _Input:
 
 def _read(path: Path, settings: PreparationSettings) -> _Input:
     column = _client_column(settings, read_header(path))
+    contract = settings.contract
+    if contract:
+        _check_contract(contract, column, settings)
+        require(contract, [path])
     table = read_table(
-        path, label=settings.label, positive=settings.positive, ignore=(column,) if column else ()
+        path,
+        label=settings.label,
+        positive=settings.positive or (contract.positive if contract else None),
+        ignore=(*([column] if column else []), *(contract.ignored if contract else ())),
+        kinds=contract.kinds if contract else None,
     )
     source = Source(name=path.name, sha256=_sha256(path))
     return _Input(table, source, read_texts(path, column) if column else None)
+
+
+def _check_contract(contract: Contract, column: str | None, settings: PreparationSettings) -> None:
+    if contract.label != settings.label:
+        raise SettingError(
+            f'the label is "{settings.label}", and in the contract "{contract.label}".', "Make them agree."
+        )
+    if column in contract.kinds:
+        raise SettingError(
+            f'partition by "{column}": the contract has it for a feature.', 'Say there: type = "ignored".'
+        )
 
 
 def _client_column(settings: PreparationSettings, columns: Sequence[str]) -> str | None:
@@ -341,7 +366,7 @@ def _refuse_existing(out: Path) -> None:
         raise OutputExistsError(f"{out}: holds something already.", "Choose another folder, or remove it.")
 
 
-def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest) -> Manifest:
+def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest, contract: Contract | None) -> Manifest:
     """Write everything beside `out`, then rename it into place."""
     try:
         out = out.resolve()
@@ -351,7 +376,11 @@ def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest) -> Manife
             for name, table in tables.items():
                 (built / name).parent.mkdir(parents=True, exist_ok=True)
                 write_table(table, built / name)
-            manifest = replace(manifest, files={name: _sha256(built / name) for name in tables})
+            names = list(tables)
+            for folder in sorted({str(Path(name).parent) for name in tables}) if contract else ():
+                names.append(f"{folder}/{CONTRACT}")
+                (built / names[-1]).write_text(contract.to_json(), encoding="utf-8")
+            manifest = replace(manifest, files={name: _sha256(built / name) for name in names})
             (built / NAME).write_text(manifest.to_json(), encoding="utf-8", newline="\n")
             if out.exists():
                 out.rmdir()
