@@ -2,9 +2,7 @@
 
 import datetime as dt
 import hashlib
-import ipaddress
 import secrets
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +18,6 @@ from federation.errors import (
     ClientFailedError,
     JoinDeadlineError,
     RoundError,
-    ServerAddressError,
     TrainingJobError,
 )
 from federation.grid import StreamGrid
@@ -30,6 +27,7 @@ from federation.progress import Progress
 from federation.report import ClientData, Run, RunMetrics, Scores
 from federation.run_folder import PACKAGES, sum_egress, write_run
 from federation.server_app import Federated, TrainingSettings, federate
+from federation.server_checks import listening_address
 from federation.tables import Table
 from federation.training_jobs import Account, TrainingJobs
 
@@ -43,9 +41,6 @@ class Store(Protocol):
 
     def put(self, key: str, content: Path, *, sha256: str) -> None:
         """Store a file."""
-
-
-ALL_INTERFACES = ipaddress.ip_address("0.0.0.0")  # noqa: S104 - to recognise it, not to listen there
 
 
 class ClientAccount(Account, Protocol):
@@ -152,25 +147,6 @@ def keep_in_bucket(results: Store, out: Path, run_id: str) -> str:
     return f"s3://{results.bucket}/{prefix}"
 
 
-def own_address(towards: str) -> str:
-    """Return the address of this machine that a route to ``towards`` starts from; nothing is sent.
-
-    Raises
-    ------
-    ServerAddressError
-        There is no such route.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((towards, 9))
-        except OSError as error:
-            raise ServerAddressError(
-                f"this machine has no route to {towards} ({error.strerror}).",
-                "Run on the server's notebook, or name an address with --host.",
-            ) from error
-        return str(probe.getsockname()[0])
-
-
 def _train(
     settings: ServerRun,
     test: Table,
@@ -179,9 +155,7 @@ def _train(
     progress: Progress,
 ) -> tuple[Federated, Mapping[str, list[tuple[str, int]]]]:
     config, names = settings.config, list(networks)
-    host = settings.host or own_address(str(config.clients[0].cidr.network_address))
-    if ipaddress.ip_address(host) == ALL_INTERFACES:
-        raise ServerAddressError("0.0.0.0 is no address that clients can reach.", "Name one with --host.")
+    host = listening_address(config, settings.host)
     token = secrets.token_urlsafe(32)
     certificate = RunCertificate.create(host, now=settings.started)
     admit = token_admission(token, names=names, label=test.label, features=test.features)

@@ -1,5 +1,6 @@
 """What the server does in a client's account, through the kickoff role and nothing else."""
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 
+from federation.aws.networks import look_at
 from federation.config import Client, FederationConfig
 from federation.errors import ClientNetworkError, KickoffRefusedError, TrainingJobError
 from federation.job_request import ClientNetwork
 from federation.names import TRAINING_JOB_LOG_GROUP, TRAINING_KEY_TAG
+from federation.road import Side
 
 LOG_LINES = 20
 RETRIES = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=30)
@@ -118,12 +121,41 @@ class ClientAccount:
     def job_status(self, name: str) -> JobStatus:
         """Return how a job stands."""
         with self._explained("ask for its training job's status"):
-            job = self._sagemaker.describe_training_job(TrainingJobName=name)
+            return self._describe(name)
+
+    def find_job(self, name: str) -> JobStatus | None:
+        """Return how a job stands, or None if there is none of that name, which SageMaker says in words."""
+        with self._explained("ask for its training job's status"):
+            try:
+                return self._describe(name)
+            except ClientError as error:
+                if "not found" in error.response["Error"]["Message"]:
+                    return None
+                raise
+
+    def _describe(self, name: str) -> JobStatus:
+        job = self._sagemaker.describe_training_job(TrainingJobName=name)
         return JobStatus(
             status=job["TrainingJobStatus"],
             secondary=job["SecondaryStatus"],
             failure=job.get("FailureReason", ""),
         )
+
+    def logged_jobs(self, since: dt.datetime) -> list[str]:
+        """Return the names of the federation's jobs that have begun to print since then."""
+        with self._explained("list its training jobs' logs"):
+            pages = self._logs.get_paginator("describe_log_streams").paginate(
+                logGroupName=TRAINING_JOB_LOG_GROUP, logStreamNamePrefix=self._names.job_name_prefix
+            )
+            streams = [stream for page in pages for stream in page["logStreams"]]
+        earliest = since.timestamp() * 1000
+        recent = [stream["logStreamName"] for stream in streams if stream["creationTime"] >= earliest]
+        return sorted({name.partition("/")[0] for name in recent})
+
+    def side(self, network: ClientNetwork) -> Side:
+        """Return the training network's end of the road to the server."""
+        with self._explained("look at its training network"):
+            return look_at(self._ec2, network.subnets, [network.security_group])
 
     def stop_job(self, name: str) -> None:
         """Stop a job; one that has ended is left as it is."""
