@@ -158,9 +158,9 @@ class ClientAccount:
             return look_at(self._ec2, network.subnets, [network.security_group])
 
     def stop_job(self, name: str) -> None:
-        """Stop a job; one that has ended is left as it is."""
+        """Stop a job; one that has ended, or is being stopped, is left as it is."""
         with self._explained("stop its training job"):
-            if not self.job_status(name).ended:
+            if self._describe(name).status == "InProgress":
                 self._sagemaker.stop_training_job(TrainingJobName=name)
 
     def last_log_lines(self, name: str) -> list[str]:

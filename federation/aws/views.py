@@ -9,9 +9,10 @@ import boto3
 from federation.aws.client_account import ClientAccount, client_accounts
 from federation.aws.errors import translated
 from federation.aws.identity import Caller, caller
+from federation.aws.own_account import OwnAccount
 from federation.aws.s3 import Store, stores
-from federation.aws.server_account import ServerAccount
 from federation.config import FederationConfig
+from federation.names import PartyNames
 from federation.server_checks import ServerView
 from federation.started_jobs import JobFinder
 from federation.tables import Table
@@ -37,7 +38,7 @@ class OnAws:
         self.results: Store = stores(lambda: self._session)(
             bucket=own.results_bucket, account=own.account, region=own.region
         )
-        self.own = ServerAccount(config, self._session)
+        self.own = OwnAccount(own, self._session)
         self.jobs = JobFinder(config, self.results, self.accounts, now=now or dt.datetime.now(dt.UTC))
 
     def caller(self) -> Caller:
@@ -54,6 +55,12 @@ class OnAws:
             jobs=self.jobs.of,
             test_rows=test_rows,
         )
+
+
+def own_account(own: PartyNames) -> OwnAccount:
+    """Return a party's account, seen with the credentials of this process."""
+    with translated("connect", "AWS", denied=""):
+        return OwnAccount(own, boto3.session.Session())
 
 
 def caller_in(region: str) -> Callable[[], Caller]:
