@@ -1,7 +1,7 @@
 """Look at one thing after the other, and say of each how it is and how to mend it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any, Literal
 
@@ -76,7 +76,7 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         """Return what is printed with ``--json``."""
-        return {name: value for name, value in asdict(self).items() if name != "error"}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "error"}
 
 
 def run_checks(checks: Iterable[Check]) -> list[Result]:
