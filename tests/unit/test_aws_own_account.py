@@ -1,21 +1,20 @@
 """The edge to a party's own account: stacks, notebook, network, jobs."""
 
 import datetime as dt
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from moto import mock_aws
 
 from federation.aws.networks import look_at
 from federation.aws.own_account import OwnAccount
-from federation.errors import NotDeployedError
+from federation.errors import AccessDeniedError, NotDeployedError
 from federation.names import ServerNames
 
 OWN = ServerNames(federation="claims", party="server", account="123456789012", region="us-east-1")
-TEMPLATE = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +30,19 @@ def client(service: str) -> Any:
     return boto3.client(service, "us-east-1", **keys)
 
 
-def test_a_stack_says_how_it_stands(account: OwnAccount) -> None:
-    """And one that is not there says deploy it first; CloudFormation says so in words only."""
-    client("cloudformation").create_stack(StackName="ServerStack", TemplateBody=TEMPLATE)
-    assert account.stack_status("ServerStack") == "CREATE_COMPLETE"
+def test_a_stack_that_is_not_there_is_told_from_one_that_may_not_be_seen() -> None:
+    """CloudFormation says the first in words only, as an invalid request."""
+    session = boto3.Session("made-up", "made-up", region_name="us-east-1")
+    refusal = {"Code": "ValidationError", "Message": "Stack with id Other does not exist"}
+    status = AWSResponse("https://cloudformation", 400, {}, None)
+    session.events.register(
+        "before-call.cloudformation.DescribeStacks", lambda **_: (status, {"Error": refusal})
+    )
     with pytest.raises(NotDeployedError, match='stack "Other" of account 123456789012: not there'):
-        account.stack_status("Other")
+        OwnAccount(OWN, session).stack_status("Other")
+    refusal.update({"Code": "AccessDenied", "Message": "no"})
+    with pytest.raises(AccessDeniedError, match="refused to describe it"):
+        OwnAccount(OWN, session).stack_status("Other")
 
 
 @pytest.fixture(scope="module")
