@@ -204,7 +204,7 @@ def render_report(report: Report) -> str:
         coefficients=_largest(report.coefficients),
         intervals=report.intervals,
         sites=report.sites,
-        certain=report.intervals and certainty_table(report.metrics, report.intervals, _NAMES),
+        certain=report.intervals and certainty_table(report.metrics, report.intervals, METRIC_NAMES),
         resampled=_RESAMPLED.get(report.run.resample),
         single_class=[name for name, data in report.run.clients.items() if data.single_class],
     )
@@ -275,7 +275,7 @@ _METRICS = (
     ("brier", "Brier score", "lower", _NO_ROWS),
     ("accuracy", "Accuracy", "higher", _NO_ROWS),
 )
-_NAMES = [(key, name) for key, name, *_ in _METRICS]
+METRIC_NAMES = [(key, name) for key, name, *_ in _METRICS]
 
 
 def metrics_table(metrics: RunMetrics) -> MetricsTable:
