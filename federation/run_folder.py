@@ -61,6 +61,7 @@ def write_run(
         coefficients=dict(zip(test.features, federated.model.coef.tolist(), strict=True)),
         intervals=sure,
         sites=sites,
+        inference=federated.model.inference,
     )
     _write(out / "report.html", render_report(report))
     return metrics
