@@ -1,7 +1,8 @@
 """Run SQL on raw files in bounded memory, and say which line of which file is broken."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import duckdb
@@ -9,13 +10,16 @@ import duckdb
 from federation.cms.raw_file import RawFile
 from federation.errors import CmsFormatError, SettingError
 
+Say = Callable[[str], None]
+
+_SAY_EVERY = 3.0
 MEMORY = "512MB"
 """Most that DuckDB keeps in memory; the rest goes to a folder beside the result while it works."""
 
 
 def connect(spill: str) -> duckdb.DuckDBPyConnection:
     """Open a database in memory that spills into a folder, and fetches nothing from anywhere."""
-    return duckdb.connect(
+    database = duckdb.connect(
         config={
             "memory_limit": MEMORY,
             "temp_directory": spill,
@@ -24,15 +28,22 @@ def connect(spill: str) -> duckdb.DuckDBPyConnection:
             "autoload_known_extensions": False,
         }
     )
+    # So that progress is counted, and nothing but us shows it.
+    database.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+    return database
 
 
-def create(database: duckdb.DuckDBPyConnection, table: str, query: str, files: Sequence[RawFile]) -> None:
+def create(
+    database: duckdb.DuckDBPyConnection, table: str, query: str, files: Sequence[RawFile], say: Say
+) -> None:
     """Make a table of what a query reads from files, or say which line of which file is broken.
+
+    Says every few seconds how far it is, and ends within a moment of Ctrl-C.
 
     DuckDB's message quotes the line, which has names in it: it goes no further, not even into a traceback.
     """
     try:
-        database.execute(f"CREATE TABLE {table} AS {query}")
+        _run(database, f"CREATE TABLE {table} AS {query}", say)
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         raise SettingError(
             f"the disk or the memory is not enough ({type(error).__name__}).",
@@ -45,12 +56,25 @@ def create(database: duckdb.DuckDBPyConnection, table: str, query: str, files: S
     raise CmsFormatError(problem, remedy)
 
 
+def _run(database: duckdb.DuckDBPyConnection, statement: str, say: Say) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(database.execute, statement)
+        try:
+            while not wait([running], _SAY_EVERY).done:
+                if (percent := database.query_progress()) > 0:
+                    say(f"  {percent:.0f} %")
+        except BaseException:  # also Ctrl-C and `kill`
+            database.interrupt()
+            raise
+    running.result()
+
+
 def _explain(message: str, files: Sequence[RawFile]) -> tuple[str, str]:
     where = re.search(r"^\s*file = (.+)$", message, re.MULTILINE)
     file = next((file for file in files if where and str(file.readable) == where[1].strip()), files[0])
     line = re.search(r"CSV Error on Line: (\d+)", message)
     at = f"{file.path}, line {int(line[1]):,}" if line else str(file.path)
-    if "quote" in message.partition("Possible")[0].rpartition("\n    ")[2] or "unterminated" in message:
+    if re.search(r"^\s*Value with unterminated quote", message, re.MULTILINE):
         return f"{at}: a stray quote.", "Mend the line, or download the file again."
     if found := re.search(r'Error when converting column "c(\d+)"', message):
         return (

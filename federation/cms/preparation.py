@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import duckdb
 
 from federation.cms import reading
 from federation.cms.columns import CLAIMS, DMEPOS, GENDER, LABEL, LEIE, PART_B, Kind
-from federation.cms.database import connect, create, one_row
+from federation.cms.database import Say, connect, create, one_row
 from federation.cms.manifest import CmsManifest
 from federation.cms.raw_file import RawFile, inspect, readable
 from federation.errors import (
@@ -27,7 +27,6 @@ from federation.files import replacing
 FORMATS = (".csv", ".parquet")
 
 Files = Mapping[Kind, Sequence[RawFile]]
-Say = Callable[[str], None]
 
 
 class _Counts(NamedTuple):
@@ -98,8 +97,8 @@ def _prepare(files: Files, out: Path, manifest_path: Path, say: Say) -> CmsManif
     ):
         files = {kind: [readable(file, Path(spill)) for file in several] for kind, several in files.items()}
         counts = {kind: _aggregate(database, kind, files[kind], say) for kind in CLAIMS}
-        counts[LEIE] = _read_exclusions(database, files[LEIE])
-        facts = _join(database, files)
+        counts[LEIE] = _read_exclusions(database, files[LEIE], say)
+        facts = _join(database, files, say)
         _write(database, table)
         manifest = _describe(files, counts, facts, table)
         beside.write_text(manifest.to_json(), encoding="utf-8")
@@ -144,7 +143,7 @@ def _aggregate(
     names = ", ".join(file.path.name for file in files)
     say(f"Reading --{kind.option}: {names}")
     started = time.perf_counter()
-    create(database, kind.table, reading.statistics(kind, files), files)
+    create(database, kind.table, reading.statistics(kind, files), files, say)
     rows, providers, keyless, withheld = one_row(
         database,
         "SELECT coalesce(sum(rows_), 0)::BIGINT, count(npi), "
@@ -177,9 +176,9 @@ def _refuse_infinite(database: duckdb.DuckDBPyConnection, kind: Kind, names: str
             )
 
 
-def _read_exclusions(database: duckdb.DuckDBPyConnection, files: Sequence[RawFile]) -> _Counts:
+def _read_exclusions(database: duckdb.DuckDBPyConnection, files: Sequence[RawFile], say: Say) -> _Counts:
     """Make a table of the NPIs that count as positive, each once."""
-    create(database, "leie", reading.exclusions(LEIE, files), files)
+    create(database, "leie", reading.exclusions(LEIE, files), files, say)
     rows, unknown, other = one_row(
         database,
         "SELECT count(*), count(*) FILTER (npi IS NULL), count(*) FILTER (npi IS NOT NULL AND NOT counts) "
@@ -197,11 +196,11 @@ def _read_exclusions(database: duckdb.DuckDBPyConnection, files: Sequence[RawFil
     return _Counts(rows, dropped, listed)
 
 
-def _join(database: duckdb.DuckDBPyConnection, files: Files) -> _Joined:
+def _join(database: duckdb.DuckDBPyConnection, files: Files, say: Say) -> _Joined:
     """Join the tables into one named ``joined``, and count."""
     tables = [PART_B.table, DMEPOS.table]
     if files[GENDER]:
-        create(database, "gender", reading.genders(GENDER, files[GENDER]), files[GENDER])
+        create(database, "gender", reading.genders(GENDER, files[GENDER]), files[GENDER], say)
         tables.append("gender")
     database.execute(f"CREATE TABLE genders AS {reading.known_genders(tables)}")
     database.execute(f"CREATE TABLE joined AS {reading.joined()}")

@@ -1,5 +1,8 @@
 """Raw CMS files that cannot be used: each says why, where, and leaves nothing behind."""
 
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +10,7 @@ import pytest
 
 from federation.cms.columns import CLAIMS, DMEPOS, LEIE, PART_B, PART_D
 from federation.cms.commands import cms, cms_sample
+from federation.cms.database import connect, create
 from federation.cms.sample import make_sample
 from federation.command import run
 from federation.data_prep import main
@@ -123,6 +127,17 @@ def test_a_stray_quote_is_found_far_down(raw: Raw) -> None:
     refused(raw, CmsFormatError, "part-b.csv, line 150,000", "stray quote")
 
 
+def test_the_broken_one_of_several_years_is_named(raw: Raw) -> None:
+    """Also where its text is not UTF-8, so that a copy of it is read."""
+    raw.write()
+    year = raw.folder / "2019.csv"
+    lines = raw.path(PART_B).read_text(encoding="utf-8").replace(SECRETS[0], "Muñoz").splitlines()
+    lines[2] = lines[2].replace("Muñoz", '"Muñoz')
+    year.write_bytes("\n".join(lines).encode("latin-1"))
+    raw.more[PART_B] = [year]
+    refused(raw, CmsFormatError, "2019.csv, line 3", "stray quote")
+
+
 def test_a_quote_inside_quotes_is_found(raw: Raw) -> None:
     """A name in quotes whose inner quotes were not doubled."""
     spoil(raw, 3, SECRETS[0], f'"Jo "{SECRETS[0]}" Jr"')
@@ -213,6 +228,17 @@ def test_a_sample_needs_room(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputExistsError):
         make_sample(tmp_path, providers=60, seed=0)
+
+
+def test_ctrl_c_ends_a_long_query_at_once(tmp_path: Path) -> None:
+    """Files of gigabytes take minutes: nobody should have to wait for one to end."""
+    forever = "SELECT sum(hash(a.range, b.range)) FROM range(10000000) a, range(10000000) b"
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    started = time.monotonic()
+    with connect(str(tmp_path)) as database, pytest.raises(KeyboardInterrupt):
+        create(database, "t", forever, [], lambda _text: None)
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize("name", ["cms", "cms-sample"])
