@@ -15,6 +15,7 @@ from federation.manifest import Manifest
 from federation.report import ClientData, Run, Scores
 from federation.run_folder import PACKAGES
 from federation.server_app import Federated, TrainingSettings
+from federation.sites import cross_site
 from federation.tables import Table
 from federation.yardsticks import fit_local, fit_pooled
 
@@ -40,7 +41,13 @@ class RunSettings:
 
 
 def compare(
-    federated: Federated, test: Table, train: Mapping[str, Table], settings: RunSettings, *, balanced: bool
+    federated: Federated,
+    test: Table,
+    train: Mapping[str, Table],
+    validation: Mapping[str, Table],
+    settings: RunSettings,
+    *,
+    balanced: bool,
 ) -> Scores:
     """Score the test rows with the federated model, the pooled one, and each client's own.
 
@@ -52,13 +59,18 @@ def compare(
         The server's held-back rows.
     train : mapping of str to Table
         The training rows of every client: known only where all data are on one machine.
+    validation : mapping of str to Table
+        The validation rows of every client.
     settings : RunSettings
         How the run was made.
     balanced : bool
         Whether the classes were weighted.
     """
     encoding = federated.model.preprocessing.encoding
-    rows, train = encoded(encoding, test), {name: encoded(encoding, table) for name, table in train.items()}
+    rows = encoded(encoding, test)
+    train, validation = (
+        {name: encoded(encoding, table) for name, table in tables.items()} for tables in (train, validation)
+    )
 
     def proba(model: Any) -> NDArray[np.float64]:  # noqa: ANN401
         return model.predict_proba(rows.X)  # type: ignore[no-any-return]
@@ -69,11 +81,13 @@ def compare(
         "log1p": federated.model.preprocessing.log1p,
         "plain": tuple(feature.kind != "number" for feature in encoding.features),
     }
+    alone = fit_local(train, **how)
     return Scores(
         y=test.y,
         federated=proba(federated.model),
         pooled=proba(fit_pooled(train, **how)),
-        local={name: proba(model) for name, model in fit_local(train, **how).items()},
+        local={name: proba(model) for name, model in alone.items()},
+        cross_site=cross_site(alone, validation),
     )
 
 

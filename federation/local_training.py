@@ -11,7 +11,7 @@ from typing import Any
 
 from federation.admission import Admission, by_token
 from federation.certificate import RunCertificate
-from federation.contract import contract_beside, read_prepared
+from federation.contract import contract_beside, load_contract, read_prepared
 from federation.errors import (
     DataError,
     OutputExistsError,
@@ -110,6 +110,9 @@ def choose_preparation(data: Path | None, seed: int, **options: Any) -> Preparat
         An option is missing, out of range, or contradicts prepared data.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    if "contract" in given:
+        contract = load_contract(given["contract"])
+        given |= {"contract": contract, "label": given.get("label", contract.label)}
     if data is not None and data.is_dir():
         if given:
             names = ", ".join(f"--{name}" for name in given)
@@ -131,10 +134,11 @@ def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
     how = RunSettings(
         training=training, penalty=settings.penalty, max_iter=settings.max_iter, started=settings.started
     )
-    train = {
-        name: read_prepared(data / name / "train.csv", label=manifest.label) for name in manifest.clients
-    }
-    scores = compare(federated, test, train, how, balanced=training.balanced)
+    train, validation = (
+        {name: read_prepared(data / name / file, label=manifest.label) for name in manifest.clients}
+        for file in ("train.csv", "validation.csv")
+    )
+    scores = compare(federated, test, train, validation, how, balanced=training.balanced)
     seconds = (dt.datetime.now(dt.UTC) - settings.started).total_seconds()
     return write_run(
         settings.out,

@@ -368,6 +368,7 @@ def _refuse_existing(out: Path) -> None:
 
 def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest, contract: Contract | None) -> Manifest:
     """Write everything beside `out`, then rename it into place."""
+    text = contract.to_json() if contract else ""
     try:
         out = out.resolve()
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -376,11 +377,11 @@ def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest, contract:
             for name, table in tables.items():
                 (built / name).parent.mkdir(parents=True, exist_ok=True)
                 write_table(table, built / name)
-            names = list(tables)
-            for folder in sorted({str(Path(name).parent) for name in tables}) if contract else ():
-                names.append(f"{folder}/{CONTRACT}")
-                (built / names[-1]).write_text(contract.to_json(), encoding="utf-8")
-            manifest = replace(manifest, files={name: _sha256(built / name) for name in names})
+            contracts = sorted({f"{Path(name).parent}/{CONTRACT}" for name in tables}) if text else []
+            for name in contracts:
+                (built / name).write_text(text, encoding="utf-8")
+            digests = {name: _sha256(built / name) for name in (*tables, *contracts)}
+            manifest = replace(manifest, files=digests)
             (built / NAME).write_text(manifest.to_json(), encoding="utf-8", newline="\n")
             if out.exists():
                 out.rmdir()
