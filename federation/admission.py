@@ -96,9 +96,7 @@ class Admission:
         if join.schema == self._schema:
             return None
         mismatch = describe_mismatch(join.label, join.features, label=self._label, features=self._features)
-        reason = (
-            mismatch or "its data contract is not the server's, or its schema hash not that of its columns."
-        )
+        reason = mismatch or "its schema hash is not that of its columns and the server's data contract."
         error = SchemaMismatchError(f'client "{join.client}": {reason}', "Give every party the same columns.")
         return Refusal(reason=reason, fatal=error)
 

@@ -86,7 +86,7 @@ def test_a_stranger_learns_nothing_about_the_columns() -> None:
         ({"features": ("age", "claims", "Money")}, "it lacks money; it has in addition Money."),
         ({"label": "Fraud"}, 'its label is "Fraud" and the server\'s is "fraud".'),
         ({"features": (*FEATURES, "age")}, "it repeats a column."),
-        ({"schema": "0" * 64}, "its schema hash does not match its columns."),
+        ({"schema": "0" * 64}, "its schema hash is not that of its columns and the server's data contract."),
     ],
 )
 def test_other_columns_end_the_run_and_are_named(changes: dict[str, Any], words: str) -> None:
