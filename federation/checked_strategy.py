@@ -9,7 +9,8 @@ from flwr.serverapp.exception import AggregationError, InconsistentMessageReplie
 from flwr.serverapp.strategy import Strategy
 
 from federation.errors import RoundError
-from federation.frames import FrameError, floats
+from federation.frames import FrameError
+from federation.messages import floats
 from federation.rounds import Recorder
 
 MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others
