@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,28 +67,66 @@ def superlink(bin_dir: Path, home: Path, nodes: Mapping[str, Path]) -> Iterator[
         yield _connection(home / "flwr", bin_dir, f'address = "{server}"\ninsecure = true\n')
 
 
+@contextmanager
+def simulation(bin_dir: Path, home: Path) -> Iterator[Mapping[str, str]]:
+    """Run a SuperLink that plays the clients itself; otherwise as `superlink`. Ray listens everywhere."""
+    port = _free_ports(1)[0]
+    command = [bin_dir / "flower-superlink", "--insecure", "--host", HOST, "--port", port, "--simulation"]
+    paths = f"{ROOT}{os.pathsep}{ROOT / 'client_code'}"
+    with process(
+        [*command, "--disable-runtime-dependency-installation"], home / "superlink", python_path=paths
+    ):
+        _wait_for_port(port)
+        yield _connection(home / "flwr", bin_dir, f'address = "{HOST}:{port}"\ninsecure = true\n')
+
+
 def run_app(
-    bin_dir: Path, environment: Mapping[str, str], config: Mapping[str, Any], *, timeout: float
+    bin_dir: Path,
+    environment: Mapping[str, str],
+    config: Mapping[str, Any],
+    *options: str,
+    on_line: Callable[[str], None] = lambda _: None,
 ) -> str:
     """Submit the app, follow it to its end, and return its log.
+
+    Parameters
+    ----------
+    bin_dir : Path
+        Holds Flower's commands.
+    environment : mapping of str to str
+        What `superlink` or `simulation` yields.
+    config : mapping
+        The run configuration.
+    *options : str
+        Of ``flwr run``, in addition.
+    on_line : callable
+        Told every line of the log, at most a second late.
 
     Raises
     ------
     RuntimeError
         It did not finish well.
     """
-    command = [str(bin_dir / "flwr"), "run", str(APP), "here", "--stream", "--run-config", toml_pairs(config)]
-    done = subprocess.run(  # noqa: S603 (our own command)
-        command, env=dict(environment), capture_output=True, text=True, timeout=timeout, check=False
-    )
-    log = done.stdout + done.stderr
-    if done.returncode or not (Path(config["out"]) / "model.json").is_file():
-        raise RuntimeError(f"flwr run ended with code {done.returncode}:\n{log}")
+    command = [bin_dir / "flwr", "run", APP, "here", "--stream", "--run-config", toml_pairs(config), *options]
+    lines = []
+    with psutil.Popen(
+        [str(part) for part in command],
+        env=dict(environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as running:
+        for line in running.stdout:
+            lines.append(line)
+            on_line(line)
+    log = "".join(lines)
+    if running.returncode or not (Path(config["out"]) / "model.json").is_file():
+        raise RuntimeError(f"flwr run ended with code {running.returncode}:\n{log}")
     return log
 
 
 @contextmanager
-def process(command: list[Any], folder: Path, *, python_path: Path) -> Iterator[psutil.Process]:
+def process(command: list[Any], folder: Path, *, python_path: Path | str) -> Iterator[psutil.Process]:
     """Run a process until the end of the block, and then end it and all that it started."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -125,7 +163,7 @@ def end(started: psutil.Process) -> None:
     psutil.wait_procs(family, timeout=5)
 
 
-def environment(home: Path, bin_dir: Path, *, python_path: Path) -> dict[str, str]:
+def environment(home: Path, bin_dir: Path, *, python_path: Path | str) -> dict[str, str]:
     """Return the whole environment of one of Flower's processes: nothing is phoned home."""
     inherited = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
     return inherited | {
@@ -135,7 +173,7 @@ def environment(home: Path, bin_dir: Path, *, python_path: Path) -> dict[str, st
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(python_path),
-        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
     }
 
 

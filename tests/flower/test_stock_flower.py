@@ -53,7 +53,7 @@ def test_stock_flower_trains_the_same_model_as_our_grid(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with superlink(BIN, home, {name: data / name for name in names}) as environment:
         processes = psutil.Process().children(recursive=True)
-        log = run_app(BIN, environment, config, timeout=500)
+        log = run_app(BIN, environment, config)
         listening = _listening()
 
     np.testing.assert_allclose(
