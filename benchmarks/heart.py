@@ -4,6 +4,7 @@ python -m benchmarks.heart ../shared/data/heart
 """
 
 import datetime as dt
+import logging
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -28,8 +29,8 @@ HOSPITALS = ("cleveland", "hungarian", "switzerland", "va")
 SINGLE_CLASS = "switzerland"  # its training rows; stratifying them is impossible
 ROUNDS = {"fedavg": 50, "fednewton": 20}
 
-# Published for the same preprocessing and split: Ogier du Terrail et al. 2022, "FLamby", and NVFlare's example
-# of Newton's method; mean of the four hospitals.
+# Published for the same preprocessing and split, mean of the four hospitals: Ogier du Terrail et al. 2022,
+# "FLamby", and NVFlare's example of Newton's method.
 PUBLISHED = {
     "FLamby, FedAvg (published)": 0.685,
     "FLamby, the best federated, FedYogi (published)": 0.731,
@@ -103,6 +104,7 @@ def accuracies(model: LinearModel, tests: Mapping[str, Table]) -> list[float]:
 
 def main(source: Path) -> None:
     """Measure, and write the table."""
+    logging.getLogger("flwr").setLevel(logging.ERROR)  # as every command of ours does
     machine = describe()
     clients = {name: hospital(source / f"processed.{name}.data") for name in HOSPITALS}
     tests = {name: pair[1] for name, pair in clients.items()}

@@ -1,6 +1,7 @@
 """A virtual environment for each peer, made from its lock with uv and kept in `.bench`."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CACHE = ROOT / ".bench"
-PYTHON = "3.11"  # the newest that flwr 1.3.0 installs on
+PYTHONS = {"flower-1.3.0": "3.11"}  # as old as what it depends on; the others take this interpreter
 
 
 def environment(name: str) -> Path:
@@ -28,7 +29,7 @@ def environment(name: str) -> Path:
     python, stamp = folder / "bin" / "python", folder / "lock.sha256"
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     if not (stamp.exists() and stamp.read_text() == digest):
-        _uv("venv", "--clear", "--python", PYTHON, str(folder))
+        _uv("venv", "--clear", "--python", PYTHONS.get(name, sys.executable), str(folder))
         # Compiled now, as pip does: else every process of a peer would compile all it imports.
         _uv("pip", "sync", "--compile-bytecode", "--python", str(python), str(lock))
         stamp.write_text(digest)
@@ -38,5 +39,10 @@ def environment(name: str) -> Path:
 def _uv(*arguments: str) -> None:
     uv = Path(sys.executable).with_name("uv")
     subprocess.run(  # noqa: S603 (our own command)
-        [str(uv), *arguments], cwd=ROOT, check=True, capture_output=True, text=True
+        [str(uv), *arguments],
+        cwd=ROOT,
+        env=os.environ | {"UV_PYTHON_DOWNLOADS": "never"},
+        check=True,
+        capture_output=True,
+        text=True,
     )

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import logging
 
 import common
 
@@ -16,6 +17,8 @@ def main() -> None:
     parser = common.parser()
     parser.add_argument("--strategy", required=True)
     options = parser.parse_args()
+
+    logging.getLogger("flwr").setLevel(logging.ERROR)  # as every command of ours does
 
     class Marking(Progress):
         """Notes when each round has ended."""
@@ -32,6 +35,7 @@ def main() -> None:
             preparation=None,
             training=TrainingSettings(strategy=options.strategy, rounds=options.rounds),
             out=options.out / "run",
+            join_timeout=600,  # fifty clients share two cores while they start
             started=dt.datetime.now(dt.UTC),
         ),
         Marking(),
