@@ -37,6 +37,7 @@ def main(grid: Grid, context: Context) -> None:
         balanced=config["balanced"],
         quorum=config["quorum"] or None,
         round_timeout=config["round-timeout"],
+        penalty=config["penalty"],
     )
     test = read_table(Path(config["test"]), label=config["label"])
     _wait_for_nodes(grid, config["clients"], config["join-timeout"])
@@ -48,6 +49,8 @@ def main(grid: Grid, context: Context) -> None:
         observer=Log(),
         provenance={"strategy": training.strategy, "rounds": training.rounds, "clients": config["clients"]},
     )
+    if federated.conclusion:
+        log.info(federated.conclusion)
     out.mkdir(parents=True, exist_ok=True)
     save(federated.model, out)
     lines = [json.dumps(record.as_json(), allow_nan=False) + "\n" for record in federated.rounds]
