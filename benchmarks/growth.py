@@ -170,9 +170,11 @@ def _figures(outcome: Outcome, run_folder: Path) -> list[str]:
 
 def _sent_in_round_2(run_folder: Path) -> int:
     """Return the most bytes that a client's ledger has for the second round."""
-    ledgers = run_folder.glob("clients/*/ledger.jsonl")
-    lines = ([json.loads(line) for line in ledger.read_text().splitlines()] for ledger in ledgers)
-    return max(sum(line["bytes"] for line in ledger if line["round"] == 2) for ledger in lines)  # noqa: PLR2004
+    sent = []
+    for ledger in run_folder.glob("clients/*/ledger.jsonl"):
+        lines = map(json.loads, ledger.read_text().splitlines())
+        sent.append(sum(int(line["bytes"]) for line in lines if line["round"] == 2))  # noqa: PLR2004
+    return max(sent)
 
 
 if __name__ == "__main__":

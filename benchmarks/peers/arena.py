@@ -88,7 +88,7 @@ def run(command: Sequence[str], out: Path, *, python_path: str, timeout: float) 
     with (out / "log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 (our own command)
             [*_unshare(), "sh", "-c", _INSIDE, "sh", *command],
-            env=_environment(out, python_path),
+            env=_environment(out, Path(command[0]).parent, python_path),
             cwd=out,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -183,9 +183,10 @@ def _unshare() -> list[str]:
     return ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
 
 
-def _environment(out: Path, python_path: str) -> dict[str, str]:
-    inherited = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+def _environment(out: Path, bin_dir: Path, python_path: str) -> dict[str, str]:
+    inherited = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
     return inherited | {
+        "PATH": f"{bin_dir}{os.pathsep}{os.environ['PATH']}",  # some peers start what they find there
         "HOME": str(out),
         "COUNTERS": str(out / "counters"),
         "PYTHONPATH": python_path,
