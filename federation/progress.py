@@ -1,12 +1,13 @@
 """Show how a run goes (on stderr: who has joined, a row for every round) and what came of it (on stdout)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from federation.checks import Result
 from federation.preprocessing import ClientStatistics
 from federation.report import METRIC_NAMES, RunMetrics, metrics_table
 from federation.rounds import Round
@@ -26,6 +27,14 @@ class Progress:
     def step(self, text: str) -> None:
         """Say what begins now."""
         self._print(f"• {text}")
+
+    def checked(self, results: Sequence[Result]) -> None:
+        """Say how many checks went well, and what the others found."""
+        fine = [result for result in results if result.outcome in ("ok", "unseen")]
+        self._print(f"  {len(fine)} of {len(results)} are as they should be")
+        for result in results:
+            if result.outcome in ("warning", "wrong"):
+                self._print(f"  {result.party}, {result.check}: {result.found} {result.remedy}")
 
     def joined(self, joined: list[str], missing: list[str]) -> None:
         """Say how many clients have joined, and who is missing."""
