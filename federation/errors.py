@@ -6,7 +6,11 @@
     │   ├── LabelError          12  no label column, or one that is not binary
     │   ├── FeatureError        13  a feature that is not a finite number
     │   ├── EmptyClientError    14  a client without rows
-    │   └── SchemaMismatchError 15  parties whose columns differ
+    │   ├── SchemaMismatchError 15  parties whose columns differ
+    │   ├── CmsColumnError      16  a CMS file without a column that its kind has
+    │   ├── CmsFormatError      17  a CMS file that is no table, or has a broken line
+    │   ├── CmsOverlapError     18  CMS files that share no provider
+    │   └── CmsPositivesError   19  CMS files none of whose providers is excluded
     ├── SettingError            20  an option or parameter that does not exist or does not fit
     │   ├── UnknownStrategyError 21
     │   └── OutputExistsError   22  a run folder that already holds something
@@ -50,7 +54,9 @@
     ├── TrainingJobError        82  a training job that was refused, failed or did not end
     ├── ServerAddressError      83  a server that does not know its own address
     ├── PeeringError            84  no way between the server's network and a client's
-    └── StillRunningError       85  training jobs that could not be stopped
+    ├── StillRunningError       85  training jobs that could not be stopped
+    ├── IdentityRefusedError    86  a client that did not prove who it is
+    └── IdentityUncheckedError  87  a client whose identity AWS did not confirm or deny
 
 Each has a heading in ``docs/reference-errors.md``; a test ties the two together.
 """
@@ -109,6 +115,30 @@ class SchemaMismatchError(DataError):
     """The parties' columns differ."""
 
     exit_code = 15
+
+
+class CmsColumnError(DataError):
+    """A CMS file lacks a column that its kind has, or is of another kind."""
+
+    exit_code = 16
+
+
+class CmsFormatError(DataError):
+    """A CMS file is empty, is no table, or has a broken line."""
+
+    exit_code = 17
+
+
+class CmsOverlapError(DataError):
+    """No provider is in all of the CMS files."""
+
+    exit_code = 18
+
+
+class CmsPositivesError(DataError):
+    """No provider of the CMS files is in the exclusions list."""
+
+    exit_code = 19
 
 
 class SettingError(FederationError):
@@ -373,3 +403,15 @@ class StillRunningError(FederationError):
     """Training jobs that should have been stopped have not ended."""
 
     exit_code = 85
+
+
+class IdentityRefusedError(FederationError):
+    """A client did not prove who it is."""
+
+    exit_code = 86
+
+
+class IdentityUncheckedError(FederationError):
+    """AWS neither confirmed nor denied who a client is."""
+
+    exit_code = 87

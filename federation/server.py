@@ -70,6 +70,7 @@ def main(  # noqa: PLR0913 - a command's options
       python -m federation.server --config federation.toml --label fraud --rounds 10 --quorum 2 --spot
     """  # noqa: D301 - a backspace keeps typer from joining the lines
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
+    from federation.aws.sts import sts_of  # noqa: PLC0415
     from federation.aws.views import OnAws  # noqa: PLC0415
     from federation.checks import first_error, run_checks  # noqa: PLC0415
     from federation.config import load_config  # noqa: PLC0415
@@ -86,6 +87,7 @@ def main(  # noqa: PLR0913 - a command's options
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # Flower's account of every round; ours is shorter
     logging.basicConfig(level=logging.ERROR)
+    logging.getLogger("federation").setLevel(logging.WARNING)  # who was refused, and why
     started = dt.datetime.now(dt.UTC)
     run_id = new_run_id(started, secrets.token_hex(2))
     folder = out or Path("runs") / run_id
@@ -129,7 +131,7 @@ def main(  # noqa: PLR0913 - a command's options
         raise error
     note_jobs(aws.results, federation, run_id)
     try:
-        metrics = run_on_aws(settings, test, aws.accounts, progress)
+        metrics = run_on_aws(settings, test, aws.accounts, progress, ask_sts=sts_of(federation.server.region))
     finally:
         if folder.exists():  # also if a job failed after the model was saved
             progress.step(f"Keeping the run in {keep_in_bucket(aws.results, folder, run_id)}")

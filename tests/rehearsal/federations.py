@@ -165,7 +165,7 @@ class Federation:
         account = object.__new__(ClientAccount)
         account._ec2 = self.as_server("ec2", client="site-1")
         account._names, account._client = config.client_names(client), client
-        run = RunIdentity(run_id="test", server_address="127.0.0.1:1", certificate="", token="t")
+        run = RunIdentity(run_id="test", server_address="127.0.0.1:1", certificate="")
         [key] = self.bucket("site-1", "code").keys("source/")
         settings = JobSettings(label=self.label, source_key=key)
         return build_job_request(config, client, account.network(), run, settings) | changes

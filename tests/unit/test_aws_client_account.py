@@ -151,7 +151,7 @@ def deploy_network() -> tuple[str, str]:
 
 def request(account: ClientAccount) -> dict[str, Any]:
     """Return the request of a job."""
-    run = RunIdentity(run_id="20260101-000000-abcd", server_address="h:1", certificate="c", token="t")
+    run = RunIdentity(run_id="20260101-000000-abcd", server_address="h:1", certificate="c")
     settings = JobSettings(label="l", source_key="source/0/source.tar.gz")
     return build_job_request(CONFIG, CONFIG.clients[0], account.network(), run, settings)
 
