@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
+from scipy.special import expit
 from scipy.stats import rankdata
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import ConvergenceWarning
@@ -19,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+import newton
 from link import ClientError
 
 Floats = NDArray[np.float64]
@@ -47,6 +49,10 @@ class Table:
     features: tuple[str, ...]
     X: Floats
     y: NDArray[np.int64]
+
+    def counts(self) -> tuple[int, int]:
+        """Return the numbers of rows and of positive ones."""
+        return len(self.y), int(self.y.sum())
 
     def reordered(self, features: tuple[str, ...], *, whose: str = "the server") -> Self:
         """Return the same rows with their columns in the order of ``features``, those of ``whose``."""
@@ -125,6 +131,28 @@ class Task:
     model_dir: Path
     _prepared: tuple[str, "Prepared"] | None = field(default=None, repr=False)
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Return the names of the feature columns."""
+        return self.train.features
+
+    def moments(self) -> tuple[dict[str, Floats], list[bool]]:
+        """Return what the server needs to agree on a scaling, see :func:`moments`."""
+        return moments(self.train, self.validation)
+
+    def newton(
+        self, agreement: str, model: LogisticRegression, class_weight: tuple[float, float]
+    ) -> newton.Contribution:
+        """Return the sums of Newton's method over the prepared training rows."""
+        w = flat(model)
+        chunks = design_chunks(self.prepared(agreement).train)
+        return newton.total(newton.sums(A, y, w, class_weight) for A, y in chunks)
+
+    def score(self, agreement: str, model: LogisticRegression) -> tuple[int, dict[str, float]]:
+        """Return the number of validation rows, and the model's quality there."""
+        table = self.prepared(agreement).validation
+        return len(table.y), score(model, table)
+
     def prepared(self, agreement: str) -> "Prepared":
         """Return this client's tables after the preprocessing in ``agreement``, computed once."""
         if self._prepared is None or self._prepared[0] != agreement:
@@ -153,7 +181,7 @@ def design_chunks(table: Table, rows: int = 8192) -> Iterator[tuple[Floats, NDAr
 
 
 def load_table(path: Path, label: str) -> Table:
-    """Read a CSV file with a header, whose label column holds 0 and 1 and all others finite numbers.
+    """Read a Parquet or CSV file whose label column holds 0 and 1 and all others finite numbers.
 
     Raises
     ------
@@ -169,9 +197,11 @@ def load_table(path: Path, label: str) -> Table:
         with warnings.catch_warnings():
             # Rows longer than the header: pandas would drop values, or take the first for the row's name.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(path, index_col=False)
-    except (ValueError, pd.errors.ParserWarning) as error:
-        raise TableError(f"{path.name} is not a CSV file with a header ({type(error).__name__}).") from error
+            is_parquet = path.suffix == ".parquet"
+            frame = pd.read_parquet(path) if is_parquet else pd.read_csv(path, index_col=False)
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:
+        what = "Parquet file" if is_parquet else "CSV file with a header"
+        raise TableError(f"{path.name} is not a {what} ({type(error).__name__}).") from error
     if label not in frame.columns:
         raise TableError(f'{path.name} has no label column "{label}".')
     if frame.empty:
@@ -260,6 +290,11 @@ def set_parameters(model: LogisticRegression, arrays: ArrayRecord) -> None:
     model.coef_, model.intercept_ = coef.copy(), intercept.copy()
 
 
+def flat(model: LogisticRegression) -> Floats:
+    """Return the coefficients, then the intercept, shape (d + 1,)."""
+    return np.append(model.coef_[0], model.intercept_)
+
+
 def fit(model: LogisticRegression, table: Table, class_weight: tuple[float, float]) -> None:
     """Fit in place, starting from the model's parameters.
 
@@ -286,12 +321,17 @@ def loss(model: LogisticRegression, table: Table) -> float:
 
 def score(model: LogisticRegression, table: Table) -> dict[str, float]:
     """Return loss and quality on ``table``; ROC-AUC is NaN where there is only one class."""
-    p = model.predict_proba(table.X)[:, 1]
+    return quality(table.y, table.X @ model.coef_[0] + model.intercept_[0])
+
+
+def quality(y: NDArray[np.int64], z: Floats) -> dict[str, float]:
+    """Return loss and quality of log-odds ``z`` for the classes ``y``, both of shape (n,)."""
+    p = expit(z)
     return {
-        "loss": loss(model, table),
-        "brier": float(np.mean((p - table.y) ** 2)),
-        "accuracy": float(np.mean((p >= 0.5) == table.y)),  # noqa: PLR2004 - the usual threshold
-        "roc_auc": roc_auc(table.y, p),
+        "loss": float(np.mean(np.logaddexp(0.0, np.where(y == 1, -z, z)))),
+        "brier": float(np.mean((p - y) ** 2)),
+        "accuracy": float(np.mean((p >= 0.5) == y)),  # noqa: PLR2004 - the usual threshold
+        "roc_auc": roc_auc(y, p),
     }
 
 
