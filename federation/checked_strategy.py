@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from federation.early_end import EndsEarly
 from federation.errors import RoundError
-from federation.frames import FrameError, floats
+from federation.frames import FrameError
+from federation.messages import floats
 from federation.rounds import Recorder
 
 MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others
