@@ -153,10 +153,10 @@ def table(rows: int, ours: dict[str, Any], least: dict[str, Any], theirs: dict[s
     more = theirs["peak"] / ours["peak"]
     distance = np.linalg.norm(w - other) / np.linalg.norm(w)
     return [
-        f"{rows:,} rows of {FEATURES} columns at one client, Parquet as pyarrow writes it, float64. The floor",
-        "of a round is reading the file once with pyarrow, and the bare symmetric rank-k product over as many",
-        f"rows. lbfgs is scikit-learn's default, with the rows in memory; it ends {distance:.0e} (relative)",
-        "from the optimum that fednewton finds.",
+        f"{rows:,} rows of {FEATURES} columns at one client, Parquet as pyarrow writes it, float64. The",
+        "floor of a round is reading the file once with pyarrow, and the bare symmetric rank-k product over",
+        "as many rows. lbfgs is scikit-learn's default, with the rows in memory; it ends",
+        f"{distance:.0e} (relative) from the optimum that fednewton finds.",
         "",
         "| figure | measured | wanted |",
         "|---|---|---|",

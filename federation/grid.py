@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -23,6 +23,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from federation.certificate import RunCertificate
 from federation.errors import ClientFailedError, FederationError, JoinDeadlineError
 from federation.frames import FINISH, Join, control_frame
+from federation.limits import Limits
 from federation.members import Member, Outbox, Pending, Refusal, error_reply
 from federation.messages import MessageEncoder
 from federation.stream import StreamServer
@@ -51,6 +52,8 @@ class StreamGrid(Grid):
         Where to listen; port 0 takes a free one, and ``port`` then tells which.
     rejoin_seconds : float
         How long a client whose stream broke may take to come back before it counts as lost.
+    limits : Limits, optional
+        What peers may cost.
 
     Raises
     ------
@@ -63,12 +66,14 @@ class StreamGrid(Grid):
         names: Sequence[str],
         *,
         certificate: RunCertificate,
-        admit: Callable[[Join], Refusal | None],
+        admit: Callable[[Join], Awaitable[Refusal | None]],
         host: str = "127.0.0.1",
         port: int = 0,
         rejoin_seconds: float = 30.0,
+        limits: Limits | None = None,
     ) -> None:
         self._admit = admit
+        self._limits = limits or Limits()
         self._rejoin_seconds = rejoin_seconds
         self._members = {
             name: Member(name, node_id) for node_id, name in enumerate(names, SERVER_NODE_ID + 1)
@@ -217,12 +222,12 @@ class StreamGrid(Grid):
 
     async def _listen(self, certificate: RunCertificate, host: str, port: int) -> int:
         self._changed = asyncio.Event()
-        self._server = StreamServer(self)
+        self._server = StreamServer(self, self._limits)
         return await self._server.start(certificate, host, port)
 
-    def join(self, join: Join, size: int) -> Refusal | tuple[Member, Outbox]:
+    async def join(self, join: Join, size: int) -> Refusal | tuple[Member, Outbox]:
         """Make a stream the client's, and send again what it has not answered; or refuse it."""
-        if refusal := self._admit(join):
+        if refusal := await self._admit(join):
             self._fatal = self._fatal or refusal.fatal
             self._announce()
             return refusal

@@ -92,6 +92,7 @@ def main(  # noqa: PLR0913 - a command's options
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # Flower's account of every round; ours is shorter
     logging.basicConfig(level=logging.ERROR)
+    logging.getLogger("federation").setLevel(logging.WARNING)  # who was refused, and why
     started = dt.datetime.now(dt.UTC)
     settings = LocalRun(
         source=data,

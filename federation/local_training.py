@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from federation.admission import token_admission
+from federation.admission import Admission, by_token
 from federation.certificate import RunCertificate
 from federation.errors import (
     DataError,
@@ -19,6 +19,7 @@ from federation.errors import (
     SettingError,
 )
 from federation.grid import StreamGrid
+from federation.limits import Limits
 from federation.local_clients import PATIENCE_SECONDS, ClientJob, LocalClients
 from federation.local_report import RunSettings, compare, describe
 from federation.manifest import Manifest, read_manifest
@@ -165,10 +166,13 @@ def _train(
     names = list(manifest.clients)
     token = secrets.token_urlsafe(32)
     certificate = RunCertificate.create(HOST, now=settings.started)
-    admit = token_admission(token, names=names, label=test.label, features=test.features)
+    admit = Admission(by_token(token), names=names, label=test.label, features=test.features)
     with LocalClients(token=token) as clients:
         # The grid closes first, and so tells the clients why a run failed before their processes are ended.
-        with StreamGrid(names, certificate=certificate, admit=admit, host=HOST, port=settings.port) as grid:
+        limits = Limits.for_features(len(test.features))
+        with StreamGrid(
+            names, certificate=certificate, admit=admit, host=HOST, port=settings.port, limits=limits
+        ) as grid:
             address = f"{HOST}:{grid.port}"
             progress.step(f"Starting {len(names)} clients; the server listens on {address} (TLS)")
             jobs = _jobs(settings, manifest, data, address=address, certificate=certificate)

@@ -29,14 +29,8 @@ from federation.tables import Table
 
 CLIENT_CODE = Path(client.__file__).parent
 SOURCES = sorted(CLIENT_CODE.glob("*.py"))
-IMAGE = {
-    "joblib",
-    "numpy",
-    "pandas",
-    "scipy",
-    "sklearn",
-    "threadpoolctl",
-}  # SageMaker's scikit-learn image brings them
+# SageMaker's scikit-learn image brings them.
+IMAGE = {"botocore", "joblib", "numpy", "pandas", "scipy", "sklearn", "threadpoolctl"}
 OURS = {path.stem for path in SOURCES}
 
 
