@@ -15,6 +15,8 @@ from federation.errors import NoOptimumError, RoundError, SettingError
 from federation.fednewton import FedNewton
 from federation.newton import Sums
 from federation.strategies import create_strategy, default_rounds
+from rows import Rows as BlockRows
+from streamed import StreamedTable, StreamedTask
 from tests.conftest import DATA
 from tests.unit.pooling import Floats, Pool, Rows, distance, made_up, parameters, thirds
 from tests.unit.test_checked_strategy import Spoil
@@ -84,6 +86,36 @@ def test_made_up_rows(penalty: str, C: float, weight: str | None, tmp_path: Path
     result = pool.train(penalty=penalty, balanced=weight is not None)
     assert result.rounds[-1].round <= 10
     assert distance(parameters(result), pool.pooled(result, C=C, weight=weight)) < 1e-8
+
+
+def test_clients_whose_rows_stay_in_their_files(tmp_path: Path) -> None:
+    """Read in blocks from Parquet, they end where clients with rows in memory do, and keep the same model."""
+    parts = thirds(*made_up(), by=5)
+    tasks = []
+    for i, (X, y) in enumerate(parts):
+        frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(6)]).assign(y=y)
+        frame.to_parquet(tmp_path / f"{i}.parquet", index=False, row_group_size=100)
+        table = StreamedTable(source=BlockRows(tmp_path / f"{i}.parquet", "y"))
+        task = StreamedTask(
+            name=f"c{i}",
+            label="y",
+            train=table,
+            validation=table,
+            penalty="l2",
+            max_iter=10,
+            model_dir=tmp_path / f"c{i}",
+        )
+        tasks.append(task)
+    pool = Pool(parts, tmp_path, tasks=tasks)
+    result = pool.train(balanced=True)
+    assert distance(parameters(result), pool.pooled(result, weight="balanced")) < 1e-8
+    in_memory = Pool(parts, tmp_path).train(balanced=True)
+    assert distance(parameters(result), parameters(in_memory)) < 1e-12
+    assert (
+        result.rounds[-1].clients["c1"]["evaluate"].keys()
+        == in_memory.rounds[-1].clients["c1"]["evaluate"].keys()
+    )
+    assert (tmp_path / "c0" / "model.joblib").exists()
 
 
 def test_a_client_of_one_class(tmp_path: Path) -> None:
