@@ -17,32 +17,35 @@ import ssl
 import sys
 import time
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from sklearn.linear_model import LogisticRegression
 
 import contract
 import link
-import newton
+import memory
 import proof
 import utils
+
+if TYPE_CHECKING:
+    from streamed import StreamedTask
 
 log = logging.getLogger("client")
 
 Metrics = dict[str, int | float | list[int] | list[float]]
 
 
-def create_app(task: utils.Task) -> ClientApp:
+def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
     """Return the Flower app of one client: its statistics, its fits, its scores, its copy of the model."""
     app = ClientApp()
 
     @app.query("statistics")
     def statistics(message: Message, _context: Context) -> Message:
         """Tell the schema and the sums that a shared preprocessing needs."""
-        told = utils.statistics(task.train, task.validation)
+        told = task.statistics()
+        (rows, positives), (held_back, held_back_positives) = task.train.counts(), task.validation.counts()
         content = RecordDict(
             {
                 "moments": ArrayRecord({name: Array(values) for name, values in told.arrays.items()}),
@@ -50,7 +53,7 @@ def create_app(task: utils.Task) -> ClientApp:
                     {
                         "client": task.name,
                         "label": task.label,
-                        "features": list(task.train.features),
+                        "features": list(task.features),
                         "kinds": told.kinds,
                         "gaps": told.gaps,
                         "non-negative": told.non_negative,
@@ -59,10 +62,10 @@ def create_app(task: utils.Task) -> ClientApp:
                 ),
                 "counts": MetricRecord(
                     {
-                        "num-examples": len(task.train.y),
-                        "positives": int(task.train.y.sum()),
-                        "validation-examples": len(task.validation.y),
-                        "validation-positives": int(task.validation.y.sum()),
+                        "num-examples": rows,
+                        "positives": positives,
+                        "validation-examples": held_back,
+                        "validation-positives": held_back_positives,
                     }
                 ),
             }
@@ -73,7 +76,8 @@ def create_app(task: utils.Task) -> ClientApp:
     def train(message: Message, _context: Context) -> Message:
         """Fit the global model to this client's training rows."""
         started = time.perf_counter()
-        model, (_, rows, _) = _received(task, message)
+        model, agreement = _received(task, message)
+        rows = task.prepared(agreement).train
         utils.fit(model, rows, _class_weight(message))
         metrics: Metrics = {
             "num-examples": len(rows.y),
@@ -88,15 +92,14 @@ def create_app(task: utils.Task) -> ClientApp:
     def train_newton(message: Message, _context: Context) -> Message:
         """Tell loss, gradient and Hessian of the global model on this client's training rows."""
         started = time.perf_counter()
-        model, (_, rows, _) = _received(task, message)
-        w = np.append(model.coef_[0], model.intercept_)
-        sums = newton.contribution(utils.design_chunks(rows), w, _class_weight(message))
+        model, agreement = _received(task, message)
+        sums = task.newton(agreement, model, _class_weight(message))
         metrics: Metrics = {
             "num-examples": sums.rows,
-            "loss": sums.mean_loss,
+            "loss": sums.plain_loss / sums.rows,
             "seconds": time.perf_counter() - started,
         }
-        log.info("newton round %s: loss %.6g", _round(message), sums.mean_loss)
+        log.info("newton round %s: loss %.6g", _round(message), metrics["loss"])
         arrays = ArrayRecord({name: Array(values) for name, values in sums.arrays().items()})
         content = RecordDict({"arrays": arrays, "metrics": MetricRecord(metrics)})
         return Message(content, reply_to=message)
@@ -105,8 +108,9 @@ def create_app(task: utils.Task) -> ClientApp:
     def evaluate(message: Message, _context: Context) -> Message:
         """Score the global model on this client's validation rows."""
         started = time.perf_counter()
-        model, (_, _, rows) = _received(task, message)
-        metrics: Metrics = {"num-examples": len(rows.y), **utils.score(model, rows)}
+        model, agreement = _received(task, message)
+        rows, figures = task.score(agreement, model)
+        metrics: Metrics = {"num-examples": rows, **figures}
         metrics["seconds"] = time.perf_counter() - started
         log.info("evaluate round %s: roc_auc %.6g", _round(message), metrics["roc_auc"])
         return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
@@ -114,19 +118,19 @@ def create_app(task: utils.Task) -> ClientApp:
     @app.query("save_model")
     def save_model(message: Message, _context: Context) -> Message:
         """Keep the final model in this client's own model dir."""
-        model, (preprocessing, _, _) = _received(task, message)
-        utils.save_model(preprocessing, model, task.model_dir)
+        model, agreement = _received(task, message)
+        utils.save_model(utils.Preprocessing.from_json(agreement), model, task.model_dir)
         return Message(RecordDict(), reply_to=message)
 
     return app
 
 
-def _received(task: utils.Task, message: Message) -> tuple[LogisticRegression, utils.Prepared]:
-    """Return the global model that came with ``message``, and this client's tables prepared for it."""
+def _received(task: "utils.Task | StreamedTask", message: Message) -> tuple[LogisticRegression, str]:
+    """Return the global model that came with ``message``, and the preprocessing that it is for."""
     content = message.content
     model = utils.new_model(task.penalty, task.max_iter)
     utils.set_parameters(model, content.array_records["arrays"])
-    return model, task.prepared(str(content.config_records["preprocessing"]["json"]))
+    return model, str(content.config_records["preprocessing"]["json"])
 
 
 def _round(message: Message) -> object:
@@ -237,16 +241,13 @@ def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
     ClientError
         The rows cannot be used, the server refuses or cannot be reached, or the run failed.
     """
-    digest, kinds = contract.kept(options.train, (options.train_file, options.test_file))
-    train, validation = (
-        utils.load_table(options.train / name, options.label, kinds)
-        for name in (options.train_file, options.test_file)
-    )
-    task = utils.Task(
+    terms = contract.kept(options.train, (options.train_file, options.test_file))
+    task = memory.open_task(
+        options.train / options.train_file,
+        options.train / options.test_file,
+        terms=terms,
         name=options.client_name,
         label=options.label,
-        train=train,
-        validation=validation.reordered(train.features, whose=options.train_file),
         penalty=options.penalty,
         max_iter=options.max_iter,
         model_dir=options.model_dir,
@@ -257,7 +258,7 @@ def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
             Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
             server=server_of(options),
             identity=link.Identity(
-                name=task.name, prove=prove, label=task.label, features=train.features, contract=digest
+                name=task.name, prove=prove, label=task.label, features=task.features, contract=terms.digest
             ),
             ledger=link.Ledger(stream),
         )

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -276,10 +277,14 @@ def require(contract: Contract, paths: Iterable[Path]) -> None:
 
 
 class Kept(NamedTuple):
-    """The contract that files keep: its SHA-256 ("" if there is none), and what their columns hold."""
+    """The contract that files keep: its SHA-256 ("" if there is none), and what their columns hold.
 
-    digest: str
-    kinds: Mapping[str, str]
+    ``plain`` tells whether all of them hold numbers without gaps.
+    """
+
+    digest: str = ""
+    kinds: Mapping[str, str] = MappingProxyType({})
+    plain: bool = True
 
 
 def kept(folder: Path, files: Iterable[str]) -> Kept:
@@ -291,15 +296,17 @@ def kept(folder: Path, files: Iterable[str]) -> Kept:
         They break it, or it cannot be read.
     """
     if not (folder / NAME).is_file():
-        return Kept("", {})
+        return Kept()
     text = (folder / NAME).read_text(encoding="utf-8")
     contract = Contract.from_json(text)
     kinds = {name: rule.type for name, rule in contract.columns.items() if rule.type != IGNORED}
+    used = [rule for rule in contract.columns.values() if rule.type != IGNORED]
+    plain = all(rule.type != CATEGORICAL and not rule.missing for rule in used)
     if contract.inferred:
-        return Kept("", kinds)
+        return Kept("", kinds, plain)
     paths = [folder / name for name in files]
     require(contract, [path for path in paths if path.is_file()])  # who loads them says that one is not there
-    return Kept(hashlib.sha256(text.encode()).hexdigest(), kinds)
+    return Kept(hashlib.sha256(text.encode()).hexdigest(), kinds, plain)
 
 
 def main(arguments: list[str]) -> int:

@@ -10,6 +10,9 @@ server's business. See McCullagh and Nelder 1989, "Generalized Linear Models", c
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +20,6 @@ from scipy.linalg.blas import dsyrk
 from scipy.special import expit
 
 Floats = NDArray[np.float64]
-Chunk = tuple[Floats, NDArray[np.int64]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,73 +32,77 @@ class Contribution:
         How many.
     loss : float
         Of all rows, weighted.
-    mean_loss : float
-        Of a row, unweighted: what people compare.
+    plain_loss : float
+        Of all rows, unweighted: what people compare.
     gradient : ndarray of float64, shape (k,)
         Of the loss.
-    hessian : ndarray of float64, shape (k (k + 1) / 2,)
-        Of the loss: its upper triangle, row by row.
-    scores : ndarray of float64, shape (k (k + 1) / 2,), optional
-        Sum over rows of the outer product of a row's own gradient, packed likewise.
+    hessian : ndarray of float64, shape (k, k)
+        Of the loss; only its upper triangle counts.
+    scores : ndarray of float64, shape (k, k), optional
+        Sum over rows of the outer product of a row's own gradient; likewise.
     """
 
     rows: int
     loss: float
-    mean_loss: float
+    plain_loss: float
     gradient: Floats
     hessian: Floats
     scores: Floats | None
 
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            rows=self.rows + other.rows,
+            loss=self.loss + other.loss,
+            plain_loss=self.plain_loss + other.plain_loss,
+            gradient=self.gradient + other.gradient,
+            hessian=self.hessian + other.hessian,
+            scores=None if self.scores is None or other.scores is None else self.scores + other.scores,
+        )
+
     def arrays(self) -> dict[str, Floats]:
-        """Return what travels."""
-        sums = {"loss": np.array([self.loss]), "gradient": self.gradient, "hessian": self.hessian}
-        return sums if self.scores is None else sums | {"scores": self.scores}
+        """Return what travels: of the symmetric matrices the upper triangle, row by row."""
+        triangle = np.triu_indices(self.gradient.size)
+        arrays = {"loss": np.array([self.loss]), "gradient": self.gradient, "hessian": self.hessian[triangle]}
+        return arrays if self.scores is None else arrays | {"scores": self.scores[triangle]}
 
 
-def contribution(chunks: Iterable[Chunk], w: Floats, class_weight: tuple[float, float]) -> Contribution:
-    """Sum up over ``chunks`` at the parameters ``w``.
+def sums(A: Floats, y: NDArray[np.int64], w: Floats, class_weight: tuple[float, float]) -> Contribution:
+    """Return the sums over some rows at the parameters ``w``.
 
     Parameters
     ----------
-    chunks : iterable of (A, y)
-        A (m, k), C-ordered, with ones in its last column: it is overwritten. y (m,), 0 or 1.
+    A : ndarray of float64, shape (m, k)
+        Prepared rows with ones in the last column, of either memory order: they are overwritten.
+    y : ndarray of int64, shape (m,)
+        0 or 1.
     w : ndarray of float64, shape (k,)
         Coefficients, then the intercept.
     class_weight : tuple of float
         Weights of a negative and of a positive row. Where they differ, standard errors need ``scores`` too.
     """
-    k = w.size
     weights = np.asarray(class_weight, dtype=np.float64)
-    weighted = class_weight[0] != class_weight[1]
-    gradient, loss, plain, rows = np.zeros(k), 0.0, 0.0, 0
-    hessian, scores = (np.zeros((k, k), order="F") for _ in range(2))
-    for A, y in chunks:
-        z, v = A @ w, weights[y]
-        losses = np.logaddexp(0.0, np.where(y == 1, -z, z))  # exp of a large number never overflows here
-        rows += y.size
-        plain += float(losses.sum())
-        loss += float(losses @ v)
-        residual = v * (expit(z) - y)
-        gradient += residual @ A
-        if weighted:
-            scores = _add_gram(scores, A * residual[:, np.newaxis])
-        np.multiply(A, np.sqrt(v * expit(z) * expit(-z))[:, np.newaxis], out=A)
-        hessian = _add_gram(hessian, A)
+    z, v = A @ w, weights[y]
+    losses = np.logaddexp(0.0, np.where(y == 1, -z, z))  # exp of a large number never overflows here
+    residual = v * (expit(z) - y)
+    gradient = residual @ A
+    scores = None if weights[0] == weights[1] else _gram(A * residual[:, np.newaxis])
+    np.multiply(A, np.sqrt(v * expit(z) * expit(-z))[:, np.newaxis], out=A)
     return Contribution(
-        rows=rows,
-        loss=loss,
-        mean_loss=plain / max(rows, 1),
+        rows=y.size,
+        loss=float(losses @ v),
+        plain_loss=float(losses.sum()),
         gradient=gradient,
-        hessian=_packed(hessian),
-        scores=_packed(scores) if weighted else None,
+        hessian=_gram(A),
+        scores=scores,
     )
 
 
-def _add_gram(total: Floats, A: Floats) -> Floats:
-    """Return ``total + Aᵀ A``, its upper triangle only: half the work of a general product, and in place."""
-    result: Floats = dsyrk(1.0, A.T, beta=1.0, c=total, overwrite_c=1)
-    return result
+def total(parts: Iterable[Contribution]) -> Contribution:
+    """Return the sum of ``parts``, of which there is one at least, in their order."""
+    return reduce(add, parts)
 
 
-def _packed(square: Floats) -> Floats:
-    return square[np.triu_indices(len(square))]
+def _gram(A: Floats) -> Floats:
+    """Return AᵀA, its upper triangle only: the symmetric rank-k update does half a product's work."""
+    square: Floats = dsyrk(1.0, A, trans=1) if A.flags.f_contiguous else dsyrk(1.0, A.T)
+    return square

@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
+from scipy.special import expit
 from scipy.stats import rankdata
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+import newton
 from columns import (
     CATEGORICAL,
     MISSING,
@@ -58,6 +60,10 @@ class Table:
     y: NDArray[np.int64]
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def counts(self) -> tuple[int, int]:
+        """Return the numbers of rows and of positive ones."""
+        return len(self.y), int(self.y.sum())
+
     def reordered(self, features: tuple[str, ...], *, whose: str = "the server") -> Self:
         """Return the same rows with their columns in the order of ``features``, those of ``whose``."""
         if features == self.features:
@@ -96,6 +102,28 @@ class Task:
     model_dir: Path
     _prepared: tuple[str, "Prepared"] | None = field(default=None, repr=False)
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Return the names of the feature columns."""
+        return self.train.features
+
+    def statistics(self) -> "Statistics":
+        """Return what the server needs to agree on a preprocessing, see :func:`statistics`."""
+        return statistics(self.train, self.validation)
+
+    def newton(
+        self, agreement: str, model: LogisticRegression, class_weight: tuple[float, float]
+    ) -> newton.Contribution:
+        """Return the sums of Newton's method over the prepared training rows."""
+        w = flat(model)
+        chunks = design_chunks(self.prepared(agreement).train)
+        return newton.total(newton.sums(A, y, w, class_weight) for A, y in chunks)
+
+    def score(self, agreement: str, model: LogisticRegression) -> tuple[int, dict[str, float]]:
+        """Return the number of validation rows, and the model's quality there."""
+        table = self.prepared(agreement).validation
+        return len(table.y), score(model, table)
+
     def prepared(self, agreement: str) -> "Prepared":
         """Return this client's tables after the preprocessing in ``agreement``, computed once."""
         if self._prepared is None or self._prepared[0] != agreement:
@@ -128,7 +156,7 @@ def design_chunks(table: Table, rows: int = 8192) -> Iterator[tuple[Floats, NDAr
 
 
 def load_table(path: Path, label: str, kinds_given: Mapping[str, str] = MappingProxyType({})) -> Table:
-    """Read a CSV file with a header, whose label column holds 0 and 1.
+    """Read a Parquet or CSV file whose label column holds 0 and 1.
 
     Parameters
     ----------
@@ -153,15 +181,11 @@ def load_table(path: Path, label: str, kinds_given: Mapping[str, str] = MappingP
         with warnings.catch_warnings():
             # Rows longer than the header: pandas would drop values, or take the first for the row's name.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(
-                path,
-                index_col=False,
-                keep_default_na=False,
-                na_values=MISSING,
-                dtype={name: "str" for name, kind in kinds_given.items() if kind == CATEGORICAL},
-            )
-    except (ValueError, pd.errors.ParserWarning) as error:
-        raise TableError(f"{path.name} is not a CSV file with a header ({type(error).__name__}).") from error
+            is_parquet = path.suffix == ".parquet"
+            frame = pd.read_parquet(path) if is_parquet else _read_csv(path, kinds_given)
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:
+        what = "Parquet file" if is_parquet else "CSV file with a header"
+        raise TableError(f"{path.name} is not a {what} ({type(error).__name__}).") from error
     if label not in frame.columns:
         raise TableError(f'{path.name} has no label column "{label}".')
     if frame.empty:
@@ -171,6 +195,16 @@ def load_table(path: Path, label: str, kinds_given: Mapping[str, str] = MappingP
     features = tuple(map(str, frame.columns.drop(label)))
     X, levels = read_columns(frame.drop(columns=label), path.name, kinds_given)
     return Table(features=features, X=X, y=_labels(frame[label], label, path.name), levels=levels)
+
+
+def _read_csv(path: Path, kinds_given: Mapping[str, str]) -> pd.DataFrame:
+    return pd.read_csv(
+        path,
+        index_col=False,
+        keep_default_na=False,
+        na_values=MISSING,
+        dtype={name: "str" for name, kind in kinds_given.items() if kind == CATEGORICAL},
+    )
 
 
 def _labels(values: pd.Series, label: str, file: str) -> NDArray[np.int64]:
@@ -271,6 +305,11 @@ def set_parameters(model: LogisticRegression, arrays: ArrayRecord) -> None:
     model.coef_, model.intercept_ = coef.copy(), intercept.copy()
 
 
+def flat(model: LogisticRegression) -> Floats:
+    """Return the coefficients, then the intercept, shape (d + 1,)."""
+    return np.append(model.coef_[0], model.intercept_)
+
+
 def fit(model: LogisticRegression, table: Table, class_weight: tuple[float, float]) -> None:
     """Fit in place, starting from the model's parameters.
 
@@ -297,12 +336,17 @@ def loss(model: LogisticRegression, table: Table) -> float:
 
 def score(model: LogisticRegression, table: Table) -> dict[str, float]:
     """Return loss and quality on ``table``; ROC-AUC is NaN where there is only one class."""
-    p = model.predict_proba(table.X)[:, 1]
+    return quality(table.y, table.X @ model.coef_[0] + model.intercept_[0])
+
+
+def quality(y: NDArray[np.int64], z: Floats) -> dict[str, float]:
+    """Return loss and quality of log-odds ``z`` for the classes ``y``, both of shape (n,)."""
+    p = expit(z)
     return {
-        "loss": loss(model, table),
-        "brier": float(np.mean((p - table.y) ** 2)),
-        "accuracy": float(np.mean((p >= 0.5) == table.y)),  # noqa: PLR2004 - the usual threshold
-        "roc_auc": roc_auc(table.y, p),
+        "loss": float(np.mean(np.logaddexp(0.0, np.where(y == 1, -z, z)))),
+        "brier": float(np.mean((p - y) ** 2)),
+        "accuracy": float(np.mean((p >= 0.5) == y)),  # noqa: PLR2004 - the usual threshold
+        "roc_auc": roc_auc(y, p),
     }
 
 

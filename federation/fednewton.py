@@ -132,14 +132,16 @@ class FedNewton(EndsEarly, FedAvg):
             return f"converged after {self.rounds} rounds ({how})"
         return f"not converged after {self.rounds} rounds ({how}): allow more with --rounds"
 
-    def state(self) -> dict[str, Any]:
-        """Return arrays and plain numbers from which :meth:`restore` goes on."""
-        return {"rounds": self.rounds, "halved": self.halved, "newton": self.newton.state()}
+    def get_state(self) -> dict[str, NDArray[Any]]:
+        """Return arrays from which :meth:`set_state` goes on as if nothing had happened."""
+        rounds = np.array([float(self.rounds), float(self.halved), float(self.weighted)])
+        return {"rounds": rounds} | self.newton.get_state()
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state` returned; the next round's model must be the one that followed it."""
-        self.rounds, self.halved = state["rounds"], state["halved"]
-        self.newton.restore(state["newton"])
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what :meth:`get_state` returned; the next round's model is the one that followed it."""
+        self.rounds, self.halved = (int(value) for value in state["rounds"][:2])
+        self.weighted = bool(state["rounds"][2])
+        self.newton.set_state(state)
 
 
 def _sums(reply: Message) -> Sums:

@@ -202,19 +202,36 @@ class DampedNewton:
         shrunk[-1] = 0.0
         return shrunk
 
-    def state(self) -> dict[str, Any]:
-        """Return arrays and plain numbers from which :meth:`restore` goes on as if nothing had happened."""
-        plain = {name: getattr(self, name) for name in _PLAIN}
-        return plain | ({} if self.accepted is None else {"accepted": dict(vars(self.accepted))})
+    def get_state(self) -> dict[str, NDArray[Any]]:
+        """Return arrays from which :meth:`set_state` goes on as if nothing had happened."""
+        state: dict[str, NDArray[Any]] = {
+            "plain": np.array([float(getattr(self, name)) for name, _ in _PLAIN])
+        }
+        at = self.accepted
+        if at is not None:
+            state |= {"point": at.point, "direction": at.direction, "hessian": at.hessian}
+            state["ids"] = np.array(list(at.losses), dtype=np.uint64)  # of stock Flower they need all 64 bits
+            state["losses"] = np.array(list(at.losses.values()))
+            state["slopes"] = np.array([at.slopes[i] for i in at.losses])
+            state |= {} if at.scores is None else {"scores": at.scores}
+        return state
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state` returned."""
-        for name in _PLAIN:
-            setattr(self, name, state[name])
-        self.accepted = Accepted(**state["accepted"]) if "accepted" in state else None
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what :meth:`get_state` returned."""
+        for (name, kind), value in zip(_PLAIN, state["plain"], strict=True):
+            setattr(self, name, kind(value))
+        if "point" in state:
+            self.accepted = Accepted(
+                point=state["point"],
+                direction=state["direction"],
+                losses=dict(zip(state["ids"].tolist(), state["losses"].tolist(), strict=True)),
+                slopes=dict(zip(state["ids"].tolist(), state["slopes"].tolist(), strict=True)),
+                hessian=state["hessian"],
+                scores=state.get("scores"),
+            )
 
 
-_PLAIN = ("converged", "gradient", "decrement", "halvings", "steady")
+_PLAIN = (("converged", bool), ("gradient", float), ("decrement", float), ("halvings", int), ("steady", int))
 
 
 def _total(parts: list[Floats]) -> Floats:

@@ -20,13 +20,11 @@ def _table(rows: int = 1000, *, d: int = 4, seed: int = 0) -> utils.Table:
 def _sums(
     table: utils.Table, w: Floats, weights: tuple[float, float] = (1.0, 1.0), rows: int = 128
 ) -> newton.Contribution:
-    return newton.contribution(utils.design_chunks(table, rows), w, weights)
+    return newton.total(newton.sums(A, y, w, weights) for A, y in utils.design_chunks(table, rows))
 
 
-def _full(packed: Floats, k: int) -> Floats:
-    square = np.zeros((k, k))
-    square[np.triu_indices(k)] = packed
-    return square + np.triu(square, 1).T
+def _full(square: Floats) -> Floats:
+    return np.triu(square) + np.triu(square, 1).T
 
 
 @pytest.mark.parametrize("weights", [(1.0, 1.0), (0.5, 4.0), (0.0, 1.0)])
@@ -39,16 +37,14 @@ def test_sums_are_those_of_the_formulas(weights: tuple[float, float]) -> None:
     assert sums.rows == 1000
     losses = -(y * np.log(p) + (1 - y) * np.log(1 - p))
     assert sums.loss == pytest.approx((v * losses).sum(), rel=1e-12)
-    assert sums.mean_loss == pytest.approx(losses.mean(), rel=1e-12)
+    assert sums.plain_loss == pytest.approx(losses.sum(), rel=1e-12)
     np.testing.assert_allclose(sums.gradient, A.T @ (v * (p - y)), rtol=1e-11, atol=1e-11)
-    np.testing.assert_allclose(_full(sums.hessian, 5), (A.T * (v * p * (1 - p))) @ A, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(_full(sums.hessian), (A.T * (v * p * (1 - p))) @ A, rtol=1e-11, atol=1e-11)
     if weights[0] == weights[1]:
         assert sums.scores is None
     else:
         assert sums.scores is not None
-        np.testing.assert_allclose(
-            _full(sums.scores, 5), (A.T * (v * (p - y)) ** 2) @ A, rtol=1e-11, atol=1e-11
-        )
+        np.testing.assert_allclose(_full(sums.scores), (A.T * (v * (p - y)) ** 2) @ A, rtol=1e-11, atol=1e-11)
 
 
 def test_the_derivatives_are_those_of_the_loss() -> None:
@@ -59,7 +55,7 @@ def test_the_derivatives_are_those_of_the_loss() -> None:
     slopes = [(up.loss - down.loss) / (2 * step) for up, down in moves]
     np.testing.assert_allclose(at.gradient, slopes, rtol=1e-6, atol=1e-5)
     curvature = np.array([(up.gradient - down.gradient) / (2 * step) for up, down in moves])
-    np.testing.assert_allclose(_full(at.hessian, 5), curvature, rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(_full(at.hessian), curvature, rtol=1e-6, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1e4, 1e300])
@@ -69,7 +65,7 @@ def test_large_parameters_overflow_nothing(size: float) -> None:
     sums = _sums(table, np.array([size, 0.0]))
     assert sums.loss == size
     np.testing.assert_array_equal(sums.gradient, [1.0, 1.0])
-    np.testing.assert_array_equal(sums.hessian, [0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(sums.hessian, np.zeros((2, 2)))
 
 
 def test_rows_without_weight_count_for_nothing() -> None:
@@ -99,3 +95,14 @@ def test_what_travels_does_not_grow_with_the_rows() -> None:
         for rows in (10, 1000)
     )
     assert few == many == {"loss": (1,), "gradient": (5,), "hessian": (15,)}
+
+
+def test_both_memory_orders_give_the_same() -> None:
+    """Rows may come row by row or column by column."""
+    table, w = _table(), np.full(5, 0.1)
+    A = np.column_stack([table.X, np.ones(1000)])
+    by_row, by_column = (
+        newton.sums(np.array(A, order=order), table.y, w, (1.0, 2.0)) for order in ("C", "F")
+    )
+    for name, values in by_row.arrays().items():
+        np.testing.assert_allclose(by_column.arrays()[name], values, rtol=1e-12, atol=1e-12)

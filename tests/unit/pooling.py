@@ -15,6 +15,7 @@ import link
 import utils
 from federation.server_app import Federated, TrainingSettings, federate
 from federation.tables import Table
+from streamed import StreamedTask
 from tests.unit.test_checked_strategy import FakeGrid, Notes, Spoil
 
 Floats = NDArray[np.float64]
@@ -52,6 +53,8 @@ class Pool:
         Of the order of answers.
     test : sequence of (X, y), optional
         The server's rows.
+    tasks : sequence of StreamedTask, optional
+        Of the same rows, in files.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Pool:
         spoil: Mapping[int, Spoil] | None = None,
         seed: int = 0,
         test: Sequence[Rows] | None = None,
+        tasks: Sequence[StreamedTask] | None = None,
     ) -> None:
         self.X = np.concatenate([X for X, _ in clients])
         self.y = np.concatenate([y for _, y in clients])
@@ -68,7 +72,7 @@ class Pool:
         X, y = (np.concatenate([rows[i] for rows in test or clients]) for i in (0, 1))
         self.test = Table(features=self.features, X=X, y=y, label="y")
         tables = [utils.Table(features=self.features, X=X, y=y) for X, y in clients]
-        tasks = [
+        in_memory = [
             utils.Task(
                 name=f"c{i}",
                 label="y",
@@ -86,7 +90,7 @@ class Pool:
                 Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
                 link.Ledger(io.StringIO()),
             )
-            for task in tasks
+            for task in tasks or in_memory
         ]
         self.notes = Notes()
         self.grid = AnyOrder(answers, spoil or {}, seed)

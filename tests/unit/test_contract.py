@@ -260,7 +260,7 @@ def test_prepared_files_carry_their_contract(tmp_path: Path) -> None:
     published = prepared_files(out, "client-1", CLIENT_FILES)
     assert [file.path.name for file in published] == ["train.csv", "validation.csv", "contract.json"]
     kept = client_contract.kept(out / "client-1", CLIENT_FILES)
-    assert kept == (contract.digest, contract.kinds)
+    assert kept == (contract.digest, contract.kinds, False)
     assert read_prepared(out / "client-1" / "train.csv", label="y").features == ("age", "state", "smoker")
 
 
@@ -284,7 +284,7 @@ def test_without_a_contract_prepared_files_tell_what_their_columns_hold(tmp_path
     rows = frame().assign(state=np.where(third, "12", "7A"), site=np.where(third, "a", "b"))
     out = tmp_path / "out"
     prepare(save(rows, tmp_path), out, PreparationSettings(label="y", partition="column:site"))
-    digest, kinds = client_contract.kept(out / "a", CLIENT_FILES)
+    digest, kinds, _ = client_contract.kept(out / "a", CLIENT_FILES)
     assert digest == ""
     table = utils.load_table(out / "a" / "train.csv", "y", kinds)
     assert table.levels["state"] == ("12",)

@@ -10,9 +10,13 @@ from flwr.app import Array, Error, Message, RecordDict
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
+import newton
 from federation.errors import NoOptimumError, RoundError, SettingError
 from federation.fednewton import FedNewton
+from federation.newton import Sums
 from federation.strategies import create_strategy, default_rounds
+from rows import Rows as BlockRows
+from streamed import StreamedTable, StreamedTask
 from tests.conftest import DATA
 from tests.unit.pooling import Floats, Pool, Rows, distance, made_up, parameters, thirds
 from tests.unit.test_checked_strategy import Spoil
@@ -82,6 +86,36 @@ def test_made_up_rows(penalty: str, C: float, weight: str | None, tmp_path: Path
     result = pool.train(penalty=penalty, balanced=weight is not None)
     assert result.rounds[-1].round <= 10
     assert distance(parameters(result), pool.pooled(result, C=C, weight=weight)) < 1e-8
+
+
+def test_clients_whose_rows_stay_in_their_files(tmp_path: Path) -> None:
+    """Read in blocks from Parquet, they end where clients with rows in memory do, and keep the same model."""
+    parts = thirds(*made_up(), by=5)
+    tasks = []
+    for i, (X, y) in enumerate(parts):
+        frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(6)]).assign(y=y)
+        frame.to_parquet(tmp_path / f"{i}.parquet", index=False, row_group_size=100)
+        table = StreamedTable(source=BlockRows(tmp_path / f"{i}.parquet", "y"))
+        task = StreamedTask(
+            name=f"c{i}",
+            label="y",
+            train=table,
+            validation=table,
+            penalty="l2",
+            max_iter=10,
+            model_dir=tmp_path / f"c{i}",
+        )
+        tasks.append(task)
+    pool = Pool(parts, tmp_path, tasks=tasks)
+    result = pool.train(balanced=True)
+    assert distance(parameters(result), pool.pooled(result, weight="balanced")) < 1e-8
+    in_memory = Pool(parts, tmp_path).train(balanced=True)
+    assert distance(parameters(result), parameters(in_memory)) < 1e-12
+    assert (
+        result.rounds[-1].clients["c1"]["evaluate"].keys()
+        == in_memory.rounds[-1].clients["c1"]["evaluate"].keys()
+    )
+    assert (tmp_path / "c0" / "model.joblib").exists()
 
 
 def test_a_client_of_one_class(tmp_path: Path) -> None:
@@ -285,12 +319,41 @@ def test_it_has_a_cap_of_its_own() -> None:
     assert default_rounds("fedavg") == 3
 
 
-def test_its_state_is_enough_to_go_on(tmp_path: Path) -> None:
-    """A strategy restored in the middle proposes the same next point to the last bit."""
-    pool = Pool(thirds(*made_up()), tmp_path)
-    strategies = [FedNewton(min_train_nodes=1, min_available_nodes=1) for _ in range(2)]
-    first, second = strategies
-    pool.train(rounds=1)
-    first.newton.gradient, first.rounds = 0.5, 4
-    second.restore(first.state())
-    assert second.state() == first.state()
+def _sums_at(w: Floats, parts: list[Rows], weights: tuple[float, float]) -> dict[int, Sums]:
+    """Return what three clients say at ``w``, without a federation around it."""
+    told = {}
+    for i, (X, y) in enumerate(parts, 2**63):  # as large as ids of stock Flower
+        one = newton.sums(np.column_stack([X, np.ones(len(y))]), y, w, weights)
+        arrays = one.arrays()
+        told[i] = Sums(one.rows, one.loss, one.gradient, arrays["hessian"], arrays.get("scores"))
+    return told
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (1.0, 3.0)])
+@pytest.mark.parametrize("after", range(6))
+def test_its_state_is_enough_to_go_on(after: int, weights: tuple[float, float]) -> None:
+    """Put back after any round, it proposes the same points to the last bit, and converges with them."""
+    X, y = made_up()
+    parts = thirds(X / X.std(axis=0), y)
+
+    def strategy() -> FedNewton:
+        return FedNewton(min_train_nodes=1, min_available_nodes=1)
+
+    one, point, points = strategy(), np.zeros(7), []
+    for done in range(20):
+        if done == after:
+            state = {name: array.copy() for name, array in one.get_state().items()}
+            one = strategy()
+            one.set_state(state)
+        point = one.newton.propose(point, _sums_at(point, parts, weights))
+        points.append(point)
+        if one.newton.converged:
+            break
+    plain, expected, w = strategy(), [], np.zeros(7)
+    while not plain.newton.converged:
+        w = plain.newton.propose(w, _sums_at(w, parts, weights))
+        expected.append(w)
+    np.testing.assert_array_equal(points, expected)
+    assert list(one.get_state()) == list(plain.get_state())
+    for name, array in plain.get_state().items():
+        np.testing.assert_array_equal(one.get_state()[name], array)

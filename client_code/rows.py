@@ -1,0 +1,278 @@
+"""Rows that need not fit into memory: read in blocks, as often as wanted, from Parquet or CSV.
+
+A block is an array (d + 1, m): a column of the table is a row of it, contiguous as in Parquet; the label
+comes last. Memory is that of a few blocks, however many rows there are. What was decoded once is kept in a
+nameless scratch file, if the disk has room, for the passes that follow.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from link import ClientError
+from utils import TableError
+
+Floats = NDArray[np.float64]
+T = TypeVar("T")
+R = TypeVar("R")
+
+BLOCK_VALUES = 1 << 19  # 4 MB: a block and its square root weights stay in a processor's cache
+SPARE_BYTES = 1 << 30  # of disk, left alone
+CSV_BYTES = 4 << 20  # read at a time
+
+
+class RowsChangedError(ClientError):
+    """A file of rows changed, or ended early, while it was being read."""
+
+    exit_code = 56
+
+
+class Rows:
+    """A file of rows, read anew for each pass.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.parquet`` file, or else a CSV file with a header.
+    label : str
+        Its label column.
+    features : tuple of str, optional
+        The other columns, in the order wanted; None: as they are in the file.
+
+    Attributes
+    ----------
+    features : tuple of str
+        The d feature columns, in the order of a block's rows.
+
+    Raises
+    ------
+    TableError
+        The file is not there, not a table, or lacks a column.
+    """
+
+    def __init__(self, path: Path, label: str, features: tuple[str, ...] | None = None) -> None:
+        if not path.is_file():
+            raise TableError(
+                f'there is no "{path.name}" in the training channel. Publish the prepared data again.'
+            )
+        self.path, self.label = path, label
+        self._read = _parquet if path.suffix == ".parquet" else _csv
+        self._seen = _fingerprint(path)
+        names = _column_names(path)
+        if len(set(names)) != len(names):
+            raise TableError(f"{path.name} repeats a column name.")
+        if label not in names:
+            raise TableError(f'{path.name} has no label column "{label}".')
+        found = tuple(name for name in names if name != label)
+        if not found:
+            raise TableError(f'{path.name} has no column besides the label "{label}".')
+        self.features = found if features is None else features
+        if differing := sorted(set(found) ^ set(self.features)):
+            raise TableError(f"{path.name} has other columns than the training rows: {', '.join(differing)}.")
+
+    def ordered(self, features: tuple[str, ...]) -> "Rows":
+        """Return the same rows with their columns in another order."""
+        return self if features == self.features else Rows(self.path, self.label, features)
+
+    def blocks(self) -> Iterator[Floats]:
+        """Yield all rows, checked: finite features, and a label that is 0 or 1.
+
+        Raises
+        ------
+        TableError
+            A value cannot be used; says which column and row, never the value.
+        RowsChangedError
+            The file is not what it was, or is cut off.
+        """
+        columns, first = [*self.features, self.label], 1
+        most = max(1024, BLOCK_VALUES // len(columns))
+        self._check_unchanged()
+        for batch in self._read(self.path, columns, most):
+            for start in range(0, batch.num_rows, most):
+                block = _decoded(batch.slice(start, most), columns, self.path.name)
+                self._check(block, first)
+                first += block.shape[1]
+                yield block
+        self._check_unchanged()
+        if first == 1:
+            raise TableError(f"{self.path.name} has no rows.")
+
+    def _check(self, block: Floats, first: int) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            suspect = not np.isfinite(block[:-1].sum())
+        if suspect:
+            exact = np.isfinite(block[:-1])  # a sum may overflow where no value does
+            if not exact.all():
+                column = int(np.argmin(exact.all(axis=1)))
+                row = first + int(np.argmin(exact[column]))
+                name = self.features[column]
+                raise TableError(f'{self.path.name}: column "{name}", data row {row}: not a finite number.')
+        if not ((block[-1] == 0) | (block[-1] == 1)).all():
+            raise TableError(f'{self.path.name}: the label "{self.label}" holds values other than 0 and 1.')
+
+    def _check_unchanged(self) -> None:
+        try:
+            same = _fingerprint(self.path) == self._seen
+        except OSError:
+            same = False
+        if not same:
+            raise RowsChangedError(
+                f"{self.path.name} changed while it was in use. Publish it, then start again."
+            )
+
+
+def _fingerprint(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _column_names(path: Path) -> list[str]:
+    try:
+        if path.suffix == ".parquet":
+            schema = pa.parquet.read_schema(path)
+            for field in schema:
+                if not _is_number(field.type):
+                    raise TableError(f'{path.name}: column "{field.name}" holds {field.type}, not numbers.')
+            return list(schema.names)
+        with path.open("rb") as file:
+            header = file.readline()
+        return list(
+            pa.csv.read_csv(pa.BufferReader(header), pa.csv.ReadOptions(use_threads=False)).schema.names
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise TableError(f"{path.name} is not a table, or is cut off ({type(error).__name__}).") from error
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
+def _parquet(path: Path, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+    try:
+        # Not the whole row group at once: it may have any size.
+        with pa.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 16) as file:
+            yield from file.iter_batches(batch_size=rows, columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise RowsChangedError(f"{path.name} cannot be read to its end ({type(error).__name__}).") from error
+
+
+def _csv(path: Path, columns: list[str], _rows: int) -> Iterator[pa.RecordBatch]:
+    types = dict.fromkeys(columns, pa.float64())
+    try:
+        with pa.csv.open_csv(
+            path,
+            pa.csv.ReadOptions(block_size=CSV_BYTES, use_threads=False),  # else errors do not tell the row
+            convert_options=pa.csv.ConvertOptions(column_types=types, include_columns=columns),
+        ) as reader:
+            yield from reader
+    except pa.ArrowInvalid as error:
+        raise TableError(f"{path.name}: {_located(str(error), _column_names(path))}") from error
+    except OSError as error:
+        raise RowsChangedError(f"{path.name} cannot be read to its end ({type(error).__name__}).") from error
+
+
+def _located(message: str, names: list[str]) -> str:
+    """Return what pyarrow says without the value that it quotes."""
+    if found := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message):
+        row, expected, got = found.groups()
+        return f"data row {int(row) - 1} has {got} values instead of {expected}. Is the file cut off?"
+    column = re.search(r"In CSV column #(\d+)", message)
+    row_ = re.search(r"Row #(\d+)", message)
+    where = f'column "{names[int(column.group(1))]}"' if column else "a column"
+    return f"{where}{f', data row {int(row_.group(1)) - 1}' if row_ else ''}: not a finite number."
+
+
+def _decoded(batch: pa.RecordBatch, columns: list[str], file: str) -> Floats:
+    block = np.empty((len(columns), batch.num_rows))
+    for target, name in zip(block, columns, strict=True):
+        values = batch.column(name)
+        if pa.types.is_boolean(values.type):
+            values = values.cast(pa.int8())
+        try:
+            # A missing value becomes NaN, which the check names.
+            target[:] = values.to_numpy(zero_copy_only=False)
+        except (ValueError, TypeError) as error:
+            raise TableError(f'{file}: column "{name}" holds something else than numbers.') from error
+    return block
+
+
+class Scratch:
+    """Blocks kept on disk, in a file without a name: it is gone with the process, however that ends.
+
+    Parameters
+    ----------
+    key : bytes
+        What was done to the blocks.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this object
+        self._shapes: list[tuple[int, int]] = []
+
+    def append(self, block: Floats) -> bool:
+        """Keep a block; return whether there was room for it."""
+        try:
+            if shutil.disk_usage(tempfile.gettempdir()).free < SPARE_BYTES + block.nbytes:
+                return False
+            self._file.write(block.data.cast("B"))
+        except OSError:
+            return False
+        self._shapes.append((block.shape[0], block.shape[1]))
+        return True
+
+    def blocks(self) -> Iterator[Callable[[], Floats]]:
+        """Yield what reads each block."""
+        self._file.flush()
+        start = 0
+        for shape in self._shapes:
+            yield self._reader(start, shape)
+            start += 8 * shape[0] * shape[1]
+
+    def _reader(self, start: int, shape: tuple[int, int]) -> Callable[[], Floats]:
+        def read() -> Floats:
+            block = np.empty(shape)
+            got = os.preadv(self._file.fileno(), [block.data.cast("B")], start)
+            if got != block.nbytes:
+                raise RowsChangedError("the scratch copy of the rows is cut off. Is the disk full?")
+            return block
+
+        return read
+
+    def close(self) -> None:
+        """Give the space back."""
+        self._file.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield ``function`` of each item, computed by all cores, in the items' order.
+
+    The next items are made while the last are worked on, a few ahead and no more. As results come in the
+    items' order and every core calls its BLAS alone, sums do not depend on how many cores there are.
+    """
+    workers = len(os.sched_getaffinity(0))
+    pending: deque[Future[R]] = deque()
+    with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
