@@ -113,7 +113,9 @@ class StreamedTable:
             for feature in preprocessing.made_of
         ]
         log1p = np.zeros(len(self.features), dtype=np.bool_)
-        log1p[[c for c, logged in zip(columns, preprocessing.log1p, strict=True) if logged]] = True
+        for column, logged in zip(columns, preprocessing.log1p, strict=True):
+            if column is not None:
+                log1p[column] = logged
         mean, scale = preprocessing.mean[:, np.newaxis], preprocessing.scale[:, np.newaxis]
         finish = partial(_standardised, mean=mean, scale=scale, columns=columns)
         for read in self._logged(log1p):

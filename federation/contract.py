@@ -22,6 +22,7 @@ from federation.columns import Kind
 from federation.command import Debug, run
 from federation.errors import ContractBrokenError, ContractFileError, SettingError
 from federation.files import replacing
+from federation.records import table_files
 from federation.source_archive import CLIENT_CODE
 from federation.tables import Table, read_table
 
@@ -271,7 +272,7 @@ def describe(violation: dict[str, Any]) -> str:
 def main(
     *,
     action: Annotated[Literal["infer", "check"], typer.Argument(help="Write a contract, or check a table.")],
-    data: Annotated[Path, typer.Option(help="CSV file; for check also a Parquet file, or a folder of them.")],
+    data: Annotated[Path, typer.Option(help="CSV or Parquet file, or a folder of them.")],
     contract: Annotated[Path, typer.Option(help="The contract to write or to check against.")] = Path(
         "contract.toml"
     ),
@@ -303,7 +304,7 @@ def main(
             partial.write_text(text, encoding="utf-8")
         typer.echo(f"Wrote {contract}. Next:\n  python -m federation.contract check --data {data}", err=True)
         return
-    files = sorted([*data.glob("*.csv"), *data.glob("*.parquet")]) if data.is_dir() else [data]
+    files = table_files(data) if data.is_dir() else [data]
     if not files:
         raise SettingError(f"{data}: no CSV or Parquet file is there.", "Name a table.")
     found = check(load_contract(contract), files)

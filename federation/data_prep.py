@@ -22,7 +22,8 @@ def main(  # noqa: PLR0913 - a parameter for each option
     *,
     out: Annotated[Path, typer.Option(help="Folder to write: new, or empty.")],
     source: Annotated[
-        Path | None, typer.Option("--input", help="CSV with a header. Without it: synthetic data.")
+        Path | None,
+        typer.Option("--input", help="CSV or Parquet file, or a folder of them. [default: synthetic data]"),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Name of the label column of --input.")] = None,
     positive: Annotated[str | None, typer.Option(help="The label's value that counts as 1, if text.")] = None,

@@ -40,12 +40,13 @@ def main(  # noqa: PLR0913 - a command's options
     data: Annotated[
         Path | None,
         typer.Option(
-            help="CSV file, or a folder from federation.data_prep. [default: synthetic data]",
+            help="CSV or Parquet file, or a folder of them or from federation.data_prep. "
+            "[default: synthetic data]",
             show_default=False,
         ),
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="Column to predict. Needed with a CSV file.", show_default=False)
+        str | None, typer.Option(help="Column to predict. Needed with a table.", show_default=False)
     ] = None,
     positive: Annotated[
         str | None, typer.Option(help="Value of the label that counts as positive, if it is not 0 and 1.")

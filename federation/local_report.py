@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from federation.balance import warnings_of
 from federation.encoding import encoded
 from federation.manifest import Manifest
 from federation.report import ClientData, Run, Scores
@@ -117,6 +118,7 @@ def describe(
         parameters={**training.parameters, "penalty": settings.penalty, "max_iter": settings.max_iter},
         rounds=federated.rounds[-1].round,
         conclusion=federated.conclusion,
+        warnings=warnings_of(federated.statistics),
         seed=manifest.seed,
         resample=manifest.resample,
         seconds=seconds,

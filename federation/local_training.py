@@ -23,9 +23,11 @@ from federation.grid import StreamGrid
 from federation.limits import Limits
 from federation.local_clients import PATIENCE_SECONDS, ClientJob, LocalClients
 from federation.local_report import RunSettings, compare, describe
+from federation.manifest import NAME as MANIFEST
 from federation.manifest import Manifest, read_manifest
 from federation.preparation import PreparationSettings, prepare
 from federation.progress import Progress
+from federation.records import table_files
 from federation.report import RunMetrics
 from federation.run_folder import PACKAGES, read_egress, write_run
 from federation.server_app import Federated, TrainingSettings, federate
@@ -113,7 +115,7 @@ def choose_preparation(data: Path | None, seed: int, **options: Any) -> Preparat
     if "contract" in given:
         contract = load_contract(given["contract"])
         given |= {"contract": contract, "label": given.get("label", contract.label)}
-    if data is not None and data.is_dir():
+    if data is not None and data.is_dir() and ((data / MANIFEST).exists() or not table_files(data)):
         if given:
             names = ", ".join(f"--{name}" for name in given)
             raise SettingError(f"{names} cannot change {data}, which is prepared already.", "Leave it out.")

@@ -92,8 +92,8 @@ def pool(statistics: Sequence[ClientStatistics], test: Table) -> Preprocessing:
     parts = [one.reordered(test.features) for one in statistics]
     gaps = np.logical_or.reduce([np.isnan(test.X).any(axis=0), *(part.gaps for part in parts)])
     non_negative = np.logical_and.reduce([~(test.X < 0).any(axis=0), *(part.non_negative for part in parts)])
-    raw = _merged([Moments(p.observed, p.mean, p.m2, p.m3) for p in parts])
-    logs = _merged([Moments(p.observed, p.log1p_mean, p.log1p_m2, p.log1p_m3) for p in parts])
+    raw = merged([Moments(p.observed, p.mean, p.m2, p.m3) for p in parts])
+    logs = merged([Moments(p.observed, p.log1p_mean, p.log1p_m2, p.log1p_m3) for p in parts])
     log1p = non_negative & (raw.skewness > _HEAVY_TAIL) & (abs(logs.skewness) < _BETTER * raw.skewness)
     mean = np.where(log1p, logs.mean, raw.mean)
     rows = sum(one.rows for one in statistics)
@@ -139,7 +139,8 @@ def dropped(preprocessing: Preprocessing, test: Table) -> tuple[str, ...]:
     return tuple(name for name in test.features if name not in preprocessing.encoding.columns)
 
 
-def _merged(each: Sequence[Moments]) -> Moments:
+def merged(each: Sequence[Moments]) -> Moments:
+    """Return the moments of all together."""
     return functools.reduce(Moments.merged, each)
 
 

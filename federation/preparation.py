@@ -31,11 +31,12 @@ from federation.partition import (
     smote,
     split,
 )
-from federation.records import near
+from federation.records import near, table_files
 from federation.tables import Table, read_header, read_table, read_texts, write_table
 
 CLIENTS = 3
 _MOST_CLIENTS = 1_000
+_READ_BYTES = 1 << 20
 _FEWEST_ROWS = 2  # one to train on, one to validate on
 _LIBRARIES = ("numpy", "pandas", "scikit-learn", "imbalanced-learn")
 
@@ -202,7 +203,7 @@ def _read(path: Path, settings: PreparationSettings) -> _Input:
     contract = settings.contract
     if contract:
         _check_contract(contract, column, settings)
-        require(contract, [path])
+        require(contract, table_files(path) if path.is_dir() else [path])
     table = read_table(
         path,
         label=settings.label,
@@ -394,4 +395,10 @@ def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest, contract:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Return the SHA-256 of a file, or of a folder's tables one after the other."""
+    digest = hashlib.sha256()
+    for file in table_files(path) if path.is_dir() else [path]:
+        with file.open("rb") as stream:
+            while part := stream.read(_READ_BYTES):
+                digest.update(part)
+    return digest.hexdigest()

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from federation.balance import warnings_of
 from federation.checks import Result
 from federation.preprocessing import ClientStatistics
 from federation.report import METRIC_NAMES, RunMetrics, metrics_table
@@ -49,6 +50,8 @@ class Progress:
         """Say what the clients train on."""
         for one in statistics:
             self._print(f"  {one.client}: {one.rows:,} training rows, {one.positives:,} positive")
+        for line in warnings_of(statistics):
+            self._print(f"  note: {line}")
         self._print(HEADER)
 
     def round_ended(self, record: Round, of: int) -> None:

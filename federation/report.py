@@ -80,6 +80,8 @@ class Run:
         When, as it shall appear.
     conclusion : str, optional
         How the strategy ended, where it can tell.
+    warnings : sequence of str
+        Clients whose rows the global model may not suit, and why; see `federation.balance`.
     """
 
     title: str
@@ -97,6 +99,7 @@ class Run:
     versions: Mapping[str, str]
     started: str
     conclusion: str | None = None
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

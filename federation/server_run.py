@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from federation.admission import Admission
+from federation.balance import warnings_of
 from federation.certificate import RunCertificate
 from federation.checked_strategy import listed
 from federation.config import FederationConfig
@@ -259,6 +260,7 @@ def _describe(settings: ServerRun, test: Table, federated: Federated) -> Run:
         },
         rounds=federated.rounds[-1].round,
         conclusion=federated.conclusion,
+        warnings=warnings_of(federated.statistics),
         seed=training.seed,
         resample="balanced" if training.balanced else "none",
         seconds=(dt.datetime.now(dt.UTC) - settings.started).total_seconds(),

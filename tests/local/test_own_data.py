@@ -1,0 +1,102 @@
+"""A table nobody prepared trains with the commands of the how-to."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.local.processes import ROOT
+
+PAGE = ROOT / "docs" / "how-to-use-your-own-data.md"
+
+
+def claims(rows: int = 600, seed: int = 0) -> pd.DataFrame:
+    """Return claims with words, gaps, an identifier, a constant, and something to learn."""
+    rng = np.random.default_rng(seed)
+    amount, region = rng.lognormal(7, 1.2, rows).round(2), rng.choice(["north", "south", "west"], rows)
+    urgent = rng.choice(["true", "false", ""], rows, p=[0.3, 0.6, 0.1])
+    z = np.log(amount) - 8 + (region == "south") * 1.5 + (urgent == "true")
+    return pd.DataFrame(
+        {
+            "claim": [f"C-{i:06d}" for i in range(rows)],
+            "amount": amount,
+            "region": region,
+            "age": np.where(rng.random(rows) < 0.1, np.nan, rng.integers(18, 90, rows)),
+            "urgent": urgent,
+            "currency": "EUR",
+            "fraud": (rng.random(rows) < 1 / (1 + np.exp(-z))).astype(int),
+        }
+    )
+
+
+def commands() -> list[list[str]]:
+    """Return the page's commands."""
+    blocks = re.findall(r"^```\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [shlex.split(line) for block in blocks for line in block.splitlines()]
+
+
+def run(command: list[str], folder: Path) -> str:
+    """Run a command of ours in a folder; return what it printed."""
+    assert command[0] == "python"
+    done = subprocess.run(
+        [sys.executable, *command[1:]],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run every command of the page, in its order, on a table nobody prepared."""
+    folder = tmp_path_factory.mktemp("own")
+    claims().to_csv(folder / "claims.csv", index=False)
+    claims(50, seed=1).drop(columns="fraud").to_csv(folder / "new.csv", index=False)
+    for number, command in enumerate(commands()):
+        run([*command, *(["--out", "runs/first"] if number == 0 else [])], folder)
+    return folder
+
+
+def test_one_command_trains_on_a_table_nobody_prepared(folder: Path) -> None:
+    """The model learns from words, gaps and numbers, beats chance, and leaves out what says nothing."""
+    model = json.loads((folder / "runs/first/model.json").read_text())
+    names = [feature["name"] for feature in model["features"]]
+    assert [name for name in names if not name.startswith("region")] == [
+        "amount", "age", "age is missing", "urgent", "urgent is missing",
+    ]  # fmt: skip
+    assert len([name for name in names if name.startswith("region = ")]) == 2  # the third follows
+    metrics = json.loads((folder / "runs/first/metrics.json").read_text())
+    assert metrics["federated"]["roc_auc"] > 0.65
+    assert abs(metrics["federated"]["roc_auc"] - metrics["pooled"]["roc_auc"]) < 0.05
+
+
+def test_new_rows_are_scored_raw(folder: Path) -> None:
+    """model.json and model.joblib take words and gaps, and agree."""
+    scores = pd.read_csv(folder / "scores.csv")["score"]
+    theirs = joblib.load(folder / "runs/first/model.joblib").predict_proba(pd.read_csv(folder / "new.csv"))
+    np.testing.assert_allclose(scores, theirs[:, 1], rtol=0, atol=1e-12)
+
+
+def test_the_contract_travels_with_the_prepared_files(folder: Path) -> None:
+    """Every party has the same one."""
+    contracts = {path.read_text() for path in (folder / "prepared").glob("*/contract.json")}
+    assert len(contracts) == 1
+    assert json.loads(contracts.pop())["columns"]["claim"]["type"] == "ignored"
+
+
+def test_no_identifier_leaves_a_client(folder: Path) -> None:
+    """Neither logs, ledgers nor the model name a value that one row holds."""
+    for path in (folder / "runs/first").rglob("*"):
+        if path.suffix in (".log", ".jsonl", ".json", ".html") and "data" not in path.parts:
+            assert "C-0000" not in path.read_text(encoding="utf-8"), path
