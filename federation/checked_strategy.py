@@ -1,13 +1,16 @@
 """Guard any strategy of Flower: only valid updates reach it, and a failed round is never silent."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.exception import AggregationError, InconsistentMessageReplies
 from flwr.serverapp.strategy import Strategy
+from numpy.typing import NDArray
 
+from federation.early_end import EndsEarly
 from federation.errors import RoundError
 from federation.frames import FrameError
 from federation.messages import floats
@@ -18,7 +21,18 @@ MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight w
 _REMEDY = "Choose other parameters or another strategy."
 
 
-class CheckedStrategy(Strategy):
+@runtime_checkable
+class OwnUpdates(Protocol):
+    """A strategy whose updates are not models."""
+
+    def update_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Return names and shapes of the arrays expected in this round."""
+
+    def update_problem(self, values: Mapping[str, NDArray[np.float64]]) -> str:
+        """Return what is wrong with finite arrays of these shapes, "" if nothing is."""
+
+
+class CheckedStrategy(EndsEarly):
     """Any strategy of Flower, fed only with valid updates, and never silent about a round that failed.
 
     Parameters
@@ -59,9 +73,10 @@ class CheckedStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
         """Ask the clients that the strategy chooses to fit the global model."""
+        messages = self._inner.configure_train(server_round, arrays, config, grid)
         self._recorder.begin(server_round)
         self._shapes = {name: array.numpy().shape for name, array in arrays.items()}
-        return self._with_preprocessing(self._inner.configure_train(server_round, arrays, config, grid))
+        return self._with_preprocessing(messages)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -141,7 +156,12 @@ class CheckedStrategy(Strategy):
     def _update_problem(self, content: RecordDict) -> str:
         if list(content.array_records) != ["arrays"]:
             return "its update holds other records than the model's"
-        return _array_problem(content.array_records["arrays"], self._shapes)
+        update = content.array_records["arrays"]
+        if not isinstance(self._inner, OwnUpdates):
+            return _array_problem(update, self._shapes)
+        return _array_problem(update, self._inner.update_shapes()) or self._inner.update_problem(
+            {name: array.numpy() for name, array in update.items()}
+        )
 
 
 def _array_problem(arrays: ArrayRecord, shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -14,6 +14,7 @@
     ├── JoinDeadlineError       31  clients that did not join in time
     ├── RoundError              32  a round without enough valid updates
     ├── ClientFailedError       33  a client process that died
+    ├── NoOptimumError          34  training rows that no finite model fits best
     ├── ConfigError             40  a configuration that cannot work
     │   ├── ConfigFileError     41  a configuration file that cannot be read
     │   ├── ConfigKeyError      42  a key that is missing or unknown
@@ -147,6 +148,12 @@ class ClientFailedError(FederationError):
     """A client process ended before the federation did."""
 
     exit_code = 33
+
+
+class NoOptimumError(FederationError):
+    """The training rows have no finite optimum, or Newton's method cannot get nearer to it."""
+
+    exit_code = 34
 
 
 class ConfigError(FederationError):

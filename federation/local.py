@@ -58,7 +58,7 @@ def main(  # noqa: PLR0913 - a command's options
         str | None,
         typer.Option(help="Training rows: smote (1:1), balanced (class weights) or none. [default: smote]"),
     ] = None,
-    rounds: Rounds = 3,
+    rounds: Rounds = None,
     strategy: StrategyName = "fedavg",
     param: StrategyParameters = None,
     penalty: Penalty = "l2",
@@ -88,6 +88,7 @@ def main(  # noqa: PLR0913 - a command's options
     from federation.local_training import LocalRun, choose_preparation, train_locally  # noqa: PLC0415
     from federation.progress import Progress, show_metrics  # noqa: PLC0415
     from federation.server_app import TrainingSettings  # noqa: PLC0415
+    from federation.strategies import default_rounds  # noqa: PLC0415
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # Flower's account of every round; ours is shorter
     logging.basicConfig(level=logging.ERROR)
@@ -107,7 +108,7 @@ def main(  # noqa: PLR0913 - a command's options
         training=TrainingSettings(
             strategy=strategy,
             parameters=strategy_parameters(param),
-            rounds=rounds,
+            rounds=default_rounds(strategy) if rounds is None else rounds,
             quorum=quorum,
             round_timeout=round_timeout,
             seed=seed,

@@ -7,7 +7,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from flwr.serverapp.strategy import FedAvg
 
 from federation.checked_strategy import CheckedStrategy, listed
 from federation.errors import RoundError, SettingError
+from federation.fednewton import FedNewton
+from federation.inference import infer
 from federation.model import LinearModel, Preprocessing
 from federation.preprocessing import ClientStatistics, check_schemas, class_weight, pool
 from federation.rounds import Observer, Recorder, Round
@@ -44,6 +46,8 @@ class TrainingSettings:
         Seconds until a client that has not answered counts as missing.
     seed : int
         Of the choice of clients, where a strategy takes a fraction of them.
+    penalty : {"l2", "none"}
+        For strategies that penalise on the server.
     """
 
     strategy: str = "fedavg"
@@ -53,6 +57,7 @@ class TrainingSettings:
     quorum: int | None = None
     round_timeout: float = 600.0
     seed: int = 0
+    penalty: str = "l2"
 
     def __post_init__(self) -> None:
         """Refuse what no federation could run with."""
@@ -62,6 +67,12 @@ class TrainingSettings:
             raise SettingError(f"a round cannot end within {self.round_timeout:g} s.", "Use more than 0.")
         create_strategy(self.strategy, self.parameters, clients=sys.maxsize)
 
+    @property
+    def plan(self) -> str:
+        """Say in a few words what will be run."""
+        most = "at most " if self.strategy == "fednewton" else ""
+        return f"{self.strategy}, {most}{self.rounds} rounds"
+
     def strategy_for(self, clients: int) -> FedAvg:
         """Return the strategy for so many clients.
 
@@ -70,7 +81,7 @@ class TrainingSettings:
         SettingError
             They are too few for the strategy or the quorum.
         """
-        strategy = create_strategy(self.strategy, self.parameters, clients=clients)
+        strategy = create_strategy(self.strategy, self.parameters, clients=clients, penalty=self.penalty)
         asked = max(int(clients * strategy.fraction_train), strategy.min_train_nodes)
         if self.quorum is not None and not 1 <= self.quorum <= asked:
             raise SettingError(
@@ -91,11 +102,14 @@ class Federated:
         From round 0 on.
     statistics : list of ClientStatistics
         Of every client.
+    conclusion : str, optional
+        How the strategy ended, where it can tell.
     """
 
     model: LinearModel
     rounds: list[Round]
     statistics: list[ClientStatistics]
+    conclusion: str | None = None
 
 
 def federate(
@@ -157,10 +171,14 @@ def federate(
         preprocessing=preprocessing,
         coef=result.arrays["coef"].numpy()[0],
         intercept=float(result.arrays["intercept"].numpy()[0]),
-        provenance=dict(provenance) | {"rows": sum(one.rows for one in statistics)},
+        provenance=dict(provenance)
+        | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in statistics)},
     )
+    conclusion = None
+    if isinstance(strategy, FedNewton):
+        model, conclusion = replace(model, inference=infer(strategy, model)), strategy.conclusion()
     _hand_over(grid, node_ids, result.arrays, preprocessing, name_of, settings)
-    return Federated(model=model, rounds=recorder.rounds, statistics=statistics)
+    return Federated(model=model, rounds=recorder.rounds, statistics=statistics, conclusion=conclusion)
 
 
 def _ask_statistics(

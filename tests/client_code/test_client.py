@@ -30,7 +30,7 @@ from federation.tables import Table
 CLIENT_CODE = Path(client.__file__).parent
 SOURCES = sorted(CLIENT_CODE.glob("*.py"))
 IMAGE = {"botocore", "joblib", "numpy", "pandas", "scipy", "sklearn"}  # SageMaker's image brings them
-OURS = {"client", "link", "messages", "proof", "utils"}
+OURS = {path.stem for path in SOURCES}
 
 
 class Ignorant:
