@@ -6,8 +6,9 @@ SageMaker will run takes part. Nothing of AWS is used.
 
 import datetime as dt
 import logging
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +28,10 @@ from federation.options import (
     penalty_name,
     strategy_parameters,
 )
+
+if TYPE_CHECKING:
+    from federation.local_training import LocalRun
+    from federation.report import RunMetrics
 
 
 def main(  # noqa: PLR0913 - a command's options
@@ -68,6 +73,13 @@ def main(  # noqa: PLR0913 - a command's options
     join_timeout: JoinTimeout = 120.0,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
     seed: Seed = 0,
+    repeat: Annotated[
+        int | None,
+        typer.Option(
+            help="Run this many seeds, from --seed on, and summarise them: mean, spread, interval.",
+            show_default=False,
+        ),
+    ] = None,
     out: Out = None,
     as_json: AsJson = False,
     debug: Debug = False,  # noqa: ARG001 - read by federation.command
@@ -83,6 +95,7 @@ def main(  # noqa: PLR0913 - a command's options
       python -m federation.local --data claims.csv --label fraud --clients 4 --rounds 10
       python -m federation.local --data claims.csv --label fraud --partition column:hospital
       python -m federation.local --strategy fedavgm --param server_momentum=0.5
+      python -m federation.local --data claims.csv --label fraud --repeat 10
     """  # noqa: D301 - a backspace keeps typer from joining the lines
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
     from federation.local_training import LocalRun, choose_preparation, train_locally  # noqa: PLC0415
@@ -120,11 +133,32 @@ def main(  # noqa: PLR0913 - a command's options
         join_timeout=join_timeout,
         started=started,
     )
+    if repeat is not None:
+        _repeat(settings, repeat, as_json=as_json)
+        return
     metrics = train_locally(settings, Progress())
     if as_json:
         typer.echo((settings.out / "metrics.json").read_text(encoding="utf-8"), nl=False)
     else:
         show_metrics(metrics, settings.out)
+
+
+def _repeat(settings: "LocalRun", times: int, *, as_json: bool) -> None:
+    from federation.local_training import train_locally  # noqa: PLC0415
+    from federation.progress import Progress, show_spread  # noqa: PLC0415
+    from federation.repeat import SUMMARY, repeat  # noqa: PLC0415
+
+    progress = Progress()
+
+    def train(run: "LocalRun") -> "RunMetrics":
+        progress.step(f"Seed {run.training.seed}")
+        return train_locally(replace(run, started=dt.datetime.now(dt.UTC)), progress)
+
+    summary = repeat(settings, times, train)
+    if as_json:
+        typer.echo((settings.out / SUMMARY).read_text(encoding="utf-8"), nl=False)
+    else:
+        show_spread(summary, settings.out)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ import pytest
 from botocore.config import Config
 
 from federation.rehearse.embedded_aws import EmbeddedAws
+from federation.rehearse.federated_run import Participants
+from federation.rehearse.prepared_data import prepare_data
+from tests.rehearsal.federations import ClientBucket, Federation, embedded_aws, stage
 
 SERVER, CLIENT = "111111111111", "222222222222"
 REGION = "us-east-1"
@@ -58,3 +61,33 @@ def connector(aws: EmbeddedAws) -> Connect:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """Deploy and publish once, for all tests that leave it as it was."""
+    folder = tmp_path_factory.mktemp("federation")
+    data = prepare_data(None, folder / "data", ("site-1", "site-2"), label=None)
+    with embedded_aws() as aws:
+        deployed = Federation(stage(aws, folder), data=folder / "data", label=data.label)
+        deployed.deployment.deploy()
+        participants = Participants(deployed.stage)
+        for client in deployed.stage.config.clients:
+            participants.publish(client, data.clients[client.name])
+        yield deployed
+
+
+@pytest.fixture
+def bucket(federation: Federation) -> Iterator[ClientBucket]:
+    """Return a client's code bucket, whose objects are as before in the end."""
+    kept = federation.bucket("site-2", "code")
+    yield kept
+    kept.restore()
+
+
+@pytest.fixture
+def rows(federation: Federation) -> Iterator[ClientBucket]:
+    """Return a client's data bucket, whose objects are as before in the end."""
+    kept = federation.bucket("site-2", "data")
+    yield kept
+    kept.restore()
