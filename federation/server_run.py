@@ -129,15 +129,15 @@ def run_on_aws(
     with TrainingJobs(accounts, poll_seconds=settings.poll_seconds, on_status=progress.job) as jobs:
         federated, received = _train(settings, test, networks, jobs, progress, ask_sts)
         progress.step("Waiting for the jobs to end")
+        metrics = write_run(
+            settings.out,
+            federated,
+            test=test,
+            run=_describe(settings, test, federated),
+            scores=Scores(y=test.y, federated=federated.model.predict_proba(test.X), pooled=None, local={}),
+            egress={name: sum_egress(messages) for name, messages in received.items()},
+        )
         failures = jobs.wait()
-    metrics = write_run(
-        settings.out,
-        federated,
-        test=test,
-        run=_describe(settings, test, federated),
-        scores=Scores(y=test.y, federated=federated.model.predict_proba(test.X), pooled=None, local={}),
-        egress={name: sum_egress(messages) for name, messages in received.items()},
-    )
     _check_ends(failures, settings.training.quorum, len(accounts), settings.out)
     return metrics
 
