@@ -36,9 +36,6 @@ from flwr.clientapp import ClientApp
 
 from messages import LAST_PART, PART, decode, encode, frames
 
-PROTOCOL = 2
-METHOD = "/federation.Federation/Stream"
-
 PROTOCOL = 3
 METHOD = "/federation.Federation/Stream"
 MAX_MESSAGE_BYTES = 1 << 30

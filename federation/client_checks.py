@@ -8,12 +8,12 @@ from typing import Protocol
 from federation.checks import Check, Finding
 from federation.config import Client, FederationConfig
 from federation.errors import LabelError, MissingFileError, SchemaMismatchError, UnpublishedError
+from federation.identity_checks import Caller, identity_checks
 from federation.names import DATA_PREFIX
 from federation.object_sync import Bucket, compare, megabytes
 from federation.prepared import CLIENT_FILES
 from federation.publishing import Publisher
 from federation.records import near
-from federation.server_checks import Caller, identity_checks
 from federation.source_archive import archive_key
 
 HEADER_BYTES = 1 << 20
