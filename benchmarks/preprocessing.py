@@ -6,6 +6,7 @@ python -m benchmarks.preprocessing
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ def main() -> None:
     write_section("Agreeing on a preprocessing", machine, lines)
 
 
-def measure(apps: list[object], test: Table) -> tuple[float, float, int, int]:
+def measure(apps: Sequence[object], test: Table) -> tuple[float, float, int, int]:
     """Return the slowest client's seconds, the server's, the largest answer's bytes, and the features."""
     context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
     replies, seconds = [], []
