@@ -1,20 +1,56 @@
 """Guard any strategy of Flower: only valid updates reach it, and a failed round is never silent."""
 
+import random
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.exception import AggregationError, InconsistentMessageReplies
 from flwr.serverapp.strategy import Strategy
+from numpy.typing import NDArray
 
 from federation.errors import RoundError
+from federation.events import Events, unrecorded
 from federation.frames import FrameError, floats
 from federation.rounds import Recorder
 
 MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others
 
+MAX_UPDATE_NORM = 1e6
+"""Farthest an update may be from the global model; coefficients of standardised columns stay far below."""
+
 _REMEDY = "Choose other parameters or another strategy."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What every round of a run keeps to.
+
+    Parameters
+    ----------
+    quorum : int, optional
+        Fewest valid updates a round may aggregate; None: one from every client asked.
+    max_update_norm : float
+        Farthest an update may be from the global model (Euclidean norm over all arrays).
+    rows : mapping of str to (int, int)
+        Training and validation rows that each client told of before round 1.
+    seed : int
+        Of the choice of clients; with the number of the round it alone decides, so that a resumed run chooses
+        as the uninterrupted one.
+    finished : int
+        Rounds that were finished before this process began.
+    event : callable
+        Told the decision on each update.
+    """
+
+    quorum: int | None = None
+    max_update_norm: float = MAX_UPDATE_NORM
+    rows: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    seed: int = 0
+    finished: int = 0
+    event: Events = unrecorded
 
 
 class CheckedStrategy(Strategy):
@@ -30,8 +66,13 @@ class CheckedStrategy(Strategy):
         Where the figures go.
     name_of : callable
         The name of the client with a node id.
-    quorum : int, optional
-        Fewest valid updates a round may aggregate; None: one from every client asked.
+    rules : Rules
+        What every round keeps to.
+
+    Attributes
+    ----------
+    asked : set of int
+        The node ids of the clients asked in this round.
     """
 
     def __init__(
@@ -40,15 +81,16 @@ class CheckedStrategy(Strategy):
         preprocessing: ConfigRecord,
         recorder: Recorder,
         name_of: Callable[[int], str],
-        quorum: int | None,
+        rules: Rules,
     ) -> None:
         self._inner = inner
         self._preprocessing = preprocessing
         self._recorder = recorder
         self._name_of = name_of
-        self._quorum = quorum
-        self._asked = 0
-        self._shapes: Mapping[str, tuple[int, ...]] = {}
+        self._rules = rules
+        self._in_phase = 0
+        self._global: Mapping[str, NDArray[np.float64]] = {}
+        self.asked: set[int] = set()
 
     def summary(self) -> None:
         """Log the settings of the strategy."""
@@ -58,8 +100,13 @@ class CheckedStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
         """Ask the clients that the strategy chooses to fit the global model."""
+        server_round += self._rules.finished
         self._recorder.begin(server_round)
-        self._shapes = {name: array.numpy().shape for name, array in arrays.items()}
+        self._global = {name: array.numpy() for name, array in arrays.items()}
+        self.asked = set()
+        random.seed(
+            f"{self._rules.seed}/{server_round}/train"
+        )  # Flower's strategies draw from this generator
         return self._with_preprocessing(self._inner.configure_train(server_round, arrays, config, grid))
 
     def aggregate_train(
@@ -72,6 +119,7 @@ class CheckedStrategy(Strategy):
         RoundError
             There are fewer than the quorum, or the strategy makes nothing of them.
         """
+        server_round += self._rules.finished
         accepted = self._accepted(server_round, replies, "train", self._update_problem)
         try:
             arrays, metrics = self._inner.aggregate_train(server_round, accepted)
@@ -79,7 +127,7 @@ class CheckedStrategy(Strategy):
             raise RoundError(
                 f"round {server_round}: the strategy could not aggregate: {error}", _REMEDY
             ) from error
-        if arrays is None or (problem := _array_problem(arrays, self._shapes)):
+        if arrays is None or (problem := _array_problem(arrays, self._global)):
             why = problem if arrays is not None else f"{len(accepted)} updates are too few for it"
             raise RoundError(f"round {server_round}: the strategy made no usable model: {why}.", _REMEDY)
         return arrays, metrics
@@ -88,6 +136,8 @@ class CheckedStrategy(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
         """Ask the clients that the strategy chooses to score the global model."""
+        server_round += self._rules.finished
+        random.seed(f"{self._rules.seed}/{server_round}/evaluate")
         return self._with_preprocessing(self._inner.configure_evaluate(server_round, arrays, config, grid))
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
@@ -98,14 +148,15 @@ class CheckedStrategy(Strategy):
         RoundError
             There are fewer than the quorum.
         """
-        self._accepted(server_round, replies, "evaluate", lambda _: "")
+        self._accepted(server_round + self._rules.finished, replies, "evaluate", lambda _: "")
         return None
 
     def _with_preprocessing(self, messages: Iterable[Message]) -> list[Message]:
         configured = list(messages)
         for message in configured:
             message.content["preprocessing"] = self._preprocessing
-        self._asked = len(configured)
+        self._in_phase = len(configured)
+        self.asked |= {message.metadata.dst_node_id for message in configured}
         return configured
 
     def _accepted(
@@ -119,7 +170,15 @@ class CheckedStrategy(Strategy):
         rejected: dict[str, str] = {}
         for reply in replies:
             name = self._name_of(reply.metadata.src_node_id)
-            if problem := _error(reply) or _metric_problem(reply.content) or problem_of(reply.content):
+            problem = (
+                _error(reply)
+                or _metric_problem(reply.content)
+                or self._row_problem(name, phase, reply.content)
+                or problem_of(reply.content)
+            )
+            decision = {"client": name, "round": server_round, "phase": phase, "accepted": not problem}
+            self._rules.event("decision", **decision, reason=problem)
+            if problem:
                 rejected[name] = problem
             else:
                 metrics = reply.content.metric_records["metrics"]
@@ -131,7 +190,7 @@ class CheckedStrategy(Strategy):
             self._recorder.current.rejected.setdefault(
                 name, problem
             )  # the first reason in a round tells most
-        quorum = self._asked if self._quorum is None else self._quorum
+        quorum = self._in_phase if self._rules.quorum is None else self._rules.quorum
         if len(accepted) < quorum:
             problem = f"round {server_round}, {phase}: {len(accepted)} valid replies of {quorum} needed."
             raise RoundError(f"{problem} {listed(rejected)}", "Look at the logs of the clients named.")
@@ -140,20 +199,34 @@ class CheckedStrategy(Strategy):
     def _update_problem(self, content: RecordDict) -> str:
         if list(content.array_records) != ["arrays"]:
             return "its update holds other records than the model's"
-        return _array_problem(content.array_records["arrays"], self._shapes)
+        update = content.array_records["arrays"]
+        return _array_problem(update, self._global) or self._norm_problem(update)
+
+    def _norm_problem(self, update: ArrayRecord) -> str:
+        with np.errstate(over="ignore"):  # an infinite norm is too large like any other
+            norm = float(np.sqrt(sum(np.sum((update[k].numpy() - v) ** 2) for k, v in self._global.items())))
+        limit = self._rules.max_update_norm
+        return "" if norm <= limit else f"its update is {norm:.3g} away from the model, and {limit:g} is most"
+
+    def _row_problem(self, name: str, phase: str, content: RecordDict) -> str:
+        if name not in self._rules.rows:
+            return ""
+        told = self._rules.rows[name][phase == "evaluate"]
+        rows = content.metric_records["metrics"]["num-examples"]
+        return "" if rows == told else f"its number of examples is {rows}, and it had told of {told}"
 
 
-def _array_problem(arrays: ArrayRecord, shapes: Mapping[str, tuple[int, ...]]) -> str:
+def _array_problem(arrays: ArrayRecord, model: Mapping[str, NDArray[np.float64]]) -> str:
     """Return what is wrong with an update, "" if nothing is."""
-    if list(arrays) != list(shapes):
-        return f"its update has the arrays {', '.join(arrays)} instead of {', '.join(shapes)}"
+    if list(arrays) != list(model):
+        return f"its update has the arrays {', '.join(arrays)} instead of {', '.join(model)}"
     for name, array in arrays.items():
         try:
             values = floats(array)
         except FrameError as error:
             return f"{name} is {error}"
-        if values.shape != shapes[name]:
-            return f"{name} has shape {values.shape} instead of {shapes[name]}"
+        if values.shape != model[name].shape:
+            return f"{name} has shape {values.shape} instead of {model[name].shape}"
         if not np.isfinite(values).all():
             return f"{name} is not finite"
     return ""
