@@ -6,8 +6,9 @@ SageMaker will run takes part. Nothing of AWS is used.
 
 import datetime as dt
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,21 +17,28 @@ from federation.options import (
     AsJson,
     JoinTimeout,
     MaxIter,
+    MaxUpdateNorm,
+    MinClients,
     Out,
     Penalty,
     Quorum,
     Rounds,
     RoundTimeout,
     Seed,
+    SetAsideAfter,
     StrategyName,
     StrategyParameters,
     penalty_name,
     strategy_parameters,
 )
 
+if TYPE_CHECKING:
+    from federation.local_training import LocalRun
+
 
 def main(  # noqa: PLR0913 - a command's options
     *,
+    context: typer.Context,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -63,14 +71,20 @@ def main(  # noqa: PLR0913 - a command's options
     param: StrategyParameters = None,
     penalty: Penalty = "l2",
     max_iter: MaxIter = 10,
+    min_clients: MinClients = None,
     quorum: Quorum = None,
+    set_aside_after: SetAsideAfter = 3,
+    max_update_norm: MaxUpdateNorm = 1e6,
     round_timeout: RoundTimeout = 600.0,
     join_timeout: JoinTimeout = 120.0,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
     seed: Seed = 0,
     out: Out = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder of a run that stopped, to go on with.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
-    debug: Debug = False,  # noqa: ARG001 - read by federation.command
+    debug: Debug = False,
 ) -> None:
     """Train one model across several clients on this machine, each a process with its own rows.
 
@@ -83,46 +97,55 @@ def main(  # noqa: PLR0913 - a command's options
       python -m federation.local --data claims.csv --label fraud --clients 4 --rounds 10
       python -m federation.local --data claims.csv --label fraud --partition column:hospital
       python -m federation.local --strategy fedavgm --param server_momentum=0.5
+      python -m federation.local --resume runs/20261122-155228
     """  # noqa: D301 - a backspace keeps typer from joining the lines
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
-    from federation.local_training import LocalRun, choose_preparation, train_locally  # noqa: PLC0415
+    from federation.local_training import train_locally  # noqa: PLC0415
     from federation.progress import Progress, show_metrics  # noqa: PLC0415
-    from federation.server_app import TrainingSettings  # noqa: PLC0415
+    from federation.resume import all_options, given_options, recall  # noqa: PLC0415
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # Flower's account of every round; ours is shorter
     logging.basicConfig(level=logging.ERROR)
-    started = dt.datetime.now(dt.UTC)
-    settings = LocalRun(
-        source=data,
-        preparation=choose_preparation(
-            data,
-            seed,
-            label=label,
-            positive=positive,
-            clients=clients,
-            partition=partition,
-            resample=resample,
-        ),
-        training=TrainingSettings(
-            strategy=strategy,
-            parameters=strategy_parameters(param),
-            rounds=rounds,
-            quorum=quorum,
-            round_timeout=round_timeout,
-            seed=seed,
-        ),
-        out=out or Path("runs") / f"{started:%Y%m%d-%H%M%S}",
-        penalty=penalty_name(penalty),
-        max_iter=max_iter,
-        port=port,
-        join_timeout=join_timeout,
-        started=started,
-    )
+    if resume:
+        options = recall(resume, given_options(context))
+    else:
+        started = dt.datetime.now(dt.UTC)
+        run_folder = str(out or Path("runs") / f"{started:%Y%m%d-%H%M%S}")
+        options = all_options(context) | {"out": run_folder, "started": started.isoformat()}
+    settings = _settings(options, resume=resume)
     metrics = train_locally(settings, Progress())
     if as_json:
         typer.echo((settings.out / "metrics.json").read_text(encoding="utf-8"), nl=False)
     else:
         show_metrics(metrics, settings.out)
+
+
+def _settings(options: Mapping[str, Any], *, resume: Path | None) -> "LocalRun":
+    """Return what to run, from the options of this command or of the one that is resumed."""
+    from federation.local_training import LocalRun, choose_preparation  # noqa: PLC0415
+    from federation.server_app import TrainingSettings  # noqa: PLC0415
+
+    data = Path(options["data"]) if options["data"] else None
+    how = ("label", "positive", "clients", "partition", "resample")
+    preparation = choose_preparation(data, options["seed"], **{name: options[name] for name in how})
+    plain = ("strategy", "rounds", "quorum", "round_timeout", "seed")
+    limits = ("min_clients", "set_aside_after", "max_update_norm")
+    return LocalRun(
+        source=data,
+        preparation=preparation,
+        training=TrainingSettings(
+            parameters=strategy_parameters(options["param"]),
+            **{name: options[name] for name in (*plain, *limits)},
+        ),
+        out=resume or Path(options["out"]),
+        penalty=penalty_name(options["penalty"]),
+        max_iter=options["max_iter"],
+        port=options["port"],
+        join_timeout=options["join_timeout"],
+        started=dt.datetime.fromisoformat(options["started"]),
+        options=options,
+        resumed=resume is not None,
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import datetime as dt
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,20 @@ from federation.errors import (
     DataError,
     OutputExistsError,
     PortTakenError,
+    ResumeError,
     RoundError,
     SettingError,
 )
 from federation.grid import StreamGrid
 from federation.local_clients import PATIENCE_SECONDS, ClientJob, LocalClients
 from federation.local_report import RunSettings, compare, describe
-from federation.manifest import Manifest, read_manifest
+from federation.manifest import Manifest, changed_files, read_manifest
 from federation.preparation import PreparationSettings, prepare
 from federation.progress import Progress
 from federation.report import RunMetrics
+from federation.resume import remember
 from federation.run_folder import PACKAGES, read_egress, write_run
+from federation.run_record import RunRecord
 from federation.server_app import Federated, TrainingSettings, federate
 from federation.synthetic import LABEL
 from federation.tables import Table, read_table
@@ -57,6 +60,10 @@ class LocalRun:
         Seconds until a client that has not joined is given up.
     started : datetime
         When the run began.
+    options : mapping
+        The command's options, kept for a resume.
+    resumed : bool
+        Whether ``out`` holds a run that stopped and goes on now.
     """
 
     source: Path | None
@@ -68,6 +75,8 @@ class LocalRun:
     port: int = 0
     join_timeout: float = 120.0
     started: dt.datetime
+    options: Mapping[str, Any] = field(default_factory=dict)
+    resumed: bool = False
 
 
 def train_locally(settings: LocalRun, progress: Progress) -> RunMetrics:
@@ -79,6 +88,8 @@ def train_locally(settings: LocalRun, progress: Progress) -> RunMetrics:
         What is wrong with the data, the settings, a client or a round. A mistake in what was given leaves
         nothing behind; a failure of the training leaves the data and the clients' logs.
     """
+    if settings.resumed:
+        return _train_and_compare(settings, progress)
     if settings.out.exists() and (not settings.out.is_dir() or any(settings.out.iterdir())):
         raise OutputExistsError(
             f"{settings.out} exists already.", "Choose another folder with --out, or remove it."
@@ -123,6 +134,7 @@ def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
     training = replace(settings.training, balanced=manifest.resample == "balanced")
     training.strategy_for(len(manifest.clients))  # what does not fit is found before anything starts
     test = read_table(data / "server" / "test.csv", label=manifest.label)
+    remember(settings.out, settings.options)
     federated = _train(settings, training, manifest, data, test, progress)
     progress.step("Comparing with the pooled model and with each client alone")
     how = RunSettings(
@@ -145,12 +157,34 @@ def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
 
 def _prepared(settings: LocalRun, progress: Progress) -> tuple[Path, Manifest]:
     """Return the folder of prepared data, prepared now unless the source is one."""
+    if settings.resumed:
+        return _resumed_data(settings, progress)
     if settings.source and settings.preparation is None:
         progress.step(f"Using the prepared data in {settings.source}")
         return settings.source, read_manifest(settings.source)
     progress.step(f"Preparing {settings.source or 'synthetic data'}")
     data = settings.out / "data"
     return data, prepare(settings.source, data, settings.preparation or PreparationSettings(label=LABEL))
+
+
+def _resumed_data(settings: LocalRun, progress: Progress) -> tuple[Path, Manifest]:
+    """Return the folder of the data that a run began with.
+
+    Raises
+    ------
+    ResumeError
+        They have changed since.
+    """
+    prepared_before = settings.source is not None and settings.preparation is None
+    data = settings.source if prepared_before and settings.source else settings.out / "data"
+    progress.step(f"Going on with the run in {settings.out}, with the data in {data}")
+    manifest = read_manifest(data)
+    if changed := changed_files(data, manifest):
+        raise ResumeError(
+            f"{', '.join(changed)} in {data} changed since the run began.",
+            "Put back the data that the run began with, or start a new run.",
+        )
+    return data, manifest
 
 
 def _train(
@@ -163,7 +197,8 @@ def _train(
 ) -> Federated:
     names = list(manifest.clients)
     token = secrets.token_urlsafe(32)
-    certificate = RunCertificate.create(HOST, now=settings.started)
+    certificate = RunCertificate.create(HOST, now=dt.datetime.now(dt.UTC))
+    record = RunRecord(settings.out)
     admit = token_admission(token, names=names, label=test.label, features=test.features)
     with LocalClients(token=token) as clients:
         # The grid closes first, and so tells the clients why a run failed before their processes are ended.
@@ -182,11 +217,12 @@ def _train(
                     name_of=grid.name_of,
                     observer=progress,
                     provenance=_provenance(training, manifest, settings.started),
+                    record=record,
                 )
             except RoundError as error:
                 raise clients.explanation_of(error) from error
             clients.expect_end()
-        clients.wait()
+        clients.wait(but=federated.missed)
         clients.pack_models()
         return federated
 
