@@ -149,11 +149,13 @@ class MessageAssembler:
     ----------
     last_size : int
         Bytes of the message completed last.
+    last_sha256 : str
+        And their SHA-256.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self.last_size = 0
+        self.last_size, self.last_sha256 = 0, ""
         self._parts: list[bytes] = []
         self._size = 0
 
@@ -176,6 +178,7 @@ class MessageAssembler:
             return None
         payload = b"".join(self._parts)
         self.last_size, self._parts, self._size = self._size, [], 0
+        self.last_sha256 = hashlib.sha256(payload).hexdigest()
         try:
             proto = MessageProto()
             proto.ParseFromString(payload)

@@ -135,7 +135,22 @@ def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
     training.strategy_for(len(manifest.clients))  # what does not fit is found before anything starts
     test = read_table(data / "server" / "test.csv", label=manifest.label)
     remember(settings.out, settings.options)
-    federated = _train(settings, training, manifest, data, test, progress)
+    record = RunRecord(settings.out)
+    plan = {"strategy": training.strategy, "rounds": training.rounds, "clients": list(manifest.clients)}
+    with record.telling(**plan, resumed=settings.resumed):
+        federated = _train(settings, training, manifest, data, test, progress, record)
+        return _compare_and_write(settings, training, manifest, data, test, federated, progress)
+
+
+def _compare_and_write(
+    settings: LocalRun,
+    training: TrainingSettings,
+    manifest: Manifest,
+    data: Path,
+    test: Table,
+    federated: Federated,
+    progress: Progress,
+) -> RunMetrics:
     progress.step("Comparing with the pooled model and with each client alone")
     how = RunSettings(
         training=training, penalty=settings.penalty, max_iter=settings.max_iter, started=settings.started
@@ -194,20 +209,22 @@ def _train(
     data: Path,
     test: Table,
     progress: Progress,
+    record: RunRecord,
 ) -> Federated:
     names = list(manifest.clients)
     token = secrets.token_urlsafe(32)
     certificate = RunCertificate.create(HOST, now=dt.datetime.now(dt.UTC))
-    record = RunRecord(settings.out)
     admit = token_admission(token, names=names, label=test.label, features=test.features)
     with LocalClients(token=token) as clients:
         # The grid closes first, and so tells the clients why a run failed before their processes are ended.
-        with StreamGrid(names, certificate=certificate, admit=admit, host=HOST, port=settings.port) as grid:
+        with StreamGrid(
+            names, certificate=certificate, admit=admit, host=HOST, port=settings.port, event=record.event
+        ) as grid:
             address = f"{HOST}:{grid.port}"
             progress.step(f"Starting {len(names)} clients; the server listens on {address} (TLS)")
             jobs = _jobs(settings, manifest, data, address=address, certificate=certificate)
             clients.start(jobs, on_exit=grid.fail_client)
-            grid.wait_for_clients(settings.join_timeout, progress.joined)
+            grid.wait_for_clients(settings.join_timeout, progress.joined, least=training.min_clients)
             progress.step(f"Training: {training.strategy}, {training.rounds} rounds")
             try:
                 federated = federate(
@@ -218,6 +235,7 @@ def _train(
                     observer=progress,
                     provenance=_provenance(training, manifest, settings.started),
                     record=record,
+                    process_of=grid.process_of,
                 )
             except RoundError as error:
                 raise clients.explanation_of(error) from error

@@ -53,6 +53,8 @@ class Progress:
         self._print("  ".join(cells) + "   " + " ".join(_cell(value, 0) for value in own))
         for name, reason in record.rejected.items():
             self._print(f'  client "{name}" does not count in this round: {reason}')
+        for name, reason in record.set_aside.items():
+            self._print(f'  client "{name}" is set aside: {reason}')
 
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,11 +1,13 @@
 """What a run writes down while it goes on: events, finished rounds, and copies of both elsewhere."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from federation import events
 from federation.checkpoint import Checkpoint, CheckpointFolder
+from federation.errors import FederationError
 from federation.events import EventLog
 
 Copy = Callable[[Sequence[Path]], None]
@@ -55,6 +57,30 @@ class RunRecord:
         self._copy = copy
         self.event = self._log
         self.load = self._checkpoints.load
+
+    @contextmanager
+    def telling(self, **facts: object) -> Iterator[None]:
+        """Write down that a run begins, and how it ends.
+
+        Parameters
+        ----------
+        **facts
+            What is run.
+
+        Raises
+        ------
+        StorageError
+            An event could not be written.
+        """
+        self.event("start", **facts)
+        try:
+            yield
+        except BaseException as error:
+            reason = error.problem if isinstance(error, FederationError) else type(error).__name__
+            self.event("end", ok=False, reason=reason)
+            raise
+        self.event("end", ok=True, reason="")
+        self._log.check()
 
     @property
     def files(self) -> list[Path]:

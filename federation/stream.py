@@ -1,6 +1,7 @@
 """The gRPC service: one bidirectional stream per client, TLS, bytes in and bytes out."""
 
 import asyncio
+import hashlib
 import logging
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ from federation.frames import (
     MessageAssembler,
     control_frame,
 )
-from federation.members import Member, Outbox, Refusal
+from federation.members import Arrived, Member, Outbox, Refusal
 
 FIRST_FRAME_SECONDS = 10.0
 FINISH_SECONDS = 5.0
@@ -41,14 +42,14 @@ log = logging.getLogger("federation.stream")
 class Hub(Protocol):
     """Whom the streams belong to."""
 
-    def join(self, join: Join, size: int) -> Refusal | tuple[Member, Outbox]:
-        """Decide on a join, whose frame has so many bytes."""
+    async def join(self, join: Join, arrived: Arrived) -> Refusal | tuple[Member, Outbox]:
+        """Decide on a join."""
 
     def leave(self, member: Member, outbox: Outbox) -> None:
         """Take note that a stream has ended."""
 
-    def deliver(self, member: Member, message: Message, size: int) -> None:
-        """Take a message of so many bytes from a client."""
+    def deliver(self, member: Member, message: Message, arrived: Arrived) -> None:
+        """Take a message from a client."""
 
 
 class StreamServer:
@@ -98,7 +99,7 @@ class StreamServer:
         except (TimeoutError, FrameError) as error:
             log.warning("refused a stream from %s: %s", context.peer(), error or "no join frame in time")
             return
-        decision = self._hub.join(join, len(first))
+        decision = await self._hub.join(join, Arrived(len(first), hashlib.sha256(first).hexdigest()))
         if isinstance(decision, Refusal):
             log.warning('refused client "%s" from %s: %s', join.client, context.peer(), decision.reason)
             await context.write(control_frame(REFUSED, reason=decision.reason))
@@ -115,7 +116,7 @@ class StreamServer:
         try:
             while isinstance(frame := await context.read(), bytes):
                 if message := assembler.add(frame):
-                    self._hub.deliver(member, message, assembler.last_size)
+                    self._hub.deliver(member, message, Arrived(assembler.last_size, assembler.last_sha256))
         except FrameError as error:
             log.warning('ended the stream of client "%s": %s', member.name, error)
 
