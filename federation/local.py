@@ -7,6 +7,7 @@ SageMaker will run takes part. Nothing of AWS is used.
 import datetime as dt
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,6 +100,19 @@ def main(  # noqa: PLR0913 - a command's options
       python -m federation.local --strategy fedavgm --param server_momentum=0.5
       python -m federation.local --resume runs/20261122-155228
     """  # noqa: D301 - a backspace keeps typer from joining the lines
+    carry_out(context)
+
+
+def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fields of any type
+    """Run what the command line asks for.
+
+    Parameters
+    ----------
+    context : typer.Context
+        The options, and which of them were given.
+    **how
+        Fields of `federation.local_training.LocalRun` that no option sets.
+    """
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
     from federation.local_training import train_locally  # noqa: PLC0415
     from federation.progress import Progress, show_metrics  # noqa: PLC0415
@@ -106,15 +120,16 @@ def main(  # noqa: PLR0913 - a command's options
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # Flower's account of every round; ours is shorter
     logging.basicConfig(level=logging.ERROR)
+    resume: Path | None = context.params["resume"]
     if resume:
         options = recall(resume, given_options(context))
     else:
         started = dt.datetime.now(dt.UTC)
-        run_folder = str(out or Path("runs") / f"{started:%Y%m%d-%H%M%S}")
-        options = all_options(context) | {"out": run_folder, "started": started.isoformat()}
-    settings = _settings(options, resume=resume)
+        folder = str(context.params["out"] or Path("runs") / f"{started:%Y%m%d-%H%M%S}")
+        options = all_options(context) | {"out": folder, "started": started.isoformat()}
+    settings = replace(_settings(options, resume=resume), **how)
     metrics = train_locally(settings, Progress())
-    if as_json:
+    if context.params["as_json"]:
         typer.echo((settings.out / "metrics.json").read_text(encoding="utf-8"), nl=False)
     else:
         show_metrics(metrics, settings.out)

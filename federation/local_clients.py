@@ -93,7 +93,7 @@ class LocalClients:
         Admits them to the run.
     """
 
-    def __init__(self, *, token: str) -> None:
+    def __init__(self, token: str) -> None:
         self._token = token
         self._jobs: dict[str, ClientJob] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -111,22 +111,26 @@ class LocalClients:
         on_exit : callable
             Told the name of a client whose process ended before :meth:`expect_end`, and why.
         """
-        self._jobs = {job.name: job for job in jobs}
-        threads = max(1, (os.cpu_count() or 1) // len(jobs))
+        threads = max(1, (os.cpu_count() or 1) // max(1, len(jobs)))
         for job in jobs:
-            job.model_dir.mkdir(parents=True, exist_ok=True)
-            with job.log.open("ab") as log:
-                self._said_before[job.name] = log.tell()  # by the client of a run that is resumed
-                self._processes[job.name] = subprocess.Popen(  # noqa: S603 - our own code
-                    job.command(),
-                    cwd=CLIENT_CODE,
-                    env=job.environment(token=self._token, threads=threads),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            self.launch(job, threads=threads)
         threading.Thread(target=self._watch, args=(on_exit,), name="clients", daemon=True).start()
+
+    def launch(self, job: ClientJob, *, threads: int) -> None:
+        """Start one process, with so many threads to compute with."""
+        self._jobs[job.name] = job
+        job.model_dir.mkdir(parents=True, exist_ok=True)
+        with job.log.open("ab") as log:
+            self._said_before[job.name] = log.tell()  # by the client of a run that is resumed
+            self._processes[job.name] = subprocess.Popen(  # noqa: S603 - our own code
+                job.command(),
+                cwd=CLIENT_CODE,
+                env=job.environment(token=self._token, threads=threads),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def __enter__(self) -> Self:
         return self

@@ -3,7 +3,7 @@
 import datetime as dt
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -60,6 +60,8 @@ class LocalRun:
         Seconds until a client that has not joined is given up.
     started : datetime
         When the run began.
+    clients : callable
+        Makes what starts the clients, from the token that admits them.
     options : mapping
         The command's options, kept for a resume.
     resumed : bool
@@ -75,6 +77,7 @@ class LocalRun:
     port: int = 0
     join_timeout: float = 120.0
     started: dt.datetime
+    clients: Callable[[str], LocalClients] = LocalClients
     options: Mapping[str, Any] = field(default_factory=dict)
     resumed: bool = False
 
@@ -215,7 +218,7 @@ def _train(
     token = secrets.token_urlsafe(32)
     certificate = RunCertificate.create(HOST, now=dt.datetime.now(dt.UTC))
     admit = token_admission(token, names=names, label=test.label, features=test.features)
-    with LocalClients(token=token) as clients:
+    with settings.clients(token) as clients:
         # The grid closes first, and so tells the clients why a run failed before their processes are ended.
         with StreamGrid(
             names, certificate=certificate, admit=admit, host=HOST, port=settings.port, event=record.event
