@@ -14,7 +14,7 @@ E     both               the last part of a message
 F     server to client   JSON: ok, reason (the run is over)
 ====  =================  ==========================================================
 
-The parts of a message, joined, are a Flower ``Message`` protobuf.
+The parts of a message, joined, are what ``messages.py`` makes of it.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ import queue
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,14 +33,13 @@ from typing import TextIO
 import grpc
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.common.serde import message_from_proto, message_to_proto
-from flwr.proto.message_pb2 import Message as MessageProto
 
-PROTOCOL = 1
+from messages import LAST_PART, PART, decode, encode, frames
+
+PROTOCOL = 2
 METHOD = "/federation.Federation/Stream"
-CHUNK_BYTES = 2 << 20
 
-JOIN, WELCOME, REFUSED, PART, LAST_PART, FINISH = b"J", b"W", b"R", b"M", b"E", b"F"
+JOIN, WELCOME, REFUSED, FINISH = b"J", b"W", b"R", b"F"
 
 CLIENT_APP_RAISED = 2  # Flower's ErrorCode.CLIENT_APP_RAISED_EXCEPTION
 
@@ -160,17 +159,25 @@ class Ledger:
         self._lines = 0
 
     def record(
-        self, payload: bytes, *, kind: str, content: RecordDict | None = None, server_round: object = None
+        self,
+        pieces: Sequence[bytes],
+        *,
+        kind: str,
+        content: RecordDict | None = None,
+        server_round: object = None,
     ) -> None:
-        """Write one line about ``payload``, naming its arrays, metrics and settings but not their values."""
+        """Write one line about what is sent, naming its arrays, metrics and settings but not their values."""
         self._lines += 1
+        digest = hashlib.sha256()
+        for piece in pieces:
+            digest.update(piece)
         line = {
             "line": self._lines,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "kind": kind,
             "round": server_round,
-            "bytes": len(payload),
-            "sha256": hashlib.sha256(payload).hexdigest(),
+            "bytes": sum(map(len, pieces)),
+            "sha256": digest.hexdigest(),
             "arrays": [
                 {"name": f"{record}.{name}", "shape": array.shape, "dtype": array.dtype}
                 for record, arrays in (content.array_records.items() if content else ())
@@ -238,19 +245,17 @@ class Answer:
         self._app = app
         self._context = context
         self._ledger = ledger
-        self._last: tuple[str, Callable[[], bytes]] | None = None
+        self._last: tuple[str, Callable[[], list[bytes]]] | None = None
 
-    def __call__(self, payload: bytes) -> bytes:
-        """Return the serialised reply to the serialised message ``payload``."""
-        proto = MessageProto()
-        proto.ParseFromString(payload)
-        message = message_from_proto(proto)
+    def __call__(self, parts: Sequence[bytes | memoryview]) -> list[bytes]:
+        """Return the bytes of the reply to the message whose bytes are ``parts``, both in pieces."""
+        message = decode(parts)
         message_id = message.metadata.message_id
         if self._last is None or self._last[0] != message_id:
             self._last = (message_id, self._reply(message))
         return self._last[1]()
 
-    def _reply(self, message: Message) -> Callable[[], bytes]:
+    def _reply(self, message: Message) -> Callable[[], list[bytes]]:
         try:
             reply = self._app(message, self._context)
         except ClientError as error:
@@ -261,17 +266,17 @@ class Answer:
             log.exception("%s failed", message.metadata.message_type)
             reason = f"{type(error).__name__} (the details are in the client's own log)"
             reply = Message(Error(CLIENT_APP_RAISED, reason), reply_to=message)
-        payload: bytes = message_to_proto(reply).SerializeToString()
+        pieces = encode(reply)
         config = message.content.config_records.get("config")
 
-        def send() -> bytes:
+        def send() -> list[bytes]:
             self._ledger.record(
-                payload,
+                pieces,
                 kind=message.metadata.message_type,
                 content=reply.content if reply.has_content() else None,
                 server_round=config.get("server-round") if config else None,
             )
-            return payload
+            return pieces
 
         return send
 
@@ -283,22 +288,22 @@ def _converse(answer: Answer, server: Server, identity: Identity, ledger: Ledger
     with grpc.secure_channel(server.address, credentials, CHANNEL_OPTIONS) as channel:
         stream = channel.stream_stream(METHOD)
         join = identity.frame()
-        ledger.record(join, kind="join")
+        ledger.record([join], kind="join")
         outbox.put(join)
-        parts: list[bytes] = []
+        parts: list[memoryview] = []
         try:
             for frame in stream(iter(outbox.get, None)):
-                kind, body = frame[:1], frame[1:]
+                kind, body = frame[:1], memoryview(frame)[1:]
                 if kind == WELCOME:
                     log.info('joined the federation at %s as "%s"', server.address, identity.name)
                 if kind in (PART, LAST_PART):
                     parts.append(body)
                 if kind == LAST_PART:
-                    for part in frames(answer(b"".join(parts))):
+                    for part in frames(answer(parts)):
                         outbox.put(part)
                     parts.clear()
                 if kind in (REFUSED, FINISH):
-                    _end(kind, json.loads(body), identity)
+                    _end(kind, json.loads(bytes(body)), identity)
                 yield kind == FINISH
         finally:
             outbox.put(None)
@@ -311,14 +316,6 @@ def _end(kind: bytes, verdict: dict[str, object], identity: Identity) -> None:
     if kind == FINISH and not verdict["ok"]:
         raise RunFailedError(f"the server ended the run: {verdict['reason']}")
     log.info("the run is over")
-
-
-def frames(payload: bytes) -> Iterator[bytes]:
-    """Cut a serialised message into frames that fit gRPC's default message limit."""
-    view = memoryview(payload)
-    for start in range(0, len(view), CHUNK_BYTES):
-        kind = LAST_PART if start + CHUNK_BYTES >= len(view) else PART
-        yield kind + view[start : start + CHUNK_BYTES]
 
 
 def _status(error: grpc.RpcError) -> str:

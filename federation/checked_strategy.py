@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from federation.errors import RoundError
 from federation.events import Events, unrecorded
-from federation.frames import FrameError, floats
+from federation.frames import FrameError
+from federation.messages import floats
 from federation.rounds import Recorder
 
 MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others

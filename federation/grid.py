@@ -23,8 +23,9 @@ from flwr.supercore.task_identity import TaskIdentity
 from federation.certificate import RunCertificate
 from federation.errors import ClientFailedError, FederationError, JoinDeadlineError
 from federation.events import Events, unrecorded
-from federation.frames import FINISH, Join, MessageEncoder, control_frame
+from federation.frames import FINISH, Join, control_frame
 from federation.members import Arrived, Member, Outbox, Pending, Refusal, error_reply
+from federation.messages import MessageEncoder
 from federation.stream import StreamServer
 
 RUN_ID = 1

@@ -8,7 +8,7 @@ from flwr.app import Message
 from numpy.typing import NDArray
 
 from federation.errors import RoundError, SchemaMismatchError
-from federation.frames import floats
+from federation.messages import floats
 from federation.model import Preprocessing
 
 Floats = NDArray[np.float64]

@@ -18,10 +18,10 @@ from federation.frames import (
     WELCOME,
     FrameError,
     Join,
-    MessageAssembler,
     control_frame,
 )
 from federation.members import Arrived, Member, Outbox, Refusal
+from federation.messages import MessageAssembler
 
 FIRST_FRAME_SECONDS = 10.0
 FINISH_SECONDS = 5.0

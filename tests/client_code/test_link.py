@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,15 @@ from hypothesis import strategies as st
 
 import client
 import link
+import messages
 import utils
 from federation import frames
+from federation import messages as servers
 
 GRPC_DEFAULT_LIMIT = 4 << 20
 LIMIT = 1 << 30
 AROUND_THE_CUT = st.integers(-400, 400).flatmap(
-    lambda off: st.sampled_from([link.CHUNK_BYTES + off, 2 * link.CHUNK_BYTES + off])
+    lambda off: st.sampled_from([messages.CHUNK_BYTES + off, 2 * messages.CHUNK_BYTES + off])
 )
 
 Handler = Callable[[Message, Context], Message]
@@ -44,18 +47,18 @@ def echo(message: Message, _context: Context) -> Message:
 
 def sent(content: RecordDict, message_id: str = "m1", kind: str = "train") -> list[bytes]:
     """Return the frames that the server sends for a message."""
-    return frames.MessageEncoder().frames(Message(content, 2, kind), message_id)
+    return servers.MessageEncoder().frames(Message(content, 2, kind), message_id)
 
 
-def payload_of(parts: list[bytes]) -> bytes:
-    """Return what the client joins of the frames it gets."""
-    return b"".join(part[1:] for part in parts)
+def payload_of(parts: list[bytes]) -> list[bytes]:
+    """Return what the client keeps of the frames it gets."""
+    return [part[1:] for part in parts]
 
 
-def received(payload: bytes) -> Message:
+def received(pieces: list[bytes]) -> Message:
     """Return what the server makes of a reply that the client cut into frames."""
-    assembler = frames.MessageAssembler(LIMIT)
-    *parts, last = link.frames(payload)
+    assembler = servers.MessageAssembler(LIMIT)
+    *parts, last = messages.frames(pieces)
     assert [assembler.add(part) for part in parts] == [None] * len(parts)
     message = assembler.add(last)
     assert message is not None
@@ -66,11 +69,15 @@ def received(payload: bytes) -> Message:
 
 
 @pytest.mark.parametrize(
-    "name", ["PROTOCOL", "CHUNK_BYTES", "JOIN", "WELCOME", "REFUSED", "PART", "LAST_PART", "FINISH"]
+    ("here", "there", "names"),
+    [
+        (link, frames, ["PROTOCOL", "JOIN", "WELCOME", "REFUSED", "FINISH"]),
+        (messages, servers, ["CHUNK_BYTES", "PART", "LAST_PART", "LENGTH_BYTES"]),
+    ],
 )
-def test_both_ends_speak_the_same_protocol(name: str) -> None:
+def test_both_ends_speak_the_same_protocol(here: ModuleType, there: ModuleType, names: list[str]) -> None:
     """Version, chunk size and frame kinds are written down on both sides, equal."""
-    assert getattr(link, name) == getattr(frames, name)
+    assert [getattr(here, name) for name in names] == [getattr(there, name) for name in names]
 
 
 def test_both_ends_name_the_same_method() -> None:
@@ -129,15 +136,15 @@ def test_the_token_is_not_shown() -> None:
 
 @given(size=AROUND_THE_CUT | st.integers(1, 1000))
 @settings(max_examples=40, deadline=None)
-@example(size=link.CHUNK_BYTES)
-@example(size=2 * link.CHUNK_BYTES)
+@example(size=messages.CHUNK_BYTES)
+@example(size=2 * messages.CHUNK_BYTES)
 def test_frames_fit_grpcs_default_limit(size: int) -> None:
     """Frames of any message are within 4 MB and hold every byte in order, and only the last says so."""
     payload = np.random.default_rng(size).bytes(size)
-    cut = list(link.frames(payload))
+    cut = list(messages.frames([payload[:100], b"", payload[100:]]))
     assert max(map(len, cut)) <= GRPC_DEFAULT_LIMIT
-    assert payload_of(cut) == payload
-    assert [part[:1] for part in cut] == [link.PART] * (len(cut) - 1) + [link.LAST_PART]
+    assert b"".join(payload_of(cut)) == payload
+    assert [part[:1] for part in cut] == [messages.PART] * (len(cut) - 1) + [messages.LAST_PART]
 
 
 @given(size=AROUND_THE_CUT | st.integers(0, 1000))
@@ -232,7 +239,7 @@ def test_the_ledger_describes_what_was_sent_without_its_values() -> None:
         return Message(content, reply_to=message)
 
     question = RecordDict({"config": ConfigRecord({"server-round": 7})})
-    payload = an_answer(reply, ledger)(payload_of(sent(question)))
+    pieces = an_answer(reply, ledger)(payload_of(sent(question)))
     (text,) = ledger.getvalue().splitlines()
     line: dict[str, Any] = json.loads(text)
     assert line.pop("time").endswith("+00:00")
@@ -240,8 +247,8 @@ def test_the_ledger_describes_what_was_sent_without_its_values() -> None:
         "line": 1,
         "kind": "train",
         "round": 7,
-        "bytes": len(payload),
-        "sha256": hashlib.sha256(payload).hexdigest(),
+        "bytes": len(b"".join(pieces)),
+        "sha256": hashlib.sha256(b"".join(pieces)).hexdigest(),
         "arrays": [{"name": "arrays.coef", "shape": [1, 3], "dtype": "float64"}],
         "metrics": ["metrics.loss"],
         "config": ["schema.label"],
@@ -257,9 +264,9 @@ def test_an_error_reply_is_written_down_too() -> None:
         raise utils.TableError("no")
 
     ledger = io.StringIO()
-    payload = an_answer(fail, ledger)(payload_of(sent(RecordDict())))
+    pieces = an_answer(fail, ledger)(payload_of(sent(RecordDict())))
     line = json.loads(ledger.getvalue())
-    assert (line["bytes"], line["arrays"], line["metrics"]) == (len(payload), [], [])
+    assert (line["bytes"], line["arrays"], line["metrics"]) == (sum(map(len, pieces)), [], [])
 
 
 def test_what_cannot_be_written_down_is_not_sent() -> None:

@@ -17,9 +17,9 @@ from tests.faults.wire import Wire
 
 HEAD = """# Faults
 
-Each row is a test in `tests/faults/`: real processes, real TLS over real sockets, short deadlines. `make faults` runs
-them and writes this page. Deadlines are those that the test sets; *seconds* is the whole test, with the start of
-the processes, on the machine that wrote the page.
+Each row is a test in `tests/faults/`: real processes, real TLS over real sockets, short deadlines.
+`make faults` runs them and writes this page. Deadlines are those that the test sets; *seconds* is the whole
+test, with the start of the processes, on the machine that wrote the page.
 
 | fault | expected | seen | seconds |
 |---|---|---|---|
@@ -36,8 +36,8 @@ class Row:
     seconds: float
 
 
-ROWS = pytest.StashKey[list[Row]]()
-SEEN = pytest.StashKey[list[str]]()
+ROWS: pytest.StashKey[list[Row]] = pytest.StashKey()
+SEEN: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,7 +60,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
         arguments = dict(zip(("fault", "expected"), mark.args, strict=True))
         if parameter := getattr(item, "callspec", None):
             arguments = {key: text.format(**parameter.params) for key, text in arguments.items()}
-        seen = "; ".join(item.stash[SEEN]) if report.passed else "**FAILED**"
+        said = item.stash[SEEN]
+        seen = "; ".join(said) if report.passed else "**FAILED**"
         item.config.stash[ROWS].append(Row(**arguments, seen=seen, seconds=report.duration))
     return report
 

@@ -17,10 +17,11 @@ from flwr.supercore.run import Run
 
 import client
 import link
+import messages as messages_at_the_client
 import utils
 from federation.checked_strategy import MOST_ROWS
 from federation.errors import RoundError, SettingError
-from federation.frames import MessageAssembler, MessageEncoder
+from federation.messages import MessageAssembler, MessageEncoder
 from federation.preprocessing import ClientStatistics
 from federation.rounds import Round
 from federation.run_record import Record
@@ -93,9 +94,9 @@ class FakeGrid(Grid):
         self._sent += 1
         node_id = message.metadata.dst_node_id
         frames = encoder.frames(message, str(self._sent))
-        payload = self._clients[node_id](b"".join(frame[1:] for frame in frames))
+        payload = self._clients[node_id]([frame[1:] for frame in frames])
         assembler = MessageAssembler(1 << 24)
-        *_, reply = (assembler.add(frame) for frame in link.frames(payload))
+        *_, reply = (assembler.add(frame) for frame in messages_at_the_client.frames(payload))
         assert reply is not None
         return self._spoil[node_id](reply) if node_id in self._spoil else reply
 
