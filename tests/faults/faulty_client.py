@@ -1,5 +1,6 @@
-"""The client's own code, with one fault: what the environment variable FAULT names, from round 2 on."""
+"""The client's own code, with faults: the environment variable FAULT names one for each round."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -12,32 +13,31 @@ from flwr.app import Array, Context, Message
 
 import client
 
-FIRST_ROUND = 2
 honest_app = client.create_app
 
 
 class FaultyApp:
-    """An honest app until the fault begins.
+    """An honest app that errs in some rounds.
 
     Parameters
     ----------
     app : ClientApp
         The honest one.
-    fault : str
-        What goes wrong.
+    faults : dict of str to str
+        What goes wrong, by round.
     """
 
-    def __init__(self, app: Any, fault: str) -> None:
-        self._app, self._fault = app, fault
+    def __init__(self, app: Any, faults: dict[str, str]) -> None:
+        self._app, self._faults = app, faults
         self._last_asked = ""
 
     def __call__(self, message: Message, context: Context) -> Message:
         """Answer, wrongly if it is time to."""
         reply: Message = self._app(message, context)
         if message.metadata.message_type == "train":
-            number = int(str(message.content.config_records["config"]["server-round"]))
-            if number >= FIRST_ROUND:
-                getattr(self, self._fault.replace(" ", "_"))(reply)
+            number = str(message.content.config_records["config"]["server-round"])
+            if fault := self._faults.get(number):
+                getattr(self, fault.replace(" ", "_"))(reply)
             self._last_asked = message.metadata.message_id
         return reply
 
@@ -73,5 +73,5 @@ class FaultyApp:
         reply.content.array_records["arrays"]["coef"] = Array(values)
 
 
-client.create_app = lambda task: FaultyApp(honest_app(task), os.environ["FAULT"])  # type: ignore[assignment,return-value]
+client.create_app = lambda task: FaultyApp(honest_app(task), json.loads(os.environ["FAULT"]))  # type: ignore[assignment,return-value]
 sys.exit(client.main(sys.argv[1:]))

@@ -1,7 +1,8 @@
 """``federation.local`` whose clients do what the environment variable FAULTS says.
 
 A JSON object: ``server_port`` and ``wire`` (clients connect to the port ``wire``), ``faults`` (what a client
-does wrong, by its name), ``absent`` (names not started), ``late`` (names, and the event they wait for),
+does wrong, by its name and the round), ``absent`` (names not started), ``late`` (names, and the event they
+wait for),
 ``unwatched`` (nobody tells the server that a process ended, as on AWS).
 """
 
@@ -27,9 +28,9 @@ FAULTY_CLIENT = Path(__file__).with_name("faulty_client.py")
 
 @dataclass(frozen=True, kw_only=True)
 class FaultyJob(ClientJob):
-    """A client that errs."""
+    """A client that errs, by round."""
 
-    fault: str
+    faults: dict[str, str]
 
     def command(self) -> list[str]:
         """Return the command line, with our own script."""
@@ -38,7 +39,7 @@ class FaultyJob(ClientJob):
 
     def environment(self, *, token: str, threads: int) -> dict[str, str]:
         """Return the environment, with the fault."""
-        return super().environment(token=token, threads=threads) | {"FAULT": self.fault}
+        return super().environment(token=token, threads=threads) | {"FAULT": json.dumps(self.faults)}
 
 
 class PlannedClients(LocalClients):
@@ -58,8 +59,8 @@ class PlannedClients(LocalClients):
         if "wire" in PLAN:
             address = f"127.0.0.1:{PLAN['wire']}"
             job = replace(job, hyperparameters={**job.hyperparameters, "server-address": address})
-        if fault := PLAN.get("faults", {}).get(job.name):
-            return FaultyJob(**vars(job), fault=fault)
+        if faults := PLAN.get("faults", {}).get(job.name):
+            return FaultyJob(**vars(job), faults=faults)
         return job
 
     def _start_late(self, job: ClientJob, words: str) -> None:

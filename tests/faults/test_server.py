@@ -1,7 +1,7 @@
 """A server that dies, at any moment: the run goes on after the last finished round."""
 
+import importlib.util
 import json
-import os
 import shutil
 import signal
 from collections.abc import Callable
@@ -117,9 +117,10 @@ def test_refused(start: Start, seen: Seen, data: Path, tmp_path: Path) -> None:
 @pytest.mark.fault("the server's clock jumps by 30 h in mid-run", "the run finishes with the same model")
 def test_the_clock_jumps(start: Start, seen: Seen, tmp_path: Path, undisturbed: Callable[..., str]) -> None:
     """Deadlines are measured by a clock that does not jump; the wall clock only stamps what is written."""
-    import libfaketime  # noqa: PLC0415 - only its library is used
-
-    library = Path(libfaketime.__file__).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
+    package = importlib.util.find_spec("libfaketime")
+    assert package, "a development dependency"
+    assert package.origin
+    library = Path(package.origin).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
     offset = tmp_path / "offset"
     offset.write_text("+0\n")
     faketime = {
@@ -137,4 +138,3 @@ def test_the_clock_jumps(start: Start, seen: Seen, tmp_path: Path, undisturbed: 
     assert len(days) == 2, "the clock did not jump"
     assert run.model() == undisturbed(*ADAM)
     seen("events.jsonl shows the jump; no deadline passed, the same model")
-    assert os.path.exists(library)
