@@ -5,6 +5,7 @@ python -m benchmarks.overhead
 
 import datetime as dt
 import json
+import logging
 import multiprocessing
 import os
 import sys
@@ -103,6 +104,7 @@ def large_updates(count: int) -> list[float]:
 
 def main() -> None:
     """Measure, and write the table."""
+    logging.getLogger("flwr").setLevel(logging.ERROR)  # as every command of ours does
     machine = describe()
     with tempfile.TemporaryDirectory() as folder:
         overheads, seconds, memory = rounds(Path(folder))

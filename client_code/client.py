@@ -18,11 +18,13 @@ import time
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from sklearn.linear_model import LogisticRegression
 
 import link
+import newton
 import utils
 
 log = logging.getLogger("client")
@@ -74,6 +76,23 @@ def create_app(task: utils.Task) -> ClientApp:
         }
         log.info("train round %s: loss %.6g", _round(message), metrics["loss"])
         content = RecordDict({"arrays": utils.get_parameters(model), "metrics": MetricRecord(metrics)})
+        return Message(content, reply_to=message)
+
+    @app.train("newton")
+    def train_newton(message: Message, _context: Context) -> Message:
+        """Tell loss, gradient and Hessian of the global model on this client's training rows."""
+        started = time.perf_counter()
+        model, (_, rows, _) = _received(task, message)
+        w = np.append(model.coef_[0], model.intercept_)
+        sums = newton.contribution(utils.design_chunks(rows), w, _class_weight(message))
+        metrics: Metrics = {
+            "num-examples": sums.rows,
+            "loss": sums.mean_loss,
+            "seconds": time.perf_counter() - started,
+        }
+        log.info("newton round %s: loss %.6g", _round(message), sums.mean_loss)
+        arrays = ArrayRecord({name: Array(values) for name, values in sums.arrays().items()})
+        content = RecordDict({"arrays": arrays, "metrics": MetricRecord(metrics)})
         return Message(content, reply_to=message)
 
     @app.evaluate()

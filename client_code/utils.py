@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self, cast
@@ -142,6 +143,13 @@ class Prepared(NamedTuple):
     preprocessing: Preprocessing
     train: Table
     validation: Table
+
+
+def design_chunks(table: Table, rows: int = 8192) -> Iterator[tuple[Floats, NDArray[np.int64]]]:
+    """Yield ``table`` in parts that may be overwritten: its columns and one of ones, and its labels."""
+    for start in range(0, len(table.y), rows):
+        part = slice(start, start + rows)
+        yield np.column_stack([table.X[part], np.ones(len(table.y[part]))]), table.y[part]
 
 
 def load_table(path: Path, label: str) -> Table:

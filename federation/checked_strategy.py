@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -11,6 +12,7 @@ from flwr.serverapp.exception import AggregationError, InconsistentMessageReplie
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
+from federation.early_end import EndsEarly
 from federation.errors import RoundError
 from federation.events import Events, unrecorded
 from federation.frames import FrameError
@@ -54,7 +56,18 @@ class Rules:
     event: Events = unrecorded
 
 
-class CheckedStrategy(Strategy):
+@runtime_checkable
+class OwnUpdates(Protocol):
+    """A strategy whose updates are not models."""
+
+    def update_shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Return names and shapes of the arrays expected in this round."""
+
+    def update_problem(self, values: Mapping[str, NDArray[np.float64]]) -> str:
+        """Return what is wrong with finite arrays of these shapes, "" if nothing is."""
+
+
+class CheckedStrategy(EndsEarly):
     """Any strategy of Flower, fed only with valid updates, and never silent about a round that failed.
 
     Parameters
@@ -102,13 +115,12 @@ class CheckedStrategy(Strategy):
     ) -> list[Message]:
         """Ask the clients that the strategy chooses to fit the global model."""
         server_round += self._rules.finished
+        random.seed(f"{self._rules.seed}/{server_round}/train")  # what Flower's strategies draw from
+        messages = self._inner.configure_train(server_round, arrays, config, grid)
         self._recorder.begin(server_round)
         self._global = {name: array.numpy() for name, array in arrays.items()}
         self.asked = set()
-        random.seed(
-            f"{self._rules.seed}/{server_round}/train"
-        )  # Flower's strategies draw from this generator
-        return self._with_preprocessing(self._inner.configure_train(server_round, arrays, config, grid))
+        return self._with_preprocessing(messages)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -128,7 +140,7 @@ class CheckedStrategy(Strategy):
             raise RoundError(
                 f"round {server_round}: the strategy could not aggregate: {error}", _REMEDY
             ) from error
-        if arrays is None or (problem := _array_problem(arrays, self._global)):
+        if arrays is None or (problem := _array_problem(arrays, self._shapes)):
             why = problem if arrays is not None else f"{len(accepted)} updates are too few for it"
             raise RoundError(f"round {server_round}: the strategy made no usable model: {why}.", _REMEDY)
         return arrays, metrics
@@ -201,7 +213,16 @@ class CheckedStrategy(Strategy):
         if list(content.array_records) != ["arrays"]:
             return "its update holds other records than the model's"
         update = content.array_records["arrays"]
-        return _array_problem(update, self._global) or self._norm_problem(update)
+        if isinstance(self._inner, OwnUpdates):
+            shapes = self._inner.update_shapes()
+            return _array_problem(update, shapes) or self._inner.update_problem(
+                {name: array.numpy() for name, array in update.items()}
+            )
+        return _array_problem(update, self._shapes) or self._norm_problem(update)
+
+    @property
+    def _shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {name: values.shape for name, values in self._global.items()}
 
     def _norm_problem(self, update: ArrayRecord) -> str:
         with np.errstate(over="ignore"):  # an infinite norm is too large like any other
@@ -217,17 +238,17 @@ class CheckedStrategy(Strategy):
         return "" if rows == told else f"its number of examples is {rows}, and it had told of {told}"
 
 
-def _array_problem(arrays: ArrayRecord, model: Mapping[str, NDArray[np.float64]]) -> str:
+def _array_problem(arrays: ArrayRecord, shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Return what is wrong with an update, "" if nothing is."""
-    if list(arrays) != list(model):
-        return f"its update has the arrays {', '.join(arrays)} instead of {', '.join(model)}"
+    if list(arrays) != list(shapes):
+        return f"its update has the arrays {', '.join(arrays)} instead of {', '.join(shapes)}"
     for name, array in arrays.items():
         try:
             values = floats(array)
         except FrameError as error:
             return f"{name} is {error}"
-        if values.shape != model[name].shape:
-            return f"{name} has shape {values.shape} instead of {model[name].shape}"
+        if values.shape != shapes[name]:
+            return f"{name} has shape {values.shape} instead of {shapes[name]}"
         if not np.isfinite(values).all():
             return f"{name} is not finite"
     return ""

@@ -1,11 +1,9 @@
 """Keep each finished round on disk, so that a run that was cut short goes on where it stopped.
 
 Two archives hold it, each replaced as a whole or not at all: ``agreed.zip``, what was agreed before round 1,
-and ``round.zip``, the last finished round. An archive is a zip file of ``state.json`` and NumPy's ``.npy``
-files: nothing in it is unpickled.
+and ``round.zip``, the last finished round; see `federation.archive`.
 """
 
-import io
 import json
 import os
 import zipfile
@@ -19,18 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from federation.agreement import Agreement
+from federation.archive import read_archive, write_archive
 from federation.errors import ResumeError, StorageError
 from federation.files import replacing
 from federation.model import Preprocessing
 from federation.preprocessing import ClientStatistics
 from federation.rounds import Round
+from federation.strategy_state import State
 
 FORMAT = 1
 FOLDER, AGREED, ROUND, ROUNDS = "checkpoint", "agreed.zip", "round.zip", "rounds.jsonl"
-
-Arrays = Mapping[str, NDArray[Any]]
-
-_MOMENTS = ("non_negative", "mean", "m2", "log1p_mean", "log1p_m2")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,14 +41,14 @@ class Checkpoint:
         From round 0 to the finished one.
     arrays : mapping of str to ndarray
         The global model's, in its order.
-    strategy : mapping of str to ndarray
+    strategy : mapping
         What the strategy carries, see `federation.strategy_state`.
     """
 
     agreement: Agreement
     rounds: list[Round]
-    arrays: Arrays
-    strategy: Arrays
+    arrays: Mapping[str, NDArray[np.float64]]
+    strategy: State
 
     @property
     def round(self) -> int:
@@ -88,19 +84,16 @@ class CheckpointFolder:
         StorageError
             The disk is full, or fails; the round before is untouched.
         """
-        agreed, last = self._folder / AGREED, self._folder / ROUND
         with _reported(self._run / ROUNDS):
             self._run.mkdir(parents=True, exist_ok=True)
             _append(self._run / ROUNDS, json.dumps(checkpoint.rounds[-1].as_json(), allow_nan=False) + "\n")
-        if not agreed.exists():
-            _write(agreed, *_of_agreement(checkpoint.agreement))
-        state = {"format": FORMAT, "round": checkpoint.round}
-        arrays = {
-            f"{part}/{name}": array
-            for part, arrays in (("model", checkpoint.arrays), ("strategy", checkpoint.strategy))
-            for name, array in arrays.items()
-        }
-        return _write(last, state, arrays)
+        agreed, last = self._folder / AGREED, self._folder / ROUND
+        with _reported(agreed):
+            if not agreed.exists():
+                write_archive(agreed, _of_agreement(checkpoint.agreement))
+        state = {"model": dict(checkpoint.arrays), "strategy": dict(checkpoint.strategy)}
+        with _reported(last):
+            return write_archive(last, {"format": FORMAT, "round": checkpoint.round, **state})
 
     def load(self) -> Checkpoint | None:
         """Return the last finished round; None if there is none yet.
@@ -113,14 +106,13 @@ class CheckpointFolder:
         if not (self._folder / ROUND).exists():
             (self._run / ROUNDS).unlink(missing_ok=True)
             return None
-        state, arrays = _read(self._folder / ROUND)
-        agreed, agreed_arrays = _read(self._folder / AGREED)
         with _understood(self._folder):
+            last, agreed = _read(self._folder / ROUND), _read(self._folder / AGREED)
             return Checkpoint(
-                agreement=_agreement(agreed, agreed_arrays),
-                rounds=self._rounds(state["round"] + 1),
-                arrays=_below("model/", arrays),
-                strategy=_below("strategy/", arrays),
+                agreement=_agreement(agreed),
+                rounds=self._rounds(last["round"] + 1),
+                arrays=last["model"],
+                strategy=last["strategy"],
             )
 
     def _rounds(self, count: int) -> list[Round]:
@@ -135,74 +127,32 @@ class CheckpointFolder:
         return rounds
 
 
-def _of_agreement(agreement: Agreement) -> tuple[dict[str, Any], Arrays]:
-    """Return an agreement as plain values and arrays."""
-    preprocessing = agreement.preprocessing
-    state = {
+def _of_agreement(agreement: Agreement) -> dict[str, Any]:
+    return {
         "format": FORMAT,
         "test": agreement.test,
-        "features": preprocessing.features,
-        "log1p": preprocessing.log1p,
-        "clients": [
-            {key: value for key, value in vars(one).items() if key not in _MOMENTS}
-            for one in agreement.statistics
-        ],
+        "preprocessing": vars(agreement.preprocessing),
+        "clients": [vars(one) for one in agreement.statistics],
     }
-    arrays = {"mean": preprocessing.mean, "scale": preprocessing.scale}
-    for index, one in enumerate(agreement.statistics):
-        arrays |= {f"{index}/{name}": getattr(one, name) for name in _MOMENTS}
-    return state, arrays
 
 
-def _agreement(state: Mapping[str, Any], arrays: Arrays) -> Agreement:
-    """Return the agreement that `_of_agreement` took apart."""
+def _agreement(state: Mapping[str, Any]) -> Agreement:
+    preprocessing = state["preprocessing"]
+    of_columns = {name: tuple(preprocessing[name]) for name in ("features", "log1p")}
     return Agreement(
-        preprocessing=Preprocessing(
-            features=tuple(state["features"]),
-            log1p=tuple(state["log1p"]),
-            mean=arrays["mean"],
-            scale=arrays["scale"],
-        ),
-        statistics=[_statistics(one, _below(f"{i}/", arrays)) for i, one in enumerate(state["clients"])],
+        preprocessing=Preprocessing(**(preprocessing | of_columns)),
+        statistics=[
+            ClientStatistics(**(one | {"features": tuple(one["features"])})) for one in state["clients"]
+        ],
         test=state["test"],
     )
 
 
-def _statistics(told: Mapping[str, Any], moments: Arrays) -> ClientStatistics:
-    fields: dict[str, Any] = {**told, **moments, "features": tuple(told["features"])}
-    return ClientStatistics(**fields)
-
-
-def _below(prefix: str, arrays: Arrays) -> Arrays:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def _write(path: Path, state: Mapping[str, Any], arrays: Arrays) -> int:
-    """Replace an archive; after this returns it survives a loss of power too."""
-    with _reported(path), replacing(path) as partial:
-        with zipfile.ZipFile(partial, "w") as archive:
-            archive.writestr("state.json", json.dumps(state))
-            for name, array in arrays.items():
-                content = io.BytesIO()
-                np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
-                archive.writestr(f"{name}.npy", content.getvalue())
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        return partial.stat().st_size
-
-
-def _read(path: Path) -> tuple[dict[str, Any], Arrays]:
-    """Read an archive, whose checksums the zip format verifies."""
-    with _understood(path), zipfile.ZipFile(path) as archive:
-        state: dict[str, Any] = json.loads(archive.read("state.json"))
-        if state["format"] != FORMAT:
-            raise ValueError(f"format {state['format']}, expected {FORMAT}")
-        arrays = {}
-        for name in archive.namelist():
-            if name.endswith(".npy"):
-                content = io.BytesIO(archive.read(name))
-                arrays[name.removesuffix(".npy")] = np.lib.format.read_array(content, allow_pickle=False)
-        return state, arrays
+def _read(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = read_archive(path)
+    if state["format"] != FORMAT:
+        raise ValueError(f"format {state['format']}, expected {FORMAT}")
+    return state
 
 
 def _append(path: Path, line: str) -> None:
@@ -226,5 +176,5 @@ def _understood(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise ResumeError(
-            f"the checkpoint {path} is damaged or of another version ({error}).", "Start a new run."
+            f"the checkpoint in {path} is damaged or of another version ({error}).", "Start a new run."
         ) from error

@@ -14,6 +14,7 @@
     ├── JoinDeadlineError       31  clients that did not join in time
     ├── RoundError              32  a round without enough valid updates
     ├── ClientFailedError       33  a client process that died
+    ├── NoOptimumError          34  training rows that no finite model fits best
     ├── ResumeError             35  a run that cannot be resumed, or not with these settings or data
     ├── StorageError            36  a disk that is full or fails
     ├── AuditError              37  a client's ledger and the server's record that disagree
@@ -152,6 +153,12 @@ class ClientFailedError(FederationError):
     """A client process ended before the federation did."""
 
     exit_code = 33
+
+
+class NoOptimumError(FederationError):
+    """The training rows have no finite optimum, or Newton's method cannot get nearer to it."""
+
+    exit_code = 34
 
 
 class ResumeError(FederationError):

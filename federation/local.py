@@ -67,7 +67,7 @@ def main(  # noqa: PLR0913 - a command's options
         str | None,
         typer.Option(help="Training rows: smote (1:1), balanced (class weights) or none. [default: smote]"),
     ] = None,
-    rounds: Rounds = 3,
+    rounds: Rounds = None,
     strategy: StrategyName = "fedavg",
     param: StrategyParameters = None,
     penalty: Penalty = "l2",
@@ -139,17 +139,20 @@ def _settings(options: Mapping[str, Any], *, resume: Path | None) -> "LocalRun":
     """Return what to run, from the options of this command or of the one that is resumed."""
     from federation.local_training import LocalRun, choose_preparation  # noqa: PLC0415
     from federation.server_app import TrainingSettings  # noqa: PLC0415
+    from federation.strategies import default_rounds  # noqa: PLC0415
 
     data = Path(options["data"]) if options["data"] else None
     how = ("label", "positive", "clients", "partition", "resample")
     preparation = choose_preparation(data, options["seed"], **{name: options[name] for name in how})
-    plain = ("strategy", "rounds", "quorum", "round_timeout", "seed")
+    rounds = default_rounds(options["strategy"]) if options["rounds"] is None else options["rounds"]
+    plain = ("strategy", "quorum", "round_timeout", "seed")
     limits = ("min_clients", "set_aside_after", "max_update_norm")
     return LocalRun(
         source=data,
         preparation=preparation,
         training=TrainingSettings(
             parameters=strategy_parameters(options["param"]),
+            rounds=rounds,
             **{name: options[name] for name in (*plain, *limits)},
         ),
         out=resume or Path(options["out"]),

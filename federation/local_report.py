@@ -73,7 +73,9 @@ def compare(
     )
 
 
-def describe(manifest: Manifest, data: Path, settings: RunSettings, seconds: float) -> Run:
+def describe(
+    manifest: Manifest, data: Path, settings: RunSettings, federated: Federated, seconds: float
+) -> Run:
     """Describe the run, from the manifest in the folder ``data``."""
     training = settings.training
     clients = {
@@ -95,7 +97,8 @@ def describe(manifest: Manifest, data: Path, settings: RunSettings, seconds: flo
         clients=clients,
         strategy=training.strategy,
         parameters={**training.parameters, "penalty": settings.penalty, "max_iter": settings.max_iter},
-        rounds=training.rounds,
+        rounds=federated.rounds[-1].round,
+        conclusion=federated.conclusion,
         seed=manifest.seed,
         resample=manifest.resample,
         seconds=seconds,

@@ -134,7 +134,8 @@ def choose_preparation(data: Path | None, seed: int, **options: Any) -> Preparat
 
 def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
     data, manifest = _prepared(settings, progress)
-    training = replace(settings.training, balanced=manifest.resample == "balanced")
+    balanced = manifest.resample == "balanced"
+    training = replace(settings.training, balanced=balanced, penalty=settings.penalty)
     training.strategy_for(len(manifest.clients))  # what does not fit is found before anything starts
     test = read_table(data / "server" / "test.csv", label=manifest.label)
     remember(settings.out, settings.options)
@@ -165,7 +166,7 @@ def _compare_and_write(
         settings.out,
         federated,
         test=test,
-        run=describe(manifest, data, how, seconds),
+        run=describe(manifest, data, how, federated, seconds),
         scores=scores,
         egress={
             name: read_egress(settings.out / "clients" / name / "ledger.jsonl") for name in manifest.clients
@@ -228,7 +229,7 @@ def _train(
             jobs = _jobs(settings, manifest, data, address=address, certificate=certificate)
             clients.start(jobs, on_exit=grid.fail_client)
             grid.wait_for_clients(settings.join_timeout, progress.joined, least=training.min_clients)
-            progress.step(f"Training: {training.strategy}, {training.rounds} rounds")
+            progress.step(f"Training: {training.plan}")
             try:
                 federated = federate(
                     grid,
@@ -240,6 +241,7 @@ def _train(
                     record=record,
                     process_of=grid.process_of,
                 )
+                progress.concluded(federated.conclusion)
             except RoundError as error:
                 raise clients.explanation_of(error) from error
             clients.expect_end()
@@ -275,7 +277,7 @@ def _jobs(
 def _provenance(training: TrainingSettings, manifest: Manifest, started: dt.datetime) -> Mapping[str, Any]:
     return {
         "strategy": training.strategy,
-        "rounds": training.rounds,
+        "resample": manifest.resample,
         "clients": len(manifest.clients),
         "seed": manifest.seed,
         "synthetic": manifest.synthetic,

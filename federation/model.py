@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sklearn.preprocessing import StandardScaler
 
 Scalar: TypeAlias = str | int | float | bool | None
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 is the same without inference, and still what is written without any
 _REMEDY = "Use the model.json of a run as it was written."
 _MODEL_KEYS = ("format_version", "label", "features", "intercept", "provenance")
 _FEATURE_KEYS = ("name", "transform", "mean", "scale", "coefficient")
@@ -123,6 +123,8 @@ class LinearModel:
     provenance : mapping of str to a JSON scalar
         Where the model comes from: versions, strategy, rounds, seed, whether the data are synthetic.
         ``rows``, when present, becomes the scaler's ``n_samples_seen_``.
+    inference : mapping of str to JSON values, optional
+        Standard errors, tests and intervals, see :func:`federation.inference.infer`.
 
     Raises
     ------
@@ -135,6 +137,7 @@ class LinearModel:
     coef: NDArray[np.float64]
     intercept: float
     provenance: Mapping[str, Scalar]
+    inference: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         _require_finite("coef", self.coef, (len(self.preprocessing.features),))
@@ -199,13 +202,15 @@ class LinearModel:
             strict=True,
         )
         values = (
-            FORMAT_VERSION,
+            1 if self.inference is None else FORMAT_VERSION,
             self.label,
             [dict(zip(_FEATURE_KEYS, column, strict=True)) for column in columns],
             float(self.intercept),
             dict(self.provenance),
         )
-        parts = dict(zip(_MODEL_KEYS, values, strict=True))
+        parts: dict[str, Any] = dict(zip(_MODEL_KEYS, values, strict=True))
+        if self.inference is not None:
+            parts["inference"] = dict(self.inference)
         return json.dumps(parts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
@@ -221,12 +226,14 @@ class LinearModel:
             parts = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise DataError("The model is not JSON.", _REMEDY) from error
-        if isinstance(parts, dict) and parts.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
+        version = parts.get("format_version", 1) if isinstance(parts, dict) else 1
+        if version not in range(1, FORMAT_VERSION + 1):
             raise DataError(
-                f"The model has format {parts['format_version']!r}; this program reads {FORMAT_VERSION}.",
+                f"The model has format {version!r}; this program reads up to {FORMAT_VERSION}.",
                 "Use the version of this program that wrote it.",
             )
-        parts = _with_keys("The model", parts, _MODEL_KEYS)
+        keys = _MODEL_KEYS if version == 1 else (*_MODEL_KEYS, "inference")
+        parts = _with_keys("The model", parts, keys)
         columns = [_read_feature(feature) for feature in _typed(parts, "features", list)]
         names, log1p, mean, scale, coef = (
             zip(*columns, strict=True) if columns else ((),) * len(_FEATURE_KEYS)
@@ -239,6 +246,7 @@ class LinearModel:
             coef=np.array(coef),
             intercept=_number(parts, "intercept"),
             provenance=_typed(parts, "provenance", dict),
+            inference=_typed(parts, "inference", dict) if "inference" in parts else None,
         )
 
 

@@ -8,7 +8,13 @@ import typer
 
 from federation.errors import SettingError
 
-Rounds = Annotated[int, typer.Option(help="Number of rounds.")]
+Rounds = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of rounds, at most. [default: 3; fednewton stops by itself, after at most 20]",
+        show_default=False,
+    ),
+]
 StrategyName = Annotated[str, typer.Option(help="How updates are aggregated; see docs/strategies.md.")]
 StrategyParameters = Annotated[
     list[str] | None, typer.Option(help="Parameter of the strategy, NAME=VALUE; may be repeated.")

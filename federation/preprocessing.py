@@ -169,8 +169,8 @@ def pool(
         m2 = m2 + their_m2 + np.square(delta) * (rows * one.rows / total)
         rows = total
     scale = np.sqrt(m2 / rows)
-    # A column is constant when its spread is no more than rounding of its mean.
-    constant = scale <= np.finfo(np.float64).eps * 8 * np.maximum(np.abs(mean), 1.0)
+    # A column is constant when its spread is no more than rounding of its mean, which grows with the rows.
+    constant = scale <= np.finfo(np.float64).eps * 8 * np.sqrt(rows) * np.maximum(np.abs(mean), 1.0)
     return Preprocessing(
         features=tuple(features),
         log1p=tuple(log1p.tolist()),

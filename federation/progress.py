@@ -56,6 +56,11 @@ class Progress:
         for name, reason in record.set_aside.items():
             self._print(f'  client "{name}" is set aside: {reason}')
 
+    def concluded(self, conclusion: str | None) -> None:
+        """Say how the strategy ended, where it can tell."""
+        if conclusion:
+            self._print(f"  {conclusion}")
+
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 

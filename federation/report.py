@@ -66,7 +66,7 @@ class Run:
     parameters : mapping of str to a JSON scalar
         Further settings of the strategy and of the clients' fits.
     rounds, seed : int
-        Rounds asked for, and the seed of every random choice.
+        Rounds that took place, and the seed of every random choice.
     resample : str
         "smote", "balanced" or "none".
     seconds : float
@@ -75,6 +75,8 @@ class Run:
         Of the packages the result depends on.
     started : str
         When, as it shall appear.
+    conclusion : str, optional
+        How the strategy ended, where it can tell.
     """
 
     title: str
@@ -91,6 +93,7 @@ class Run:
     seconds: float
     versions: Mapping[str, str]
     started: str
+    conclusion: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +153,8 @@ class Report:
         By client name.
     coefficients : mapping of str to float
         Of the global model, by feature: log-odds per standard deviation. The page shows the largest.
+    inference : mapping, optional
+        Of ``model.json``: then the page shows every coefficient with its interval.
     """
 
     run: Run
@@ -158,6 +163,7 @@ class Report:
     scores: Scores
     egress: Mapping[str, Egress]
     coefficients: Mapping[str, float]
+    inference: Mapping[str, Any] | None = None
 
 
 def render_report(report: Report) -> str:
@@ -169,7 +175,14 @@ def render_report(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "signed": _signed, "size": _size, "share": _share}
+    environment.filters |= {
+        "number": _number,
+        "signed": _signed,
+        "size": _size,
+        "share": _share,
+        "ratio": _ratio,
+        "p_value": _p_value,
+    }
     models = [
         ScoredModel("federated", "federated", report.scores.federated),
         *([] if report.scores.pooled is None else [ScoredModel("pooled", "pooled", report.scores.pooled)]),
@@ -189,6 +202,7 @@ def render_report(report: Report) -> str:
         round_seconds=median([entry["seconds"] for entry in report.rounds if "seconds" in entry] or [0.0]),
         kinds=list(dict.fromkeys(kind for sent in report.egress.values() for kind in sent.sent_bytes)),
         coefficients=_largest(report.coefficients),
+        inference=_by_evidence(report.inference),
         resampled=_RESAMPLED.get(report.run.resample),
         single_class=[name for name, data in report.run.clients.items() if data.single_class],
     )
@@ -302,6 +316,16 @@ def _largest(coefficients: Mapping[str, float]) -> list[Coefficient]:
     return [Coefficient(name, value, 100 * abs(value) / (largest or 1.0)) for name, value in ranked]
 
 
+def _by_evidence(inference: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Put the features in the order of their |z|, the largest first, those without one last."""
+    if inference is None:
+        return None
+    ranked = sorted(
+        inference["features"], key=lambda one: -1.0 if one["z"] is None else abs(one["z"]), reverse=True
+    )
+    return {**inference, "features": ranked}
+
+
 def _rejected(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[int, str, str]]:
     """Return round, client and reason of every update that did not reach the aggregate."""
     return [
@@ -315,8 +339,21 @@ def _number(value: float | None, digits: int = 3) -> str:
     return UNDEFINED if value is None else f"{value:,.{digits}f}"
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+def _signed(value: float | None) -> str:
+    return UNDEFINED if value is None else f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _ratio(value: float | None) -> str:
+    """Return an odds ratio to three digits, in plain figures where they are not too many."""
+    if value is None:
+        return UNDEFINED
+    return f"{value:.3g}" if 1e-3 <= value < 1e4 else f"{value:.1e}"  # noqa: PLR2004  what is easy to read
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return UNDEFINED
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004  the usual least
 
 
 def _share(part: int, whole: int) -> str:

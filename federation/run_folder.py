@@ -54,6 +54,7 @@ def write_run(
         scores=scores,
         egress=egress,
         coefficients=dict(zip(test.features, federated.model.coef.tolist(), strict=True)),
+        inference=federated.model.inference,
     )
     _write(out / "report.html", render_report(report))
     return metrics

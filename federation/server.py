@@ -37,7 +37,7 @@ def main(  # noqa: PLR0913 - a command's options
         Path | None,
         typer.Option(help="The server's held-back rows, CSV. [default: test.csv beside the configuration]"),
     ] = None,
-    rounds: Rounds = 3,
+    rounds: Rounds = None,
     strategy: StrategyName = "fedavg",
     param: StrategyParameters = None,
     penalty: Penalty = "l2",
@@ -81,6 +81,7 @@ def main(  # noqa: PLR0913 - a command's options
     from federation.server_app import TrainingSettings  # noqa: PLC0415
     from federation.server_run import ServerRun, keep_in_bucket, run_on_aws  # noqa: PLC0415
     from federation.source_archive import source_archive  # noqa: PLC0415
+    from federation.strategies import default_rounds  # noqa: PLC0415
     from federation.tables import read_table  # noqa: PLC0415
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # Flower's account of every round; ours is shorter
@@ -96,11 +97,12 @@ def main(  # noqa: PLR0913 - a command's options
         training=TrainingSettings(
             strategy=strategy,
             parameters=strategy_parameters(param),
-            rounds=rounds,
+            rounds=default_rounds(strategy) if rounds is None else rounds,
             balanced=balanced,
             quorum=quorum,
             round_timeout=round_timeout,
             seed=seed,
+            penalty=penalty_name(penalty),
         ),
         jobs=JobSettings(
             label=label,

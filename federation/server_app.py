@@ -5,7 +5,7 @@ It needs nothing but Flower's ``Grid``, so it runs over ours and over stock Flow
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flwr.app import ArrayRecord, RecordDict
@@ -16,6 +16,8 @@ from federation.agreement import Agreement, agree, ask_all, ask_statistics, refu
 from federation.checked_strategy import MAX_UPDATE_NORM, CheckedStrategy, Rules, listed
 from federation.errors import RoundError, SettingError
 from federation.events import Events
+from federation.fednewton import FedNewton
+from federation.inference import infer
 from federation.model import LinearModel
 from federation.preprocessing import ClientStatistics
 from federation.roster import Roster
@@ -52,6 +54,8 @@ class TrainingSettings:
         Rounds running in which a client may fail before it is asked no more.
     max_update_norm : float
         Farthest an update may be from the global model.
+    penalty : {"l2", "none"}
+        For strategies that penalise on the server.
     """
 
     strategy: str = "fedavg"
@@ -64,6 +68,7 @@ class TrainingSettings:
     min_clients: int | None = None
     set_aside_after: int = 3
     max_update_norm: float = MAX_UPDATE_NORM
+    penalty: str = "l2"
 
     def __post_init__(self) -> None:
         """Refuse what no federation could run with."""
@@ -79,6 +84,12 @@ class TrainingSettings:
             )
         create_strategy(self.strategy, self.parameters, clients=sys.maxsize)
 
+    @property
+    def plan(self) -> str:
+        """Say in a few words what will be run."""
+        most = "at most " if self.strategy == "fednewton" else ""
+        return f"{self.strategy}, {most}{self.rounds} rounds"
+
     def strategy_for(self, clients: int) -> FedAvg:
         """Return the strategy for so many clients.
 
@@ -91,7 +102,7 @@ class TrainingSettings:
             raise SettingError(
                 f"{self.min_clients} clients to start with do not fit {clients}.", f"Use 1 to {clients}."
             )
-        strategy = create_strategy(self.strategy, self.parameters, clients=clients)
+        strategy = create_strategy(self.strategy, self.parameters, clients=clients, penalty=self.penalty)
         asked = max(int(clients * strategy.fraction_train), strategy.min_train_nodes)
         if self.quorum is not None and not 1 <= self.quorum <= asked:
             raise SettingError(
@@ -133,6 +144,8 @@ class Federated:
         From round 0 on.
     statistics : list of ClientStatistics
         Of every client that was there before round 1.
+    conclusion : str, optional
+        How the strategy ended, where it can tell.
     missed : mapping of str to str
         Per client that did not get the final model, why.
     """
@@ -140,6 +153,7 @@ class Federated:
     model: LinearModel
     rounds: list[Round]
     statistics: list[ClientStatistics]
+    conclusion: str | None = None
     missed: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -217,10 +231,20 @@ def federate(
         preprocessing=agreement.preprocessing,
         coef=arrays["coef"].numpy()[0],
         intercept=float(arrays["intercept"].numpy()[0]),
-        provenance=dict(provenance) | {"rows": sum(one.rows for one in agreement.statistics)},
+        provenance=dict(provenance)
+        | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)},
     )
+    conclusion = None
+    if isinstance(strategy, FedNewton):
+        model, conclusion = replace(model, inference=infer(strategy, model)), strategy.conclusion()
     missed = _hand_over(roster, arrays, agreement, name_of, settings)
-    return Federated(model=model, rounds=recorder.rounds, statistics=agreement.statistics, missed=missed)
+    return Federated(
+        model=model,
+        rounds=recorder.rounds,
+        statistics=agreement.statistics,
+        conclusion=conclusion,
+        missed=missed,
+    )
 
 
 def _hand_over(

@@ -201,7 +201,7 @@ def _train(
         jobs.start(requests, on_exit=grid.fail_client)
         with _explained_by(jobs):
             grid.wait_for_clients(settings.join_timeout, progress.joined)
-            progress.step(f"Training: {settings.training.strategy}, {settings.training.rounds} rounds")
+            progress.step(f"Training: {settings.training.plan}")
             federated = federate(
                 grid,
                 settings.training,
@@ -210,6 +210,7 @@ def _train(
                 observer=progress,
                 provenance=_provenance(settings),
             )
+        progress.concluded(federated.conclusion)
         return federated, grid.received()
 
 
@@ -227,7 +228,6 @@ def _provenance(settings: ServerRun) -> Mapping[str, Any]:
         "federation": settings.config.federation.name,
         "run": settings.run_id,
         "strategy": settings.training.strategy,
-        "rounds": settings.training.rounds,
         "clients": len(settings.config.clients),
         "trained": settings.started.isoformat(timespec="seconds"),
         **{package: version(package) for package in PACKAGES},
@@ -259,7 +259,8 @@ def _describe(settings: ServerRun, test: Table, federated: Federated) -> Run:
             "penalty": settings.jobs.penalty,
             "max_iter": settings.jobs.max_iter,
         },
-        rounds=training.rounds,
+        rounds=federated.rounds[-1].round,
+        conclusion=federated.conclusion,
         seed=training.seed,
         resample="balanced" if training.balanced else "none",
         seconds=(dt.datetime.now(dt.UTC) - settings.started).total_seconds(),

@@ -1,4 +1,4 @@
-"""The strategies of Flower that fit a linear model, by name, with their parameters checked."""
+"""The strategies by name, Flower's that fit a linear model and ours, with their parameters checked."""
 
 import inspect
 import math
@@ -9,6 +9,7 @@ from flwr.serverapp import strategy as flower
 from flwr.serverapp.strategy import FedAvg
 
 from federation.errors import SettingError, UnknownStrategyError
+from federation.fednewton import MAX_ROUNDS, FedNewton
 
 STRATEGIES: Mapping[str, type[FedAvg]] = {
     "fedavg": flower.FedAvg,
@@ -21,7 +22,9 @@ STRATEGIES: Mapping[str, type[FedAvg]] = {
     "krum": flower.Krum,
     "multikrum": flower.MultiKrum,
     "bulyan": flower.Bulyan,
+    "fednewton": FedNewton,
 }
+ROUNDS = 3
 
 Scalar = int | float
 
@@ -46,8 +49,13 @@ def parameters_of(name: str) -> dict[str, Scalar]:
     return {key: 1 if key.startswith("min_") else default for key, default in defaults.items()}
 
 
-def create_strategy(name: str, parameters: Mapping[str, str], *, clients: int) -> FedAvg:
-    """Return Flower's strategy ``name``.
+def default_rounds(name: str) -> int:
+    """Return how many rounds are at most sensible where nobody says."""
+    return MAX_ROUNDS if name == "fednewton" else ROUNDS
+
+
+def create_strategy(name: str, parameters: Mapping[str, str], *, clients: int, penalty: str = "l2") -> FedAvg:
+    """Return the strategy ``name``.
 
     Parameters
     ----------
@@ -57,6 +65,8 @@ def create_strategy(name: str, parameters: Mapping[str, str], *, clients: int) -
         What differs from :func:`parameters_of`, as text.
     clients : int
         How many clients take part.
+    penalty : {"l2", "none"}
+        For the strategies that penalise the model on the server; others leave it to the clients' fits.
 
     Raises
     ------
@@ -69,8 +79,9 @@ def create_strategy(name: str, parameters: Mapping[str, str], *, clients: int) -
     values = known | {key: _number(name, key, text, known) for key, text in parameters.items()}
     _check_ranges(values)
     _check_enough_clients(name, values, clients)
+    own = {"penalty": penalty} if name == "fednewton" else {}
     try:
-        return STRATEGIES[name](**cast("dict[str, Any]", values))
+        return STRATEGIES[name](**cast("dict[str, Any]", values | own))
     except ValueError as error:
         raise SettingError(
             f'strategy "{name}" refuses its parameters: {error}', "Choose other values."
@@ -95,7 +106,7 @@ def _number(name: str, key: str, text: str, known: Mapping[str, Scalar]) -> Scal
 
 def _check_ranges(values: Mapping[str, Scalar]) -> None:
     for key in ("fraction_train", "fraction_evaluate"):
-        if not 0 < values[key] <= 1:
+        if not 0 < values.get(key, 1) <= 1:
             raise SettingError(
                 f"strategy parameter {key}={values[key]} is not in (0, 1].", "Use 1 for all clients."
             )
@@ -118,7 +129,7 @@ def _check_enough_clients(name: str, values: Mapping[str, Scalar], clients: int)
         needed = 4 * liars + 3
     elif name in ("krum", "multikrum") and liars:  # Blanchard et al. 2017
         needed = 2 * liars + 3
-    asked = max(int(clients * values["fraction_train"]), values["min_train_nodes"])
+    asked = max(int(clients * values.get("fraction_train", 1)), values["min_train_nodes"])
     if asked < needed:
         raise SettingError(
             f'strategy "{name}" with these parameters needs {needed} clients a round, and asks {asked}.',

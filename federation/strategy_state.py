@@ -8,55 +8,39 @@ our own says itself what it carries. What a strategy copies from the global mode
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 from flwr.serverapp.strategy import Strategy
-from numpy.typing import NDArray
 
-State = dict[str, NDArray[Any]]
+CARRIED = ("m_t", "v_t", "momentum_vector")
+"""Attributes of Flower's FedAdagrad, FedAdam, FedYogi and FedAvgM; None until the first round."""
 
-CARRIED: Mapping[str, type[dict[str, Any]] | type[list[Any]]] = {
-    "m_t": dict,  # FedAdagrad, FedAdam, FedYogi
-    "v_t": dict,
-    "momentum_vector": list,  # FedAvgM
-}
-"""Attributes of Flower's strategies, each None until the first round and then arrays by name or in a list."""
+State = Mapping[str, Any]
+"""Arrays and plain values, also nested in dicts and lists."""
 
 
 @runtime_checkable
 class Stateful(Protocol):
     """A strategy that says itself what it carries."""
 
-    def get_state(self) -> Mapping[str, NDArray[Any]]:
-        """Return arrays by name."""
+    def state(self) -> State:
+        """Return arrays and plain values."""
 
-    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take arrays that `get_state` returned."""
+    def restore(self, state: State) -> None:
+        """Take what `state` returned."""
 
 
 def get_state(strategy: Strategy) -> State:
-    """Return what a strategy carries to the next round, as arrays by name; empty if nothing."""
+    """Return what a strategy carries to the next round; empty if nothing."""
     if isinstance(strategy, Stateful):
-        return {name: np.asarray(array) for name, array in strategy.get_state().items()}
-    return {
-        f"{attribute}/{name}": np.asarray(array)
-        for attribute in CARRIED
-        for name, array in _items(getattr(strategy, attribute, None))
-    }
+        return strategy.state()
+    values = {name: getattr(strategy, name, None) for name in CARRIED}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def set_state(strategy: Strategy, state: Mapping[str, NDArray[Any]]) -> None:
+def set_state(strategy: Strategy, state: State) -> None:
     """Put back what `get_state` returned of a strategy with the same settings."""
     if isinstance(strategy, Stateful):
-        strategy.set_state(state)
+        if state:
+            strategy.restore(state)
         return
-    parts: dict[str, State] = {}
-    for key, array in state.items():
-        attribute, _, name = key.partition("/")
-        parts.setdefault(attribute, {})[name] = array
-    for attribute, arrays in parts.items():
-        setattr(strategy, attribute, arrays if CARRIED[attribute] is dict else list(arrays.values()))
-
-
-def _items(value: Any) -> list[tuple[str, NDArray[Any]]]:  # noqa: ANN401 - None, a dict or a list
-    named = value if isinstance(value, dict) else dict(enumerate(value or ()))
-    return [(str(name), array) for name, array in named.items()]
+    for name, value in state.items():
+        setattr(strategy, name, value)

@@ -12,6 +12,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from tests.local.processes import ROOT, Command, clients_of
 
@@ -142,6 +143,42 @@ def test_three_clients_on_the_real_data(
     alone = np.mean([m["roc_auc"] for m in metrics["local"].values()])
     assert metrics["federated"]["roc_auc"] > max(0.8, float(alone))
     assert clients_of(tmp_path) == []
+
+
+def test_newton_finds_the_pooled_optimum_over_real_processes(
+    cms: Path, local: Command, tmp_path: Path, finish: Callable[..., str]
+) -> None:
+    """It stops by itself, equals scikit-learn on the pooled rows to 1e-8, and the report shows intervals."""
+    options = ("--data", cms, "--label", "fraudulent_provider", "--resample", "none")
+    process = local(
+        *options,
+        "--strategy",
+        "fednewton",
+        "--partition",
+        "quantile:total_claim_count_sum",
+        "--out",
+        tmp_path / "run",
+    )
+    finish(process)
+    run = tmp_path / "run"
+    model = json.loads((run / "model.json").read_text())
+    files = [pd.read_csv(path) for path in sorted((run / "data").glob("client-*/train.csv"))]
+    assert len(files) == 3
+    rows = pd.concat(files)
+    pipeline = joblib.load(run / "model.joblib")
+    Z = pipeline[:-1].transform(rows)
+    pooled = LogisticRegression(solver="newton-cholesky", tol=1e-14, max_iter=1000)
+    pooled.fit(Z, rows["fraudulent_provider"])
+    reference = np.append(pooled.coef_[0], pooled.intercept_)
+    ours = np.append(pipeline[-1].coef_[0], pipeline[-1].intercept_)
+    assert np.linalg.norm(ours - reference) <= 1e-8 * np.linalg.norm(reference)
+    ran = _json(run / "run.json")
+    assert ran["rounds"] == model["provenance"]["rounds"] <= 8
+    assert ran["conclusion"].startswith(f"converged after {ran['rounds']} rounds")
+    report = (run / "report.html").read_text()
+    assert "Every coefficient, with its interval" in report
+    assert "These errors are too small" not in report
+    assert len(model["inference"]["features"]) == 49
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def edited(*path: str | int, to: object) -> str:
         ("[" * 100_000, "not JSON"),
         ("[]", "not a JSON object"),
         ("{}", "lacks features, format_version, intercept, label, provenance"),
-        (edited("format_version", to=2), "format 2"),
+        (edited("format_version", to=3), "format 3"),
         (edited("extra", to=1), "unknown extra"),
         (edited("label", to=1), '"label"'),
         (edited("features", to={}), '"features"'),

@@ -31,7 +31,7 @@ def cut_short(message_type: str, at: int) -> Spoil:
     seen = iter(range(1, 1000))
 
     def spoil(reply: Message) -> Message:
-        if reply.metadata.message_type == message_type and next(seen) == at:
+        if reply.metadata.message_type.startswith(message_type) and next(seen) == at:
             raise CutShortError
         return reply
 
@@ -43,6 +43,15 @@ def last_of(run: Path) -> Checkpoint:
     checkpoint = CheckpointFolder(run).load()
     assert checkpoint is not None
     return checkpoint
+
+
+def exactly(value: Any) -> Any:
+    """Return a value whose equality is that of every bit."""
+    if isinstance(value, np.ndarray):
+        return (value.shape, value.dtype.str, value.tobytes())
+    if isinstance(value, dict):
+        return {key: exactly(part) for key, part in value.items()}
+    return [exactly(part) for part in value] if isinstance(value, list) else repr(value)
 
 
 def comparable(rounds: list[Any]) -> list[dict[str, Any]]:
@@ -79,14 +88,12 @@ def test_the_resumed_run_equals_the_uninterrupted_one(name: str, phase: str, tmp
     assert resumed.model.intercept == whole.model.intercept
     assert comparable(resumed.rounds) == comparable(whole.rounds)
     one, other = last_of(tmp_path / "cut").strategy, last_of(tmp_path / "whole").strategy
-    assert one.keys() == other.keys()
-    for key, values in one.items():
-        np.testing.assert_array_equal(values, other[key])
+    assert exactly(one) == exactly(other)
     assert len(again.notes.rounds) < ROUNDS, "rounds were done again"
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_a_strategys_state_is_all_that_it_carries(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "fednewton"])
+def test_a_flower_strategys_state_is_all_that_it_carries(name: str) -> None:
     """Two rounds change no attribute of a strategy but those that are kept, and its copy of the model.
 
     A version of Flower whose strategies carry something else fails here.
@@ -112,10 +119,9 @@ def test_a_strategys_state_is_all_that_it_carries(name: str) -> None:
         assert aggregated is not None
         model = aggregated
     changed = {key for key, value in vars(used).items() if repr(value) != repr(vars(fresh)[key])}
-    kept = {key.partition("/")[0] for key in get_state(used)}
-    assert changed - {"current_arrays"} == kept
+    assert changed - {"current_arrays"} == set(get_state(used))
     set_state(fresh, get_state(used))
-    assert all(repr(vars(fresh)[key]) == repr(vars(used)[key]) for key in kept)
+    assert exactly(get_state(fresh)) == exactly(get_state(used))
 
 
 def test_a_run_that_ended_before_round_1_begins_anew(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from flwr.serverapp import strategy as flower
 
 from federation.errors import SettingError, UnknownStrategyError
+from federation.fednewton import FedNewton
 from federation.strategies import STRATEGIES, create_strategy, parameters_of
 
 CLASSES: Mapping[str, type[flower.Strategy]] = {
@@ -19,11 +20,12 @@ CLASSES: Mapping[str, type[flower.Strategy]] = {
     "krum": flower.Krum,
     "multikrum": flower.MultiKrum,
     "bulyan": flower.Bulyan,
+    "fednewton": FedNewton,
 }
 
 
 def test_every_strategy_of_the_issue_has_a_name() -> None:
-    """The names are those of Flower's strategies that fit a linear model, no more and no fewer."""
+    """The names are those of Flower's strategies that fit a linear model, and ours."""
     assert dict(STRATEGIES) == CLASSES
 
 

@@ -1,0 +1,225 @@
+"""Damped Newton's method on sums that clients send: where to look next, and whether that was it.
+
+Minimises the sum over all rows of (weighted) log losses plus ‖w‖² / (2 C), the intercept unpenalised: what
+scikit-learn's ``LogisticRegression`` minimises on the pooled rows. Boyd and Vandenberghe 2004, "Convex
+Optimization", 9.5: the step solves H d = -g, is halved until Armijo's condition holds, and half the squared
+Newton decrement, -gᵀd / 2, estimates what is left to gain.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, eigh
+from scipy.linalg.lapack import dpocon, dpotrf
+
+from federation.errors import NoOptimumError
+
+Floats = NDArray[np.float64]
+ARMIJO = 1e-4
+ROUNDING = 1e-13  # of a sum of losses, relative: smaller differences say nothing
+STEADY = 0.5  # a step this much as long as the last one is no step of a method that converges
+
+
+class Sums(NamedTuple):
+    """What one client says of its rows at a point; k = d + 1, the intercept last."""
+
+    rows: int
+    loss: float
+    gradient: Floats
+    hessian: Floats
+    scores: Floats | None
+
+
+def unpack(packed: Floats, k: int) -> Floats:
+    """Return the symmetric matrix whose upper triangle, row by row, is ``packed``."""
+    square = np.zeros((k, k))
+    square[np.triu_indices(k)] = packed
+    return square + np.triu(square, 1).T
+
+
+def spectrum(hessian: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return eigenvalues, eigenvectors, and the eigenvectors of what is zero but for rounding."""
+    values, vectors = eigh(hessian)
+    kept = values > _negligible(len(values)) * max(values[-1], 0.0)
+    return values[kept], vectors[:, kept], vectors[:, ~kept]
+
+
+def newton_direction(hessian: Floats, gradient: Floats) -> Floats:
+    """Return d with H d = -g: by Cholesky, or the shortest one where H is singular but for rounding.
+
+    Constant and collinear columns without a penalty make H singular; along its null space the loss does not
+    change, so the shortest step moves only what the rows tell about.
+    """
+    factor, failed = dpotrf(hessian)
+    if not failed:
+        rcond, _ = dpocon(factor, np.abs(hessian).sum(axis=0).max())
+        if rcond > _negligible(len(gradient)):
+            return np.asarray(cho_solve((factor, False), -gradient))
+    values, vectors, _ = spectrum(hessian)
+    return -(vectors @ ((vectors.T @ gradient) / values))
+
+
+def _negligible(k: int) -> float:
+    return 8 * k * float(np.finfo(np.float64).eps)
+
+
+@dataclass(kw_only=True, eq=False)
+class Accepted:
+    """The best point so far.
+
+    Parameters
+    ----------
+    point, direction : ndarray of float64, shape (k,)
+        Where, and where to go from there.
+    losses, slopes : dict of int to float
+        By client: its loss there, and its part of the directional derivative.
+    hessian : ndarray of float64, shape (k, k)
+        Of all clients' losses, without the penalty.
+    scores : ndarray of float64, shape (k, k), optional
+        Likewise.
+    """
+
+    point: Floats
+    direction: Floats
+    losses: dict[int, float]
+    slopes: dict[int, float]
+    hessian: Floats
+    scores: Floats | None
+
+
+@dataclass(kw_only=True, eq=False)
+class DampedNewton:
+    """Propose points until the optimum is found.
+
+    Parameters
+    ----------
+    penalty : float
+        1 / C, 0 for none.
+    tolerance : float
+        Converged when neither the largest component of the gradient nor the Newton decrement, both per row,
+        exceeds it: the criteria of scikit-learn's ``newton-cholesky``.
+    max_halvings : int
+        Most halvings of one step.
+
+    Attributes
+    ----------
+    converged : bool
+        Whether the last proposal is the optimum.
+    gradient, decrement : float
+        Of the last accepted point, per row.
+    halvings, steady : int
+        Of the current step; steps in a row that did not shrink.
+    """
+
+    penalty: float
+    tolerance: float
+    max_halvings: int
+    converged: bool = False
+    gradient: float = math.inf
+    decrement: float = math.inf
+    halvings: int = 0
+    steady: int = 0
+    accepted: Accepted | None = field(default=None)
+
+    def propose(self, point: Floats, clients: Mapping[int, Sums]) -> Floats:
+        """Take what the clients say of ``point``; return the next point, or the optimum.
+
+        The sums are taken in the order of the clients' ids, so the result does not depend on who was first.
+
+        Raises
+        ------
+        NoOptimumError
+            The loss falls without end along some direction, or does not fall at all.
+        """
+        clients = dict(sorted(clients.items()))
+        last = self.accepted
+        if last is not None and not self._decreases(last, point, clients):
+            self.halvings += 1
+            if self.halvings > self.max_halvings:
+                raise NoOptimumError(
+                    f"the loss did not decrease after {self.max_halvings} halvings of a step.",
+                    "Look at the clients' figures in rounds.jsonl: their losses and gradients do not agree.",
+                )
+            return last.point + last.direction * 0.5**self.halvings
+        return self._accept(point, clients)
+
+    def _accept(self, point: Floats, clients: Mapping[int, Sums]) -> Floats:
+        k, rows = point.size, sum(one.rows for one in clients.values())
+        hessian = unpack(_total([one.hessian for one in clients.values()]), k)
+        scores = [one.scores for one in clients.values() if one.scores is not None]
+        gradient = _total([one.gradient for one in clients.values()]) + self._shrink(point)
+        direction = newton_direction(hessian + np.diag(self._shrink(np.ones(k))), gradient)
+        self.gradient = float(np.abs(gradient).max()) / rows
+        self.decrement = float(-gradient @ direction) / 2 / rows
+        self.converged = max(self.gradient, self.decrement) <= self.tolerance
+        self._watch(direction, rows)
+        self.halvings = 0
+        self.accepted = Accepted(
+            point=point,
+            direction=direction,
+            losses={i: one.loss for i, one in clients.items()},
+            slopes={i: float(one.gradient @ direction) for i, one in clients.items()},
+            hessian=hessian,
+            scores=unpack(_total(scores), k) if scores else None,
+        )
+        return point + direction
+
+    def _decreases(self, last: Accepted, point: Floats, clients: Mapping[int, Sums]) -> bool:
+        """Compare the losses of the clients that answered at both points."""
+        both = [i for i in clients if i in last.losses]
+        before = sum(last.losses[i] for i in both) + last.point @ self._shrink(last.point) / 2
+        after = sum(clients[i].loss for i in both) + point @ self._shrink(point) / 2
+        slope = sum(last.slopes[i] for i in both) + float(self._shrink(last.point) @ last.direction)
+        allowed = ARMIJO * 0.5**self.halvings * min(slope, 0.0) + ROUNDING * before
+        return bool(after <= before + allowed)
+
+    def _watch(self, direction: Floats, rows: int) -> None:
+        """Recognise separable rows: each step then adds about one to their log-odds, for ever.
+
+        A finite optimum lies within about log(rows) such steps. On when there is none: Albert and Anderson
+        1984, "On the existence of maximum likelihood estimates in logistic regression models".
+        """
+        last = self.accepted
+        shrinks = (
+            last is None or self.halvings or np.abs(direction).max() < STEADY * np.abs(last.direction).max()
+        )
+        self.steady = 0 if shrinks else self.steady + 1
+        far = self.steady > math.log(rows) + 4 or (self.converged and self.steady >= 3)  # noqa: PLR2004
+        if far and np.abs(direction).max() > self.tolerance:
+            raise NoOptimumError(
+                "the training rows have no finite optimum: without a penalty some coefficient, or with rows "
+                "of one class the intercept, grows for ever.",
+                "Use --penalty l2, and training rows of both classes.",
+            )
+
+    def _shrink(self, w: Floats) -> Floats:
+        """Return the gradient of the penalty at ``w``."""
+        shrunk = self.penalty * w
+        shrunk[-1] = 0.0
+        return shrunk
+
+    def state(self) -> dict[str, Any]:
+        """Return arrays and plain numbers from which :meth:`restore` goes on as if nothing had happened."""
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        return plain | ({} if self.accepted is None else {"accepted": dict(vars(self.accepted))})
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` returned."""
+        for name in _PLAIN:
+            setattr(self, name, state[name])
+        self.accepted = Accepted(**state["accepted"]) if "accepted" in state else None
+
+
+_PLAIN = ("converged", "gradient", "decrement", "halvings", "steady")
+
+
+def _total(parts: list[Floats]) -> Floats:
+    """Return the sum in the order given: NumPy's own ``sum`` may pair them otherwise."""
+    total = np.zeros_like(parts[0])
+    for part in parts:
+        total += part
+    return total
