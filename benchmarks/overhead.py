@@ -21,6 +21,7 @@ from benchmarks.machine import describe
 from benchmarks.memory import peak_memory
 from benchmarks.results import write_section
 from federation.certificate import RunCertificate
+from federation.frames import Join
 from federation.grid import StreamGrid
 from federation.local_training import LocalRun, train_locally
 from federation.preparation import PreparationSettings
@@ -51,6 +52,10 @@ def rounds(folder: Path) -> tuple[list[float], float, float]:
     return [1e3 * json.loads(line)["overhead"] for line in lines], seconds, max(peaks)
 
 
+async def _admit(_join: Join) -> None:
+    """Let everybody in."""
+
+
 def _client(port: int, certificate: bytes, name: str) -> None:
     """Send back the arrays that come."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "client_code"))
@@ -70,7 +75,7 @@ def _client(port: int, certificate: bytes, name: str) -> None:
             app,
             Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
             server=link.Server(address=f"127.0.0.1:{port}", certificate=certificate, patience=10),
-            identity=link.Identity(name=name, token="", label="", features=()),
+            identity=link.Identity(name=name, prove=dict, label="", features=()),
             ledger=link.Ledger(nowhere),
         )
 
@@ -80,7 +85,7 @@ def large_updates(count: int) -> list[float]:
     names = [f"client-{i}" for i in range(CLIENTS)]
     certificate = RunCertificate.create("127.0.0.1", now=dt.datetime.now(dt.UTC))
     context = multiprocessing.get_context("spawn")
-    with StreamGrid(names, certificate=certificate, admit=lambda _: None) as grid:
+    with StreamGrid(names, certificate=certificate, admit=_admit) as grid:
         processes = [
             context.Process(target=_client, args=(grid.port, certificate.certificate, name)) for name in names
         ]

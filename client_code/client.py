@@ -3,9 +3,9 @@ r"""The client: a Flower app over this account's own rows, started by SageMaker'
     python client.py --server-address 10.0.0.5:8080 --server-certificate <base64 DER> \
         --client-name hospital-a --label fraudulent_provider --train /opt/ml/input/data/train
 
-Everything else comes from the ``SM_*`` environment that script mode sets. The secret that admits the client
-is in ``FEDERATION_JOIN_TOKEN``. The model goes to ``--model-dir``, the egress ledger to
-``--output-data-dir``.
+Everything else comes from the ``SM_*`` environment that script mode sets. With ``--sts-region`` the client
+proves who it is with its training role, else with the secret in ``FEDERATION_JOIN_TOKEN``, as local runs do.
+The model goes to ``--model-dir``, the egress ledger to ``--output-data-dir``.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from sklearn.linear_model import LogisticRegression
 
 import link
 import newton
+import proof
 import utils
 
 log = logging.getLogger("client")
@@ -153,6 +154,11 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         help="the run's certificate, base64 of its DER form",
     )
     add("--client-name", required=True, help="this client's name in the federation")
+    add("--run-id", default="", help="the run to join")
+    add(
+        "--sts-region",
+        help="prove who this is with the role's credentials, to a server that asks AWS STS of this region",
+    )
     add("--label", required=True, help="name of the label column")
     add(
         "--patience",
@@ -192,14 +198,33 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stdout)
     options = parse_arguments(arguments)
     try:
-        take_part(options, token=os.environ.get("FEDERATION_JOIN_TOKEN", ""))
+        take_part(options, prove=proof_of(options, token=os.environ.get("FEDERATION_JOIN_TOKEN", "")))
     except link.ClientError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     return 0
 
 
-def take_part(options: argparse.Namespace, *, token: str) -> None:
+def proof_of(options: argparse.Namespace, *, token: str) -> proof.Prove:
+    """Return how this client proves who it is: with its role, or locally with the run's token."""
+    if not options.sts_region:
+        return proof.by_token(token)
+    return proof.ByRole(
+        region=options.sts_region,
+        run_id=options.run_id,
+        server=server_of(options),
+        name=options.client_name,
+    )
+
+
+def server_of(options: argparse.Namespace) -> link.Server:
+    """Return the server that the command line names."""
+    return link.Server(
+        address=options.server_address, certificate=options.server_certificate, patience=options.patience
+    )
+
+
+def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
     """Take part in one run.
 
     Raises
@@ -224,12 +249,8 @@ def take_part(options: argparse.Namespace, *, token: str) -> None:
         link.serve(
             create_app(task),
             Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
-            server=link.Server(
-                address=options.server_address,
-                certificate=options.server_certificate,
-                patience=options.patience,
-            ),
-            identity=link.Identity(name=task.name, token=token, label=task.label, features=train.features),
+            server=server_of(options),
+            identity=link.Identity(name=task.name, prove=prove, label=task.label, features=train.features),
             ledger=link.Ledger(stream),
         )
 

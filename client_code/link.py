@@ -6,7 +6,7 @@ frame is one byte that says what it is, and a body:
 ====  =================  ==========================================================
 kind  direction          body
 ====  =================  ==========================================================
-J     client to server   JSON: protocol, client, instance, token, label, features, schema
+J     client to server   JSON: protocol, client, instance, proof, label, features, schema
 W     server to client   JSON: node_id
 R     server to client   JSON: code, reason (the join is refused)
 M     both               a part of a message, more follow
@@ -24,7 +24,7 @@ import queue
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,10 @@ from messages import LAST_PART, PART, decode, encode, frames
 
 PROTOCOL = 2
 METHOD = "/federation.Federation/Stream"
+
+PROTOCOL = 3
+METHOD = "/federation.Federation/Stream"
+MAX_MESSAGE_BYTES = 1 << 30
 
 JOIN, WELCOME, REFUSED, FINISH = b"J", b"W", b"R", b"F"
 
@@ -81,6 +85,18 @@ class RunFailedError(ClientError):
     exit_code = 53
 
 
+class IdentityError(ClientError):
+    """The client cannot prove who it is, or the server does not accept its proof."""
+
+    exit_code = 58
+
+
+class ProtocolError(ClientError):
+    """What the server sent is not what a server of this protocol sends."""
+
+    exit_code = 59
+
+
 @dataclass(frozen=True, kw_only=True)
 class Server:
     """Where the server is and how to know it.
@@ -108,8 +124,8 @@ class Identity:
     ----------
     name : str
         The client's name in the federation.
-    token : str
-        The secret of this run that admits this client.
+    prove : callable
+        Makes the proof of who this client is, anew for each join; see ``proof.py``.
     label : str
         Name of the label column.
     features : tuple of str
@@ -117,7 +133,7 @@ class Identity:
     """
 
     name: str
-    token: str = field(repr=False)
+    prove: Callable[[], Mapping[str, str]] = field(repr=False)
     label: str
     features: tuple[str, ...]
     instance: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -131,7 +147,7 @@ class Identity:
                     "protocol": PROTOCOL,
                     "client": self.name,
                     "instance": self.instance,
-                    "token": self.token,
+                    "proof": dict(self.prove()),
                     "label": self.label,
                     "features": self.features,
                     "schema": schema_hash(self.label, self.features),
@@ -202,8 +218,10 @@ def serve(app: ClientApp, context: Context, *, server: Server, identity: Identit
 
     Raises
     ------
-    JoinRefusedError
+    IdentityError, JoinRefusedError
         The server refuses this client; trying again would not help.
+    ProtocolError
+        The server sends what no server of this protocol sends.
     ServerUnreachableError
         The server did not answer for ``server.patience`` seconds.
     RunFailedError
@@ -248,8 +266,14 @@ class Answer:
         self._last: tuple[str, Callable[[], list[bytes]]] | None = None
 
     def __call__(self, parts: Sequence[bytes | memoryview]) -> list[bytes]:
-        """Return the bytes of the reply to the message whose bytes are ``parts``, both in pieces."""
-        message = decode(parts)
+        """Return the bytes of the reply to the message whose bytes are ``parts``, both in pieces.
+
+        Raises
+        ------
+        ProtocolError
+            They are no message.
+        """
+        message = _message(parts)
         message_id = message.metadata.message_id
         if self._last is None or self._last[0] != message_id:
             self._last = (message_id, self._reply(message))
@@ -298,23 +322,44 @@ def _converse(answer: Answer, server: Server, identity: Identity, ledger: Ledger
                     log.info('joined the federation at %s as "%s"', server.address, identity.name)
                 if kind in (PART, LAST_PART):
                     parts.append(body)
+                    if sum(map(len, parts)) > MAX_MESSAGE_BYTES:
+                        raise ProtocolError(f"the server sent more than {MAX_MESSAGE_BYTES} bytes at once.")
                 if kind == LAST_PART:
                     for part in frames(answer(parts)):
                         outbox.put(part)
                     parts.clear()
                 if kind in (REFUSED, FINISH):
-                    _end(kind, json.loads(bytes(body)), identity)
+                    _end(kind, bytes(body), identity)
+                if kind not in (WELCOME, REFUSED, PART, LAST_PART, FINISH):
+                    raise ProtocolError(f"the server sent a frame of kind {kind!r}.")
                 yield kind == FINISH
         finally:
             outbox.put(None)
 
 
-def _end(kind: bytes, verdict: dict[str, object], identity: Identity) -> None:
+def _message(parts: Sequence[bytes | memoryview]) -> Message:
+    try:
+        message = decode(parts)
+    except Exception as error:  # Flower's reader fails on foreign bytes in many ways
+        raise ProtocolError(f"the server sent a malformed message ({type(error).__name__}).") from error
+    if not message.has_content():
+        raise ProtocolError("the server sent a message without content.")
+    return message
+
+
+def _end(kind: bytes, body: bytes, identity: Identity) -> None:
     """Return if the run ended well; raise what the server said otherwise."""
+    try:
+        verdict = json.loads(body)
+        reason, ended_well = str(verdict["reason"]), bool(verdict.get("ok"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ProtocolError("the server sent a malformed end of the stream.") from error
     if kind == REFUSED:
-        raise JoinRefusedError(f'the server refused client "{identity.name}": {verdict["reason"]}')
-    if kind == FINISH and not verdict["ok"]:
-        raise RunFailedError(f"the server ended the run: {verdict['reason']}")
+        kinds = {IdentityError.exit_code: IdentityError}
+        refused = kinds.get(verdict.get("code"), JoinRefusedError)
+        raise refused(f'the server refused client "{identity.name}": {reason}')
+    if not ended_well:
+        raise RunFailedError(f"the server ended the run: {reason}")
     log.info("the run is over")
 
 

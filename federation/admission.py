@@ -1,44 +1,101 @@
 """Decide who may join a run."""
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from federation.errors import SchemaMismatchError
+from federation.errors import (
+    FederationError,
+    IdentityRefusedError,
+    IdentityUncheckedError,
+    SchemaMismatchError,
+)
 from federation.frames import PROTOCOL, Join, schema_hash
-from federation.members import Refusal
+from federation.members import IDENTITY_REFUSED, Refusal
 from federation.preprocessing import describe_mismatch
 
+Verify = Callable[[Join], Awaitable[None]]
+"""Checks who sent a join; raises `ProofError`, or `UncheckedError` if that cannot be known now."""
 
-def token_admission(
-    token: str, *, names: Sequence[str], label: str, features: Sequence[str]
-) -> Callable[[Join], Refusal | None]:
-    """Return a decision that lets in holders of the run's token with an expected name and the same columns.
+
+class ProofError(ValueError):
+    """A join whose sender is not who it says, with the reason."""
+
+
+class UncheckedError(Exception):
+    """A join whose sender cannot be checked now, with the reason."""
+
+
+class Admission:
+    """Let in the expected clients that prove who they are and hold the server's columns, and nobody else.
 
     Parameters
     ----------
-    token : str
-        The secret of the run.
+    verify : callable
+        Checks who sent a join.
     names : sequence of str
         The clients that are expected.
     label, features : str, sequence of str
         The server's columns.
     """
-    expected = schema_hash(label, features)
 
-    def admit(join: Join) -> Refusal | None:
+    def __init__(self, verify: Verify, *, names: Sequence[str], label: str, features: Sequence[str]) -> None:
+        self._verify = verify
+        self._names = frozenset(names)
+        self._label, self._features = label, tuple(features)
+        self._schema = schema_hash(label, features)
+        self._proven: set[str] = set()
+        self._problems: dict[str, FederationError] = {}
+
+    async def __call__(self, join: Join) -> Refusal | None:
+        """Return why a join is refused; None lets it in."""
         if join.protocol != PROTOCOL:
             return Refusal(reason=f"it speaks protocol {join.protocol}, this server {PROTOCOL}")
-        if not hmac.compare_digest(join.token.encode(), token.encode()):
-            return Refusal(reason="its join token is not that of this run")
-        if join.client not in names:
+        try:
+            await self._verify(join)
+        except ProofError as error:
+            self._note(join, IdentityRefusedError, str(error))
+            return Refusal(reason=str(error), code=IDENTITY_REFUSED)
+        except UncheckedError as error:
+            self._note(join, IdentityUncheckedError, str(error))
+            return Refusal(reason=str(error), temporary=True)
+        if join.client not in self._names:
             return Refusal(reason=f'no client is named "{join.client}" in this federation')
-        if join.schema != expected:
-            mismatch = describe_mismatch(join.label, join.features, label=label, features=features)
-            reason = mismatch or "its schema hash does not match its columns."
-            error = SchemaMismatchError(
-                f'client "{join.client}": {reason}', "Give every party the same columns."
-            )
-            return Refusal(reason=reason, fatal=error)
-        return None
+        self._proven.add(join.client)
+        return self._mismatch(join)
 
-    return admit
+    def explanation_of(self, error: FederationError) -> FederationError:
+        """Return why a client that ``error`` names could not prove who it is, or ``error`` itself.
+
+        Only clients that never proved it count: a stranger who claims a name that is here explains nothing.
+        """
+        for name, problem in self._problems.items():
+            if name not in self._proven and f'"{name}"' in error.problem:
+                return problem
+        return error
+
+    def _note(
+        self, join: Join, kind: type[IdentityRefusedError | IdentityUncheckedError], reason: str
+    ) -> None:
+        if join.client in self._names:
+            self._problems[join.client] = kind(
+                f'client "{join.client}" did not join: {reason}.',
+                "Compare its account, its stack and this configuration; see the reference of errors.",
+            )
+
+    def _mismatch(self, join: Join) -> Refusal | None:
+        if join.schema == self._schema:
+            return None
+        mismatch = describe_mismatch(join.label, join.features, label=self._label, features=self._features)
+        reason = mismatch or "its schema hash does not match its columns."
+        error = SchemaMismatchError(f'client "{join.client}": {reason}', "Give every party the same columns.")
+        return Refusal(reason=reason, fatal=error)
+
+
+def by_token(token: str) -> Verify:
+    """Return a check for a run whose server starts the clients itself: they know the run's secret."""
+
+    async def verify(join: Join) -> None:
+        if not hmac.compare_digest(join.proof.get("token", "").encode(), token.encode()):
+            raise ProofError("its join token is not that of this run")
+
+    return verify

@@ -1,6 +1,7 @@
 """The TLS certificate of one run: made in memory, valid for its server only, never written to disk."""
 
 import datetime as dt
+import hashlib
 import ipaddress
 import ssl
 from base64 import b64encode
@@ -50,6 +51,11 @@ class RunCertificate:
             ),
             certificate=certificate.public_bytes(serialization.Encoding.PEM),
         )
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate, in hexadecimal."""
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(self.certificate.decode())).hexdigest()
 
     def for_clients(self) -> str:
         """Return the certificate as one line of base64 (DER), as the client's command line takes it."""

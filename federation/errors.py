@@ -49,7 +49,9 @@
     ├── KickoffRefusedError     80  a kickoff role that refuses the server
     ├── ClientNetworkError      81  a client whose training network is not there
     ├── TrainingJobError        82  a training job that was refused, failed or did not end
-    └── ServerAddressError      83  a server that does not know its own address
+    ├── ServerAddressError      83  a server that does not know its own address
+    ├── IdentityRefusedError    86  a client that did not prove who it is
+    └── IdentityUncheckedError  87  a client whose identity AWS did not confirm or deny
 
 Each has a heading in ``docs/reference-errors.md``; a test ties the two together.
 """
@@ -377,3 +379,15 @@ class ServerAddressError(FederationError):
     """The server does not know the address that clients reach it by."""
 
     exit_code = 83
+
+
+class IdentityRefusedError(FederationError):
+    """A client did not prove who it is."""
+
+    exit_code = 86
+
+
+class IdentityUncheckedError(FederationError):
+    """AWS neither confirmed nor denied who a client is."""
+
+    exit_code = 87

@@ -6,13 +6,13 @@ client's end, and a contract test keeps the two equal. What messages look like i
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
-PROTOCOL = 2
+PROTOCOL = 3
 SERVICE, METHOD = "federation.Federation", "Stream"
 
 JOIN, WELCOME, REFUSED, FINISH = b"J", b"W", b"R", b"F"
@@ -32,8 +32,8 @@ class Join:
         Its name.
     instance : str
         Drawn at random by each client process: tells a reconnect from a second process.
-    token : str
-        Its proof that it belongs to this run.
+    proof : mapping of str to str
+        What shows who it is.
     label : str
         Name of its label column.
     features : tuple of str
@@ -44,28 +44,31 @@ class Join:
 
     client: str
     instance: str
-    token: str = field(repr=False)
+    proof: Mapping[str, str] = field(repr=False)
     label: str
     features: tuple[str, ...]
     schema: str
     protocol: int
 
     @classmethod
-    def from_frame(cls, frame: bytes) -> Self:
-        """Parse a join frame.
+    def from_frame(cls, frame: bytes, limit: int = 256 << 10) -> Self:
+        """Parse a join frame of at most ``limit`` bytes.
 
         Raises
         ------
         FrameError
-            The frame is not a join, or lacks a part.
+            The frame is not a join, is too large, or lacks a part.
         """
+        if len(frame) > limit:
+            raise FrameError(f"the first frame has more than {limit} bytes")
         if frame[:1] != JOIN:
             raise FrameError("the first frame is not a join")
         try:
             body = json.loads(frame[1:])
-            texts = {name: _text(body[name]) for name in ("client", "instance", "token", "label", "schema")}
+            texts = {name: _text(body[name]) for name in ("client", "instance", "label", "schema")}
+            proof = {_text(name): _text(value) for name, value in _of_type(body["proof"], dict).items()}
             features = tuple(_text(name) for name in _of_type(body["features"], list))
-            return cls(**texts, features=features, protocol=_of_type(body["protocol"], int))
+            return cls(**texts, proof=proof, features=features, protocol=_of_type(body["protocol"], int))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise FrameError("the join frame is malformed") from error
 

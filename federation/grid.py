@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -24,6 +24,7 @@ from federation.certificate import RunCertificate
 from federation.errors import ClientFailedError, FederationError, JoinDeadlineError
 from federation.events import Events, unrecorded
 from federation.frames import FINISH, Join, control_frame
+from federation.limits import Limits
 from federation.members import Arrived, Member, Outbox, Pending, Refusal, error_reply
 from federation.messages import MessageEncoder
 from federation.stream import StreamServer
@@ -31,6 +32,8 @@ from federation.stream import StreamServer
 RUN_ID = 1
 SERVER_NODE_ID = 1  # Flower keeps node 1 for the server; clients count from 2
 HOUR = 3600.0
+DEAD_STREAM_SECONDS = 12.0  # keepalive asks after 5 s of silence and waits 5 s for the answer
+MOST_REFUSALS = 1000  # written down; a storm of joins must not fill the disk
 
 log = logging.getLogger("federation.grid")
 T = TypeVar("T")
@@ -52,9 +55,8 @@ class StreamGrid(Grid):
         Where to listen; port 0 takes a free one, and ``port`` then tells which.
     rejoin_seconds : float
         How long a client whose stream broke may take to come back before it counts as lost.
-    rival_seconds : float
-        How long another process of a client that is connected waits for the first one's stream to turn out
-        dead: keepalive asks after 5 s of silence, and waits 5 s for the answer.
+    limits : Limits, optional
+        What peers may cost.
     event : callable
         Told what happens.
 
@@ -69,17 +71,18 @@ class StreamGrid(Grid):
         names: Sequence[str],
         *,
         certificate: RunCertificate,
-        admit: Callable[[Join], Refusal | None],
+        admit: Callable[[Join], Awaitable[Refusal | None]],
         host: str = "127.0.0.1",
         port: int = 0,
         rejoin_seconds: float = 30.0,
-        rival_seconds: float = 12.0,
+        limits: Limits | None = None,
         event: Events = unrecorded,
     ) -> None:
         self._admit = admit
+        self._limits = limits or Limits()
         self._rejoin_seconds = rejoin_seconds
-        self._rival_seconds = rival_seconds
         self._event = event
+        self._refusals = 0
         self._members = {
             name: Member(name, node_id) for node_id, name in enumerate(names, SERVER_NODE_ID + 1)
         }
@@ -236,15 +239,21 @@ class StreamGrid(Grid):
 
     async def _listen(self, certificate: RunCertificate, host: str, port: int) -> int:
         self._changed = asyncio.Event()
-        self._server = StreamServer(self)
+        self._server = StreamServer(self, self._limits)
         return await self._server.start(certificate, host, port)
 
     async def join(self, join: Join, arrived: Arrived) -> Refusal | tuple[Member, Outbox]:
         """Make a stream the client's, and send again what it has not answered; or refuse it."""
-        facts = {"client": join.client, "instance": join.instance, **arrived._asdict()}
-        facts["bytes"] = facts.pop("size")
-        if refusal := self._admit(join) or await self._rival(join):
-            self._event("refused", **facts, reason=refusal.reason)
+        facts = {
+            "client": join.client,
+            "instance": join.instance,
+            "bytes": arrived.size,
+            "sha256": arrived.sha256,
+        }
+        if refusal := await self._admit(join) or await self._rival(join):
+            self._refusals += 1
+            if self._refusals <= MOST_REFUSALS:
+                self._event("refused", **facts, reason=refusal.reason)
             self._fatal = self._fatal or refusal.fatal
             self._announce()
             return refusal
@@ -268,7 +277,7 @@ class StreamGrid(Grid):
         A job that was restarted elsewhere may be back before keepalive has found the old stream dead.
         """
         member = self._members[join.client]
-        deadline = self._loop.time() + self._rival_seconds
+        deadline = self._loop.time() + min(DEAD_STREAM_SECONDS, self._rejoin_seconds)
         while member.outbox is not None and member.instance != join.instance:
             if self._loop.time() > deadline:
                 return Refusal(reason=f'another process has already joined as "{join.client}"')

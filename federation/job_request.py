@@ -1,7 +1,7 @@
 """Decide what a client's training job is asked to be: the whole ``CreateTrainingJob`` request, as a value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from federation.config import Client, FederationConfig
@@ -89,14 +89,11 @@ class RunIdentity:
         ``host:port`` of the server.
     certificate : str
         The run's certificate, base64 of its DER form.
-    token : str
-        Admits the client to this run.
     """
 
     run_id: str
     server_address: str
     certificate: str
-    token: str = field(repr=False)
 
 
 def job_name(config: FederationConfig, client: Client, run_id: str) -> str:
@@ -121,10 +118,9 @@ def build_job_request(
             "TrainingInputMode": "File",
             "MetricDefinitions": [{"Name": name, "Regex": pattern} for name, pattern in METRICS],
         },
-        "HyperParameters": _hyperparameters(names.code_bucket, client, run, settings),
+        "HyperParameters": _hyperparameters(config, client, run, settings),
         "Environment": {
             "WHEELHOUSE": WHEELHOUSE,
-            "FEDERATION_JOIN_TOKEN": run.token,
             "FLWR_TELEMETRY_ENABLED": "0",
             "FLWR_DISABLE_UPDATE_CHECK": "1",
         },
@@ -168,9 +164,13 @@ def build_job_request(
 
 
 def _hyperparameters(
-    code_bucket: str, client: Client, run: RunIdentity, settings: JobSettings
+    config: FederationConfig, client: Client, run: RunIdentity, settings: JobSettings
 ) -> Mapping[str, str]:
-    """Return what script mode turns into the command line of ``client.py``."""
+    """Return what script mode turns into the command line of ``client.py``.
+
+    No secret is among it: the client proves who it is with its role, to the STS that the server reaches.
+    """
+    code_bucket = config.client_names(client).code_bucket
     return {
         "sagemaker_program": PROGRAM,
         "sagemaker_submit_directory": f"s3://{code_bucket}/{settings.source_key}",
@@ -179,6 +179,8 @@ def _hyperparameters(
         "server-address": run.server_address,
         "server-certificate": run.certificate,
         "client-name": client.name,
+        "run-id": run.run_id,
+        "sts-region": config.server.region,
         "label": settings.label,
         "patience": f"{settings.patience:g}",
         "train-file": "train.csv",

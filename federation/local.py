@@ -120,6 +120,7 @@ def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fie
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # Flower's account of every round; ours is shorter
     logging.basicConfig(level=logging.ERROR)
+    logging.getLogger("federation").setLevel(logging.WARNING)  # who was refused, and why
     resume = Path(context.params["resume"]) if context.params["resume"] else None
     if resume:
         options = recall(resume, given_options(context))

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from federation.admission import token_admission
+from federation.admission import Admission, by_token
 from federation.certificate import RunCertificate
 from federation.errors import (
     DataError,
@@ -20,6 +20,7 @@ from federation.errors import (
     SettingError,
 )
 from federation.grid import StreamGrid
+from federation.limits import Limits
 from federation.local_clients import PATIENCE_SECONDS, ClientJob, LocalClients
 from federation.local_report import RunSettings, compare, describe
 from federation.manifest import Manifest, changed_files, read_manifest
@@ -218,11 +219,17 @@ def _train(
     names = list(manifest.clients)
     token = secrets.token_urlsafe(32)
     certificate = RunCertificate.create(HOST, now=dt.datetime.now(dt.UTC))
-    admit = token_admission(token, names=names, label=test.label, features=test.features)
+    admit = Admission(by_token(token), names=names, label=test.label, features=test.features)
     with settings.clients(token) as clients:
         # The grid closes first, and so tells the clients why a run failed before their processes are ended.
         with StreamGrid(
-            names, certificate=certificate, admit=admit, host=HOST, port=settings.port, event=record.event
+            names,
+            certificate=certificate,
+            admit=admit,
+            host=HOST,
+            port=settings.port,
+            limits=Limits.for_features(len(test.features)),
+            event=record.event,
         ) as grid:
             address = f"{HOST}:{grid.port}"
             progress.step(f"Starting {len(names)} clients; the server listens on {address} (TLS)")

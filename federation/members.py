@@ -7,6 +7,7 @@ from typing import NamedTuple
 from flwr.app import Error, Message
 
 NODE_UNAVAILABLE = 5  # Flower's ErrorCode.NODE_UNAVAILABLE
+JOIN_REFUSED, IDENTITY_REFUSED = 51, 58  # exit codes of a client, see client_code/link.py
 
 
 Outbox = asyncio.Queue[list[bytes]]
@@ -30,10 +31,16 @@ class Refusal:
         What both sides log.
     fatal : Exception, optional
         Set when the peer proved to be an expected client, which can therefore never join.
+    code : int
+        The exit code that the refused client ends with.
+    temporary : bool
+        Whether the same client may be let in when it tries again.
     """
 
     reason: str
     fatal: Exception | None = None
+    code: int = JOIN_REFUSED
+    temporary: bool = False
 
 
 @dataclass(eq=False)

@@ -6,7 +6,7 @@ place on the server that knows Flower's protobuf.
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message, RecordDict
@@ -16,6 +16,7 @@ from flwr.proto.message_pb2 import Message as MessageProto
 from numpy.typing import NDArray
 
 from federation.frames import FrameError
+from federation.limits import FEW_PARTS, PART_BYTES
 
 CHUNK_BYTES = 2 << 20
 PART, LAST_PART = b"M", b"E"
@@ -58,8 +59,8 @@ class MessageAssembler:
 
     Parameters
     ----------
-    limit : int
-        Most bytes a message may have.
+    room : callable
+        Returns the most bytes that the next message may have, 0 if none may come.
 
     Attributes
     ----------
@@ -69,8 +70,8 @@ class MessageAssembler:
         And their SHA-256.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, room: Callable[[], int]) -> None:
+        self._room = room
         self.last_size, self.last_sha256 = 0, ""
         self._digest = hashlib.sha256()
         self._parts: list[memoryview] = []
@@ -87,11 +88,16 @@ class MessageAssembler:
         kind = frame[:1]
         if kind not in (PART, LAST_PART):
             raise FrameError(f"unexpected frame kind {kind!r}")
+        room = self._room()
+        if not room:
+            raise FrameError("a message came that nothing had asked for")
         self._parts.append(memoryview(frame)[1:])
         self._digest.update(self._parts[-1])
         self._size += len(frame) - 1
-        if self._size > self._limit:
-            raise FrameError(f"a message is larger than {self._limit} bytes")
+        if self._size > room:
+            raise FrameError(f"a message is larger than {room} bytes")
+        if len(self._parts) > FEW_PARTS + room // PART_BYTES:  # small parts cost more than their bytes
+            raise FrameError("a message comes in too many parts")
         if kind == PART:
             return None
         parts = self._parts

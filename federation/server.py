@@ -73,6 +73,7 @@ def main(  # noqa: PLR0913 - a command's options
     """  # noqa: D301 - a backspace keeps typer from joining the lines
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
     from federation.aws.client_account import client_accounts  # noqa: PLC0415
+    from federation.aws.identity import sts_of  # noqa: PLC0415
     from federation.aws.s3 import stores  # noqa: PLC0415
     from federation.config import load_config  # noqa: PLC0415
     from federation.errors import OutputExistsError  # noqa: PLC0415
@@ -86,6 +87,7 @@ def main(  # noqa: PLR0913 - a command's options
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # Flower's account of every round; ours is shorter
     logging.basicConfig(level=logging.ERROR)
+    logging.getLogger("federation").setLevel(logging.WARNING)  # who was refused, and why
     started = dt.datetime.now(dt.UTC)
     run_id = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     folder = out or Path("runs") / run_id
@@ -121,7 +123,8 @@ def main(  # noqa: PLR0913 - a command's options
     )
     progress = Progress()
     test = read_table(test_data or config.parent / "test.csv", label=label)
-    metrics = run_on_aws(settings, test, client_accounts(federation), progress)
+    accounts, ask_sts = client_accounts(federation), sts_of(federation.server.region)
+    metrics = run_on_aws(settings, test, accounts, progress, ask_sts=ask_sts)
     own = federation.server_names
     results = stores()(bucket=own.results_bucket, account=own.account, region=own.region)
     progress.step(f"Keeping the run in {keep_in_bucket(results, folder, run_id)}")

@@ -3,16 +3,15 @@
 import datetime as dt
 import hashlib
 import ipaddress
-import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from federation.admission import token_admission
+from federation.admission import Admission
 from federation.certificate import RunCertificate
 from federation.checked_strategy import listed
 from federation.config import FederationConfig
@@ -25,9 +24,11 @@ from federation.errors import (
 )
 from federation.grid import StreamGrid
 from federation.job_request import ClientNetwork, JobSettings, RunIdentity, build_job_request
+from federation.limits import Limits
 from federation.names import RUNS_PREFIX
 from federation.progress import Progress
 from federation.report import ClientData, Run, RunMetrics, Scores
+from federation.role_proof import Binding, Role, RoleVerifier, SignedRequest
 from federation.run_folder import PACKAGES, sum_egress, write_run
 from federation.server_app import Federated, TrainingSettings, federate
 from federation.tables import Table
@@ -93,7 +94,12 @@ class ServerRun:
 
 
 def run_on_aws(
-    settings: ServerRun, test: Table, accounts: Mapping[str, ClientAccount], progress: Progress
+    settings: ServerRun,
+    test: Table,
+    accounts: Mapping[str, ClientAccount],
+    progress: Progress,
+    *,
+    ask_sts: Callable[[SignedRequest], str],
 ) -> RunMetrics:
     """Run one federation and write the run folder.
 
@@ -107,6 +113,8 @@ def run_on_aws(
         By the client's name.
     progress : Progress
         Told about every step.
+    ask_sts : callable
+        Asks AWS who signed a request, see `federation.aws.identity`.
 
     Raises
     ------
@@ -114,6 +122,8 @@ def run_on_aws(
         A client's account is not ready.
     TrainingJobError
         A job was refused, failed, or did not end well.
+    IdentityRefusedError, IdentityUncheckedError
+        Clients came and did not prove who they are.
     JoinDeadlineError, RoundError
         Clients did not come, or did not answer as they should.
     """
@@ -122,7 +132,7 @@ def run_on_aws(
     progress.step("Looking up the clients' training networks")
     networks = {name: account.network() for name, account in accounts.items()}
     with TrainingJobs(accounts, poll_seconds=settings.poll_seconds, on_status=progress.job) as jobs:
-        federated, received = _train(settings, test, networks, jobs, progress)
+        federated, received = _train(settings, test, networks, jobs, progress, ask_sts)
         progress.step("Waiting for the jobs to end")
         failures = jobs.wait()
     metrics = write_run(
@@ -177,21 +187,28 @@ def _train(
     networks: Mapping[str, ClientNetwork],
     jobs: TrainingJobs,
     progress: Progress,
+    ask_sts: Callable[[SignedRequest], str],
 ) -> tuple[Federated, Mapping[str, list[tuple[str, int]]]]:
     config, names = settings.config, list(networks)
     host = settings.host or own_address(str(config.clients[0].cidr.network_address))
     if ipaddress.ip_address(host) == ALL_INTERFACES:
         raise ServerAddressError("0.0.0.0 is no address that clients can reach.", "Name one with --host.")
-    token = secrets.token_urlsafe(32)
     certificate = RunCertificate.create(host, now=settings.started)
-    admit = token_admission(token, names=names, label=test.label, features=test.features)
+    binding = Binding(
+        run_id=settings.run_id,
+        server_address=f"{host}:{config.federation.port}",
+        certificate=certificate.fingerprint,
+        region=config.server.region,
+    )
+    verify = RoleVerifier(_roles(config), binding, ask=ask_sts)
+    admit = Admission(verify, names=names, label=test.label, features=test.features)
     port = config.federation.port
-    with StreamGrid(names, certificate=certificate, admit=admit, host=host, port=port) as grid:
+    limits = Limits.for_features(len(test.features))
+    with StreamGrid(names, certificate=certificate, admit=admit, host=host, port=port, limits=limits) as grid:
         identity = RunIdentity(
             run_id=settings.run_id,
-            server_address=f"{host}:{grid.port}",
+            server_address=binding.server_address,
             certificate=certificate.for_clients(),
-            token=token,
         )
         progress.step(f"Starting {len(names)} training jobs; listening on {host}:{grid.port} (TLS)")
         requests = {
@@ -199,7 +216,7 @@ def _train(
             for client in config.clients
         }
         jobs.start(requests, on_exit=grid.fail_client)
-        with _explained_by(jobs):
+        with _explained_by(jobs, admit):
             grid.wait_for_clients(settings.join_timeout, progress.joined)
             progress.step(f"Training: {settings.training.plan}")
             federated = federate(
@@ -215,12 +232,19 @@ def _train(
 
 
 @contextmanager
-def _explained_by(jobs: TrainingJobs) -> Iterator[None]:
-    """Replace an error that a job's end explains by one that says so."""
+def _explained_by(jobs: TrainingJobs, admission: Admission) -> Iterator[None]:
+    """Replace an error that a refused identity or a job's end explains by one that says so."""
     try:
         yield
     except (ClientFailedError, JoinDeadlineError, RoundError) as error:
-        raise jobs.explanation_of(error) from error
+        raise admission.explanation_of(jobs.explanation_of(error)) from error
+
+
+def _roles(config: FederationConfig) -> dict[str, Role]:
+    return {
+        client.name: Role(account=client.account, name=config.client_names(client).training_role)
+        for client in config.clients
+    }
 
 
 def _provenance(settings: ServerRun) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ from federation.training import as_record
 
 CLIENT_CODE = Path(client.__file__).parent
 SOURCES = sorted(CLIENT_CODE.glob("*.py"))
-IMAGE = {"joblib", "numpy", "pandas", "scipy", "sklearn"}  # SageMaker's scikit-learn image brings them
+IMAGE = {"botocore", "joblib", "numpy", "pandas", "scipy", "sklearn"}  # SageMaker's image brings them
 OURS = {path.stem for path in SOURCES}
 
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 import client
 import link
 import messages
+import proof
 import utils
 from federation import frames
 from federation import messages as servers
@@ -57,7 +59,7 @@ def payload_of(parts: list[bytes]) -> list[bytes]:
 
 def received(pieces: list[bytes]) -> Message:
     """Return what the server makes of a reply that the client cut into frames."""
-    assembler = servers.MessageAssembler(LIMIT)
+    assembler = servers.MessageAssembler(lambda: LIMIT)
     *parts, last = messages.frames(pieces)
     assert [assembler.add(part) for part in parts] == [None] * len(parts)
     message = assembler.add(last)
@@ -106,7 +108,9 @@ def test_the_hash_tells_schemas_apart() -> None:
 
 def an_identity() -> link.Identity:
     """Return a client that knows a token."""
-    return link.Identity(name="hospital-ü", token="t0ken", label="y", features=("b", 'a "quoted"'))
+    return link.Identity(
+        name="hospital-ü", prove=proof.by_token("t0ken"), label="y", features=("b", 'a "quoted"')
+    )
 
 
 def test_the_server_reads_the_join_frame() -> None:
@@ -115,7 +119,7 @@ def test_the_server_reads_the_join_frame() -> None:
     assert frames.Join.from_frame(identity.frame()) == frames.Join(
         client=identity.name,
         instance=identity.instance,
-        token="t0ken",
+        proof={"token": "t0ken"},
         label="y",
         features=identity.features,
         schema=link.schema_hash("y", identity.features),
@@ -211,14 +215,40 @@ def test_a_message_that_comes_again_is_answered_from_memory() -> None:
     assert lines[0]["sha256"] == lines[1]["sha256"] != lines[2]["sha256"]
 
 
+def ended(kind: bytes, verdict: dict[str, object]) -> None:
+    """Give a client the server's last word."""
+    link._end(kind, json.dumps(verdict).encode(), an_identity())
+
+
 def test_a_run_that_failed_says_why() -> None:
     """The server's last word becomes the client's error, each kind with its own exit code."""
     with pytest.raises(link.RunFailedError, match="round 2: too few") as failed:
-        link._end(link.FINISH, {"ok": False, "reason": "round 2: too few"}, an_identity())
+        link._end(
+            link.FINISH, json.dumps({"ok": False, "reason": "round 2: too few"}).encode(), an_identity()
+        )
     with pytest.raises(link.JoinRefusedError, match='refused client "hospital-ü": wrong token') as refused:
-        link._end(link.REFUSED, {"code": 1, "reason": "wrong token"}, an_identity())
-    link._end(link.FINISH, {"ok": True, "reason": ""}, an_identity())
+        ended(link.REFUSED, {"code": 51, "reason": "wrong token"})
+    with pytest.raises(link.IdentityError, match="another role") as unproven:
+        ended(link.REFUSED, {"code": 58, "reason": "another role"})
+    assert unproven.value.exit_code == 58
+    ended(link.FINISH, {"ok": True, "reason": ""})
     assert (refused.value.exit_code, failed.value.exit_code) == (51, 53)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"null", b'{"ok": true}', b"[" * 100_000, b"\xff"])
+@pytest.mark.parametrize("kind", [link.REFUSED, link.FINISH])
+def test_a_malformed_end_is_a_clear_error(kind: bytes, body: bytes) -> None:
+    """What no server of this protocol says ends the client with an error of its own, not a traceback."""
+    with pytest.raises(link.ProtocolError) as error:
+        link._end(kind, body, an_identity())
+    assert error.value.exit_code == 59
+
+
+@given(st.binary(max_size=200))
+def test_bytes_that_are_no_message_are_a_clear_error(payload: bytes) -> None:
+    """The server's bytes are parsed with care too."""
+    with suppress(link.ProtocolError):
+        an_answer(echo)([payload])
 
 
 # The ledger -------------------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def _request(federation: Federation, **changes: Any) -> dict[str, Any]:
     account = object.__new__(ClientAccount)
     account._ec2 = federation.as_server("ec2", client="site-1")
     account._names, account._client = config.client_names(client), client
-    run = RunIdentity(run_id="test", server_address="127.0.0.1:1", certificate="", token="t")
+    run = RunIdentity(run_id="test", server_address="127.0.0.1:1", certificate="")
     settings = JobSettings(label=federation.label, source_key="source/none/source.tar.gz")
     return build_job_request(config, client, account.network(), run, settings) | changes
 

@@ -1,11 +1,17 @@
 """Who may join a run, and what a refused client is told."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from federation.admission import token_admission
-from federation.errors import SchemaMismatchError
+from federation.admission import Admission, ProofError, UncheckedError, by_token
+from federation.errors import (
+    IdentityRefusedError,
+    IdentityUncheckedError,
+    JoinDeadlineError,
+    SchemaMismatchError,
+)
 from federation.frames import PROTOCOL, Join, schema_hash
 from federation.members import Refusal
 
@@ -17,7 +23,7 @@ def join(**changes: Any) -> Join:
     parts: dict[str, Any] = {
         "client": "b",
         "instance": "i",
-        "token": "t0ken-ü",
+        "proof": {"token": changes.pop("token", "t0ken-ü")},
         "label": "fraud",
         "features": FEATURES,
         "protocol": PROTOCOL,
@@ -27,8 +33,8 @@ def join(**changes: Any) -> Join:
 
 def decided(**changes: Any) -> Refusal | None:
     """Return the decision on such a join."""
-    admit = token_admission("t0ken-ü", names=["a", "b"], label="fraud", features=FEATURES)
-    return admit(join(**changes))
+    admit = Admission(by_token("t0ken-ü"), names=["a", "b"], label="fraud", features=FEATURES)
+    return asyncio.run(admit(join(**changes)))
 
 
 def refused(**changes: Any) -> Refusal:
@@ -52,7 +58,7 @@ def test_the_order_of_columns_does_not_matter() -> None:
 def test_a_wrong_token_is_refused_without_ending_the_run(token: str) -> None:
     """A stranger with a right name cannot stop the others: the refusal is not fatal, and keeps the token."""
     refusal = refused(token=token)
-    assert refusal == Refusal(reason="its join token is not that of this run")
+    assert refusal == Refusal(reason="its join token is not that of this run", code=58)
     assert "t0ken-ü" not in refusal.reason
 
 
@@ -89,3 +95,59 @@ def test_other_columns_end_the_run_and_are_named(changes: dict[str, Any], words:
     assert refusal.reason == words
     assert isinstance(refusal.fatal, SchemaMismatchError)
     assert f'client "b": {words}' in str(refusal.fatal)
+
+
+# Why a client is missing ------------------------------------------------------------------------------------
+
+
+def admission_after(*joins: tuple[str, Exception | None]) -> Admission:
+    """Return an admission that has decided on these joins: a name, and what its check raised."""
+    outcomes = iter([outcome for _, outcome in joins])
+
+    async def verify(_join: Join) -> None:
+        if outcome := next(outcomes):
+            raise outcome
+
+    admission = Admission(verify, names=["a", "b"], label="fraud", features=FEATURES)
+    for name, _ in joins:
+        asyncio.run(admission(join(client=name)))
+    return admission
+
+
+MISSING = JoinDeadlineError('no join from "b" within 9 s.', "Wait longer.")
+
+
+def test_a_missing_client_is_explained_by_its_refused_identity() -> None:
+    """The operator hears why a client that came is not there."""
+    explained = admission_after(("b", ProofError("it is somebody"))).explanation_of(MISSING)
+    assert isinstance(explained, IdentityRefusedError)
+    assert explained.problem == 'client "b" did not join: it is somebody.'
+
+
+def test_a_client_whom_aws_did_not_vouch_for_is_told_apart() -> None:
+    """It may try again, and if it never gets in, the error says that AWS did not answer."""
+    admission = admission_after(("b", UncheckedError("AWS STS does not answer")))
+    assert isinstance(admission.explanation_of(MISSING), IdentityUncheckedError)
+    refusal = asyncio.run(admission_after_unchecked())
+    assert refusal is not None
+    assert refusal.temporary
+
+
+async def admission_after_unchecked() -> Refusal | None:
+    """Return the decision on a join that nobody can check."""
+
+    async def verify(_join: Join) -> None:
+        raise UncheckedError("no answer")
+
+    return await Admission(verify, names=["b"], label="fraud", features=FEATURES)(join())
+
+
+def test_a_stranger_explains_nothing_about_a_client_that_is_here() -> None:
+    """Who claims a name that has been proven does not change what the run's failure is put down to."""
+    admission = admission_after(("b", None), ("b", ProofError("a stranger")), ("z", ProofError("unknown")))
+    assert admission.explanation_of(MISSING) is MISSING
+
+
+def test_another_clients_failure_is_not_explained_by_a_stranger() -> None:
+    """An error that names one client is not replaced by what happened under another name."""
+    assert admission_after(("a", ProofError("a stranger"))).explanation_of(MISSING) is MISSING

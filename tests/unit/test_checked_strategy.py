@@ -95,7 +95,7 @@ class FakeGrid(Grid):
         node_id = message.metadata.dst_node_id
         frames = encoder.frames(message, str(self._sent))
         payload = self._clients[node_id]([frame[1:] for frame in frames])
-        assembler = MessageAssembler(1 << 24)
+        assembler = MessageAssembler(lambda: 1 << 24)
         *_, reply = (assembler.add(frame) for frame in messages_at_the_client.frames(payload))
         assert reply is not None
         return self._spoil[node_id](reply) if node_id in self._spoil else reply

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from federation.frames import JOIN, FrameError, Join, control_frame, schema_hash
 
 GOOD: dict[str, Any] = {
-    "protocol": 2,
+    "protocol": 3,
     "client": "a",
     "instance": "i",
-    "token": "t",
+    "proof": {"token": "t"},
     "label": "y",
     "features": ["b", "c"],
     "schema": schema_hash("y", ["b", "c"]),
@@ -52,7 +52,15 @@ def test_a_join_of_other_types_is_refused_or_read(part: str, value: object) -> N
     except FrameError:
         return
     assert type(join.protocol) is int
-    for text in (join.client, join.instance, join.token, join.label, join.schema, *join.features):
+    for text in (
+        join.client,
+        join.instance,
+        join.label,
+        join.schema,
+        *join.features,
+        *join.proof,
+        *join.proof.values(),
+    ):
         assert type(text) is str
         text.encode()
 
@@ -64,7 +72,10 @@ def test_a_join_of_other_types_is_refused_or_read(part: str, value: object) -> N
         {"protocol": True},
         {"protocol": "1"},
         {"client": None},
-        {"token": "\ud800"},
+        {"proof": {"token": "\ud800"}},
+        {"proof": {"\ud800": "t"}},
+        {"proof": {"token": 1}},
+        {"proof": "t"},
         {"features": "bc"},
         {"features": {"b": 1}},
         {"features": ["b", 1]},
@@ -94,3 +105,9 @@ def test_a_control_frame_is_its_kind_and_json() -> None:
     """The body of a control frame is JSON after one byte."""
     frame = control_frame(b"F", ok=False, reason="ü")
     assert (frame[:1], json.loads(frame[1:])) == (b"F", {"ok": False, "reason": "ü"})
+
+
+def test_a_large_join_is_refused_unread() -> None:
+    """The first frame is a few kilobytes; megabytes are not even parsed."""
+    with pytest.raises(FrameError, match="more than 1000 bytes"):
+        Join.from_frame(join_frame(label="y" * 1000), 1000)

@@ -16,7 +16,8 @@ from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
 import link
-from federation.admission import token_admission
+import proof
+from federation.admission import Admission, by_token
 from federation.certificate import RunCertificate
 from federation.errors import ClientFailedError, JoinDeadlineError, PortTakenError, SchemaMismatchError
 from federation.grid import StreamGrid
@@ -94,7 +95,12 @@ class Peer:
         self.ledger = io.StringIO()
         self.error: Exception | None = None
         self.context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
-        self._identity = {"token": TOKEN, "label": LABEL, "features": FEATURES, "name": name} | identity
+        self._identity = {
+            "prove": proof.by_token(TOKEN),
+            "label": LABEL,
+            "features": FEATURES,
+            "name": name,
+        } | identity
         self._server = link.Server(
             address=f"127.0.0.1:{port}", certificate=CERTIFICATE.certificate, patience=5
         )
@@ -129,7 +135,7 @@ def opened() -> Iterator[Opened]:
     with ExitStack() as stack:
 
         def open_grid(*names: str, **settings: float) -> StreamGrid:
-            admit = token_admission(TOKEN, names=names, label=LABEL, features=FEATURES)
+            admit = Admission(by_token(TOKEN), names=names, label=LABEL, features=FEATURES)
             return stack.enter_context(
                 StreamGrid(names, certificate=CERTIFICATE, admit=admit, **settings)  # type: ignore[arg-type]
             )
@@ -273,7 +279,7 @@ def test_a_client_that_ended_before_it_joined_ends_the_waiting(opened: Opened) -
 @pytest.mark.parametrize(
     ("identity", "words"),
     [
-        ({"token": "guess"}, "join token"),
+        ({"prove": proof.by_token("guess")}, "join token"),
         ({"name": "mallory"}, 'no client is named "mallory"'),
         ({"features": ("a", "c")}, "lacks b; it has in addition c"),
         ({"label": "z"}, 'its label is "z"'),
@@ -283,7 +289,7 @@ def test_who_does_not_belong_is_told_why(identity: dict[str, object], words: str
     """A refused client ends with the reason, and does not count as joined."""
     grid = opened("anna")
     error = Peer(grid.port, "anna", **identity).ended()
-    assert isinstance(error, link.JoinRefusedError)
+    assert isinstance(error, link.IdentityError if "prove" in identity else link.JoinRefusedError)
     assert words in str(error)
     assert grid.get_node_ids() == []
 
@@ -298,7 +304,7 @@ def test_other_columns_end_the_waiting(opened: Opened) -> None:
 
 def test_a_second_process_under_a_taken_name_is_refused(opened: Opened) -> None:
     """While a client is connected, nobody else becomes it; the first goes on."""
-    grid = opened("anna", rival_seconds=0.5)
+    grid = opened("anna", rejoin_seconds=0.5)
     ready(grid, "anna")
     error = Peer(grid.port, "anna").ended()
     assert isinstance(error, link.JoinRefusedError)
@@ -311,7 +317,7 @@ def test_another_certificate_is_not_trusted(opened: Opened) -> None:
     grid = opened("anna")
     other = RunCertificate.create("127.0.0.1", now=dt.datetime.now(dt.UTC))
     server = link.Server(address=f"127.0.0.1:{grid.port}", certificate=other.certificate, patience=0.5)
-    identity = link.Identity(name="anna", token=TOKEN, label=LABEL, features=FEATURES)
+    identity = link.Identity(name="anna", prove=proof.by_token(TOKEN), label=LABEL, features=FEATURES)
     context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
     with pytest.raises(link.ServerUnreachableError, match="no answer from"):
         link.serve(echo(), context, server=server, identity=identity, ledger=link.Ledger(io.StringIO()))

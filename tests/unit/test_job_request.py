@@ -17,7 +17,7 @@ from federation.job_request import (
 from tests.conftest import ROOT
 
 NETWORK = ClientNetwork(subnets=("subnet-1",), security_group="sg-1", key_arn="arn:aws:kms:us-east-1:2:key/k")
-RUN = RunIdentity(run_id="r1", server_address="10.0.0.5:8080", certificate="TUlJ", token="secret")
+RUN = RunIdentity(run_id="r1", server_address="10.0.0.5:8080", certificate="TUlJ")
 SETTINGS = JobSettings(label="fraud", source_key="source/abc/source.tar.gz")
 
 
@@ -50,12 +50,22 @@ def test_a_job_is_what_the_kickoff_role_demands(config: FederationConfig) -> Non
     assert {"Key": "Federation", "Value": config.federation.name} in request["Tags"]
 
 
-def test_the_token_is_no_hyperparameter(config: FederationConfig) -> None:
-    """SageMaker prints hyperparameters in the log: the secret goes another way, and into no repr."""
+def test_a_job_is_given_no_secret(config: FederationConfig) -> None:
+    """Its environment holds settings only; what it joins with, its role's signature, it makes itself."""
     request = build_job_request(config, config.clients[0], NETWORK, RUN, SETTINGS)
-    assert "secret" not in str(request["HyperParameters"])
-    assert request["Environment"]["FEDERATION_JOIN_TOKEN"] == "secret"
-    assert "secret" not in repr(RUN)
+    assert request["Environment"] == {
+        "WHEELHOUSE": "/opt/ml/input/data/wheels",
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+    }
+
+
+def test_a_client_signs_for_the_sts_that_the_server_reaches(config: FederationConfig) -> None:
+    """Wherever the job runs, its proof is for the server's region, and for this run."""
+    elsewhere = config.clients[0].model_copy(update={"region": "eu-west-1"})
+    parameters = build_job_request(config, elsewhere, NETWORK, RUN, SETTINGS)["HyperParameters"]
+    assert parameters["sts-region"] == config.server.region == "us-east-1"
+    assert parameters["run-id"] == RUN.run_id
 
 
 def test_spot_jobs_may_wait_and_have_checkpoints(config: FederationConfig) -> None:

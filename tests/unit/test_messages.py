@@ -33,7 +33,7 @@ def a_content() -> RecordDict:
 
 def assembled(frames: list[bytes], limit: int = LIMIT) -> Message:
     """Return the message that these frames carry."""
-    assembler = MessageAssembler(limit)
+    assembler = MessageAssembler(lambda: limit)
     *parts, last = frames
     assert [assembler.add(part) for part in parts] == [None] * len(parts)
     message = assembler.add(last)
@@ -92,7 +92,7 @@ def test_a_message_without_records_is_sent() -> None:
 
 def test_an_assembler_takes_one_message_after_another() -> None:
     """Nothing of a message is left over for the next."""
-    assembler, encoder = MessageAssembler(LIMIT), MessageEncoder()
+    assembler, encoder = MessageAssembler(lambda: LIMIT), MessageEncoder()
     for name in ("first", "second"):
         content = RecordDict({name: MetricRecord({"x": 1})})
         got = [assembler.add(frame) for frame in encoder.frames(Message(content, 2, "train"), "i")]
@@ -103,18 +103,33 @@ def test_an_assembler_takes_one_message_after_another() -> None:
 @pytest.mark.parametrize("sizes", [(101,), (60, 41), (40, 40, 21)])
 def test_a_message_over_the_limit_is_refused_before_it_is_whole(sizes: tuple[int, ...]) -> None:
     """Bytes are counted as they come, so a client cannot fill the server's memory."""
-    assembler = MessageAssembler(100)
+    assembler = MessageAssembler(lambda: 100)
     for size in sizes[:-1]:
         assert assembler.add(PART + b"x" * size) is None
     with pytest.raises(FrameError, match="larger than 100 bytes"):
         assembler.add(PART + b"x" * sizes[-1])
 
 
+def test_a_message_in_countless_small_parts_is_refused() -> None:
+    """A part costs memory even if nothing is in it."""
+    assembler = MessageAssembler(lambda: 1 << 20)
+    for _ in range(16 + 1024):
+        assembler.add(PART)
+    with pytest.raises(FrameError, match="too many parts"):
+        assembler.add(PART)
+
+
+def test_a_message_that_nothing_asked_for_is_refused() -> None:
+    """A client answers; it never begins."""
+    with pytest.raises(FrameError, match="nothing had asked for"):
+        MessageAssembler(lambda: 0).add(PART + b"x")
+
+
 @pytest.mark.parametrize("frame", [b"", b"J{}", b"W", b"Fx", b"\x00"])
 def test_a_frame_that_is_no_part_is_refused(frame: bytes) -> None:
     """After the join, clients send parts of messages only."""
     with pytest.raises(FrameError, match="unexpected frame kind"):
-        MessageAssembler(LIMIT).add(frame)
+        MessageAssembler(lambda: LIMIT).add(frame)
 
 
 @given(st.data())
@@ -127,7 +142,7 @@ def test_a_damaged_message_is_refused_or_read(data: st.DataObject) -> None:
         payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(payload)))
     try:
-        got = MessageAssembler(LIMIT).add(LAST_PART + bytes(payload[:cut]))
+        got = MessageAssembler(lambda: LIMIT).add(LAST_PART + bytes(payload[:cut]))
     except FrameError:
         return
     assert got is not None
@@ -139,7 +154,7 @@ def test_a_reply_that_says_nothing_is_refused() -> None:
     metadata = metadata_to_proto(Message(RecordDict(), 2, "train").metadata)
     head = MessageProto(metadata=metadata).SerializeToString()
     with pytest.raises(FrameError, match="malformed"):
-        MessageAssembler(LIMIT).add(LAST_PART + len(head).to_bytes(4, "big") + head)
+        MessageAssembler(lambda: LIMIT).add(LAST_PART + len(head).to_bytes(4, "big") + head)
 
 
 @pytest.mark.parametrize("change", [-1, 1])
@@ -148,7 +163,7 @@ def test_an_array_of_another_length_than_it_says_is_refused(change: int) -> None
     (frame,) = MessageEncoder().frames(Message(a_content(), 2, "train"), "i")
     wrong = frame[:-1] if change < 0 else frame + b"x"
     with pytest.raises(FrameError, match="malformed"):
-        MessageAssembler(LIMIT).add(wrong)
+        MessageAssembler(lambda: LIMIT).add(wrong)
 
 
 def test_an_error_reply_is_read() -> None:

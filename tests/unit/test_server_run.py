@@ -1,13 +1,16 @@
 """A run as on AWS, with accounts whose jobs are threads of this process."""
 
 import datetime as dt
+import re
 import socket
 import threading
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import joblib
 import numpy as np
 import pandas as pd
@@ -15,12 +18,19 @@ import pytest
 
 import client
 import link
+import proof
 from federation.aws.client_account import JobStatus
 from federation.config import FederationConfig, parse_config
-from federation.errors import PortTakenError, ServerAddressError, TrainingJobError
+from federation.errors import (
+    IdentityRefusedError,
+    PortTakenError,
+    ServerAddressError,
+    TrainingJobError,
+)
 from federation.job_request import ClientNetwork, JobSettings
 from federation.preparation import PreparationSettings, prepare
 from federation.progress import Progress
+from federation.role_proof import SignedRequest
 from federation.run_folder import read_egress
 from federation.server_app import TrainingSettings
 from federation.server_run import ServerRun, keep_in_bucket, own_address, run_on_aws
@@ -34,8 +44,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 class ThreadAccount:
     """A client's account whose training job is a thread that runs the client's real code."""
 
-    def __init__(self, data: Path, output: Path, *, label: str = LABEL) -> None:
+    def __init__(self, data: Path, output: Path, *, label: str = LABEL, principal: str = "") -> None:
         self._data, self._output, self._label = data, output, label
+        self._session = botocore.session.Session()
+        self._session.set_credentials(f"ASIA{(principal or data.name).replace('-', '_')}", "secret", "token")
         self._thread = threading.Thread()
         self._error: Exception | None = None
         self.stopped = False
@@ -53,13 +65,14 @@ class ThreadAccount:
             "patience": "5",
         }
         options = client.parse_arguments([part for k, v in given.items() for part in (f"--{k}", v)])
-        token = request["Environment"]["FEDERATION_JOIN_TOKEN"]
-        self._thread = threading.Thread(target=self._run, args=(options, token), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(options,), daemon=True)
         self._thread.start()
 
-    def _run(self, options: Namespace, token: str) -> None:
+    def _run(self, options: Namespace) -> None:
+        prove = client.proof_of(options, token="")
+        assert isinstance(prove, proof.ByRole)
         try:
-            client.take_part(options, token=token)
+            client.take_part(options, prove=replace(prove, session=self._session))
         except link.ClientError as error:
             self._error = error
 
@@ -129,7 +142,19 @@ def run(config: FederationConfig, data: Path, accounts: Mapping[str, ThreadAccou
         run_id="r1",
         started=dt.datetime.now(dt.UTC),
     )
-    run_on_aws(settings, held_back(data), accounts, Progress())
+    run_on_aws(settings, held_back(data), accounts, Progress(), ask_sts=caller)
+
+
+def caller(request: SignedRequest) -> str:
+    """Tell who signed, as AWS does; the rehearsal's tests check that signatures count."""
+    found = re.search(r"Credential=ASIA(\w+)/", request.headers["authorization"])
+    assert found is not None
+    principals = {
+        "client_1": "222222222222:assumed-role/FL-claims-training-job",
+        "client_2": "333333333333:assumed-role/FL-claims-training-job",
+        "other_account": "444444444444:assumed-role/FL-claims-training-job",
+    }
+    return f"arn:aws:sts::{principals[found[1]]}/SageMaker"
 
 
 def held_back(data: Path) -> Table:
@@ -178,6 +203,18 @@ def test_a_client_that_fails_is_named_and_the_others_jobs_are_stopped(
     accounts = accounts_of(data, tmp_path / "jobs", client_2="no_such_label")
     with pytest.raises(TrainingJobError, match=r'client "client-2".*no label column "no_such_label"'):
         run(config, data, accounts, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_client_of_another_account_is_refused(config: FederationConfig, data: Path, tmp_path: Path) -> None:
+    """The run ends with who came instead of the client, and the exit code of a refused identity."""
+    accounts = accounts_of(data, tmp_path / "jobs")
+    accounts["client-2"] = ThreadAccount(
+        data / "client-2", tmp_path / "jobs" / "x", principal="other_account"
+    )
+    with pytest.raises(IdentityRefusedError, match=r'client "client-2".*444444444444') as refused:
+        run(config, data, accounts, tmp_path / "run")
+    assert refused.value.exit_code == 86
     assert not (tmp_path / "run").exists()
 
 

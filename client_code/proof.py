@@ -1,0 +1,98 @@
+"""How this client proves to the server who it is, anew for each join.
+
+On AWS it signs, without sending it, the question "who am I?" to AWS STS with the credentials of its training
+role. The server sends that request to the STS it trusts, and learns the account and the role from AWS itself:
+no secret exists that could be lost. The signature also covers the run, the server, its certificate and the
+client's name, so that the proof is worth nothing for any other join. AWS calls the signature SigV4:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
+"""
+
+import hashlib
+import ssl
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import link
+
+Prove = Callable[[], Mapping[str, str]]
+
+BODY = b"Action=GetCallerIdentity&Version=2011-06-15"
+CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
+
+
+def by_token(token: str) -> Prove:
+    """Return a proof by the secret of a run whose server started this process itself."""
+    return lambda: {"token": token}
+
+
+def fingerprint(certificate: bytes) -> str:
+    """Return the SHA-256 of a PEM certificate."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.decode())).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByRole:
+    """A proof by the role whose credentials this process has.
+
+    Parameters
+    ----------
+    region : str
+        Whose STS the server asks.
+    run_id : str
+        The run to join.
+    server : link.Server
+        The server to join.
+    name : str
+        This client's name in the federation.
+    session : botocore.session.Session, optional
+        Whose credentials sign; by default botocore finds those of the training role.
+    """
+
+    region: str
+    run_id: str
+    server: link.Server
+    name: str
+    session: Any = field(default=None, repr=False)
+
+    def __call__(self) -> dict[str, str]:
+        """Return the headers of a signed request; the server knows the rest of it.
+
+        Raises
+        ------
+        IdentityError
+            This process has no credentials of a role.
+        """
+        from botocore.auth import SigV4Auth  # noqa: PLC0415 - a local run has no use for it
+        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+
+        bound = {
+            "Content-Type": CONTENT_TYPE,
+            "X-Federation-Run": self.run_id,
+            "X-Federation-Server": self.server.address,
+            "X-Federation-Certificate": fingerprint(self.server.certificate),
+            "X-Federation-Client": self.name,
+            "X-Federation-Nonce": uuid.uuid4().hex,
+        }
+        try:
+            session, endpoint = self._sts
+            credentials = session.get_credentials()
+            if credentials is None:
+                raise link.IdentityError("this job has no credentials of a role to prove itself with.")
+            request = AWSRequest("POST", endpoint, headers=bound, data=BODY)
+            # Frozen: botocore renews what is about to expire, then hands out one consistent set.
+            SigV4Auth(credentials.get_frozen_credentials(), "sts", self.region).add_auth(request)
+        except BotoCoreError as error:
+            raise link.IdentityError(f"this job cannot get the credentials of its role ({error}).") from error
+        return dict(request.headers.items())
+
+    @cached_property
+    def _sts(self) -> tuple[Any, str]:
+        """Return the session, and the URL of the region's STS; nothing is sent there."""
+        import botocore.session  # noqa: PLC0415
+
+        session = self.session or botocore.session.get_session()
+        return session, session.create_client("sts", region_name=self.region).meta.endpoint_url + "/"

@@ -1,0 +1,199 @@
+"""What a stranger, or a client that is broken or hostile, can cost the server at most."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Self
+
+Clock = Callable[[], float]
+FEW_PARTS, PART_BYTES = 16, 1024  # a message may have a few parts, and one more for each so many bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds of everything that peers choose.
+
+    Parameters
+    ----------
+    join_bytes : int
+        Most bytes of a first frame: names of columns, and a proof.
+    waiting, waiting_of_address : int
+        Most streams that have not joined yet, in all and from one address.
+    joins, joins_of_address : float
+        Most joins per second that are looked at, in all and from one address.
+    burst : int
+        How many seconds' worth of joins may come at once.
+    reply_bytes : int
+        Most bytes of a reply to a small message.
+    reply_growth : float
+        How much larger a reply may be for each byte of the message that it answers.
+    connections : int
+        Most TCP connections at a time.
+    """
+
+    join_bytes: int = 256 << 10
+    waiting: int = 256
+    waiting_of_address: int = 128
+    joins: float = 40.0
+    joins_of_address: float = 10.0
+    burst: int = 10
+    reply_bytes: int = 16 << 20
+    reply_growth: float = 4.0
+    connections: int = 1024
+
+    @classmethod
+    def for_features(cls, count: int) -> Self:
+        """Return the limits of a run whose model has so many features.
+
+        The largest that a strategy asks for is a matrix of features by features; there is room for four.
+        """
+        return cls(reply_bytes=(16 << 20) + 4 * 8 * (count + 1) ** 2)
+
+    def reply_limit(self, sent: int) -> int:
+        """Return the most bytes that a reply to a message of ``sent`` bytes may have."""
+        return self.reply_bytes + int(self.reply_growth * sent)
+
+
+@dataclass(eq=False)
+class Bucket:
+    """Tokens that come at a rate and are kept up to a burst."""
+
+    rate: float
+    burst: int
+    left: float = field(init=False)
+    when: float
+
+    def __post_init__(self) -> None:
+        self.left = self.rate * self.burst
+
+    def take(self, now: float) -> bool:
+        """Take a token if there is one."""
+        self.left = min(self.rate * self.burst, self.left + self.rate * (now - self.when))
+        self.when = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+class Doorkeeper:
+    """Decide which streams are looked at before anything of them is read.
+
+    A few addresses cannot keep the others out: each has its own share.
+
+    Parameters
+    ----------
+    limits : Limits
+        The bounds.
+    clock : callable
+        Seconds that never go back.
+    """
+
+    def __init__(self, limits: Limits, clock: Clock = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._waiting: Counter[str] = Counter()
+        self._all = Bucket(limits.joins, limits.burst, clock())
+        self._addresses: dict[str, Bucket] = {}
+
+    def enter(self, address: str) -> str:
+        """Take note of a new stream; return why it must not go on, or nothing."""
+        limits, now = self._limits, self._clock()
+        if self._waiting.total() >= limits.waiting or self._waiting[address] >= limits.waiting_of_address:
+            return "too many streams wait to join"
+        self._forget(now)
+        own = self._addresses.setdefault(address, Bucket(limits.joins_of_address, limits.burst, now))
+        if not own.take(now) or not self._all.take(now):
+            return "too many joins in a short time"
+        self._waiting[address] += 1
+        return ""
+
+    def leave(self, address: str) -> None:
+        """Take note that a stream has joined or ended."""
+        self._waiting[address] -= 1
+        if not self._waiting[address]:
+            del self._waiting[address]
+
+    def _forget(self, now: float) -> None:
+        """Drop the addresses whose share is full again, so that many addresses fill no memory."""
+        if len(self._addresses) > self._limits.waiting:
+            self._addresses = {
+                address: bucket
+                for address, bucket in self._addresses.items()
+                if now - bucket.when < self._limits.burst
+            }
+
+
+class Exchange:
+    """What went over one stream: a client may answer what it was asked, once, in proportion.
+
+    Parameters
+    ----------
+    limits : Limits
+        The bounds.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._open = 0
+        self._largest = 0
+
+    def asked(self, size: int) -> None:
+        """Take note of a message of so many bytes to the client."""
+        self._open += 1
+        self._largest = max(self._largest, size)
+
+    def answered(self) -> None:
+        """Take note of a reply."""
+        self._open -= 1
+
+    @property
+    def room(self) -> int:
+        """Most bytes that the next message from the client may have; 0 if nothing is asked."""
+        return self._limits.reply_limit(self._largest) if self._open > 0 else 0
+
+
+class SparingLog:
+    """Write warnings, but not more than a few in a while: a flood of strangers must not fill the disk.
+
+    Parameters
+    ----------
+    log : logging.Logger
+        Where they go.
+    lines, seconds : int, float
+        Most lines in so many seconds; the rest is counted.
+    clock : callable
+        Seconds that never go back.
+    """
+
+    def __init__(
+        self, log: logging.Logger, *, lines: int = 20, seconds: float = 10.0, clock: Clock = time.monotonic
+    ) -> None:
+        self._log = log
+        self._lines, self._seconds, self._clock = lines, seconds, clock
+        self._since = clock()
+        self._written = self._kept_back = 0
+
+    def warning(self, text: str, *parts: object) -> None:
+        """Write a line, or count it; what strangers chose stays on one line, and short."""
+        if self._clock() - self._since >= self._seconds:
+            self.flush()
+        if self._written < self._lines:
+            self._written += 1
+            self._log.warning(text, *(one_line(str(part)) for part in parts))
+        else:
+            self._kept_back += 1
+
+    def flush(self) -> None:
+        """Say how many lines were kept back, if any, and begin anew."""
+        if self._kept_back:
+            self._log.warning("kept back %d more lines like these", self._kept_back)
+        self._since, self._written, self._kept_back = self._clock(), 0, 0
+
+
+def one_line(text: str, most: int = 300) -> str:
+    """Return a text that cannot pretend to be several lines of a log."""
+    shown = "".join(character if character.isprintable() else "?" for character in text[:most])
+    return shown + ("…" if len(text) > most else "")
