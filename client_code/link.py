@@ -25,6 +25,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,6 +84,12 @@ class RunFailedError(ClientError):
     """The server ended the run without a model."""
 
     exit_code = 53
+
+
+class LedgerError(ClientError):
+    """What is about to be sent cannot be written down, so it is not sent."""
+
+    exit_code = 90
 
 
 class IdentityError(ClientError):
@@ -182,7 +189,13 @@ class Ledger:
         content: RecordDict | None = None,
         server_round: object = None,
     ) -> None:
-        """Write one line about what is sent, naming its arrays, metrics and settings but not their values."""
+        """Write one line about what is sent, naming its arrays, metrics and settings but not their values.
+
+        Raises
+        ------
+        LedgerError
+            The disk is full, or fails.
+        """
         self._lines += 1
         digest = hashlib.sha256()
         for piece in pieces:
@@ -206,8 +219,13 @@ class Ledger:
                 f"{r}.{name}" for r, c in (content.config_records.items() if content else ()) for name in c
             ],
         }
-        self._stream.write(json.dumps(line) + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(json.dumps(line) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise LedgerError(
+                f"cannot write the egress ledger ({error.strerror}); nothing is sent."
+            ) from error
 
 
 def serve(app: ClientApp, context: Context, *, server: Server, identity: Identity, ledger: Ledger) -> None:
@@ -368,7 +386,13 @@ def _status(error: grpc.RpcError) -> str:
     return f"{code.name}: {error.details()}" if code else type(error).__name__
 
 
-def open_ledger(folder: Path) -> TextIO:
+@contextmanager
+def open_ledger(folder: Path) -> Iterator[TextIO]:
     """Open ``ledger.jsonl`` in ``folder``, which is made if need be, for appending."""
     folder.mkdir(parents=True, exist_ok=True)
-    return (folder / "ledger.jsonl").open("a", encoding="utf-8")
+    stream = (folder / "ledger.jsonl").open("a", encoding="utf-8")
+    try:
+        yield stream
+    finally:
+        with suppress(OSError):  # what could not be written has been told
+            stream.close()
