@@ -93,7 +93,7 @@ class Peers(Grid):
         """Not needed."""
         return Run.create_empty(1)
 
-    def create_message(self, *arguments: Any, **options: Any) -> Message:
+    def create_message(self, *_: object, **__: object) -> Message:
         """Not needed."""
         raise NotImplementedError
 
@@ -186,9 +186,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         runs = [measure(Path(folder), seed) for seed in SEEDS]
     lines = [
-        f"{CLIENTS} clients with rows of the same kind, one of them attacking in each of {ROUNDS} rounds; ROC-AUC on",
-        f"the server's rows, mean over {len(SEEDS)} seeds (least). 0.5 is guessing. Robust strategies are told of",
-        "one attacker, which is the truth here.",
+        f"{CLIENTS} clients with rows of the same kind, one attacking in all {ROUNDS} rounds; ROC-AUC on the",
+        f"server's rows, mean over {len(SEEDS)} seeds (least). 0.5 is guessing. Robust strategies are told of one",
+        "attacker, which is the truth here.",
         "",
         "| strategy | " + " | ".join(ATTACKS) + " |",
         "|---|" + "---|" * len(ATTACKS),

@@ -73,6 +73,21 @@ def ask_statistics(
         A client's columns differ.
     """
     replies = ask_all(grid, node_ids, "query.statistics", RecordDict(), timeout)
+    return read_statistics(replies, name_of, test)
+
+
+def read_statistics(
+    replies: Mapping[int, Message], name_of: Callable[[int], str], test: Table
+) -> list[ClientStatistics]:
+    """Return what clients replied of their statistics, whose columns must be the server's.
+
+    Raises
+    ------
+    RoundError
+        A client did not answer, or not usably.
+    SchemaMismatchError
+        A client's columns differ.
+    """
     statistics = [
         ClientStatistics.from_reply(reply, name_of(node_id)) for node_id, reply in sorted(replies.items())
     ]

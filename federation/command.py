@@ -11,8 +11,10 @@ A command is a typed function; `run` makes a command line of it, as ``typer.run`
 
 import functools
 import signal
+import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,7 +32,12 @@ Debug = Annotated[bool, typer.Option("--debug", help="On an error, show the trac
 """Type of the ``debug`` parameter that every command has."""
 
 
-def run(command: Callable[..., None], arguments: Sequence[str] | None = None) -> None:
+def run(
+    command: Callable[..., None],
+    arguments: Sequence[str] | None = None,
+    *,
+    subcommands: Mapping[str, Callable[..., None]] | None = None,
+) -> None:
     """Run a command with the arguments of this process, and exit.
 
     A `FederationError` ends as ``error: <problem> <remedy>`` on stderr with the error's own exit code, after
@@ -43,11 +50,17 @@ def run(command: Callable[..., None], arguments: Sequence[str] | None = None) ->
         A function whose parameters `typer` understands; its docstring becomes the help text.
     arguments : sequence of str, optional
         Instead of those of this process.
+    subcommands : mapping of str to callable, optional
+        What to run instead when the first argument is this name. A command without a name keeps its usage.
     """
     signal.signal(signal.SIGTERM, _end)  # so that a command cleans up after itself when it is told to end
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if subcommands and given and given[0] in subcommands:
+        app.command()(_report_errors(subcommands[given[0]]))
+        app(given[1:], prog_name=f"python -m federation.{Path(sys.argv[0]).stem} {given[0]}")
     app.command()(_report_errors(command))
-    app(arguments)
+    app(given)
 
 
 def _end(_signal: int, _frame: object) -> None:

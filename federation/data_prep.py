@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from federation.cms.commands import cms, cms_sample
 from federation.command import Debug, run
 from federation.errors import SettingError
 from federation.manifest import Count, Manifest
@@ -45,6 +46,8 @@ def main(  # noqa: PLR0913 - a parameter for each option
     debug: Debug = False,  # noqa: ARG001 - read by `run`
 ) -> None:
     """Prepare a table for a federation: a folder for each client, one for the server.
+
+    To make that table from the public CMS files first: `python -m federation.data_prep cms --help`.
 
     Drops duplicates, holds back the server's test rows, deals the rest to the clients, holds back their
     validation rows, and resamples what is left for training.
@@ -99,4 +102,4 @@ def _summary(manifest: Manifest) -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, subcommands={"cms": cms, "cms-sample": cms_sample})

@@ -6,7 +6,11 @@
     │   ├── LabelError          12  no label column, or one that is not binary
     │   ├── FeatureError        13  a feature that is not a finite number
     │   ├── EmptyClientError    14  a client without rows
-    │   └── SchemaMismatchError 15  parties whose columns differ
+    │   ├── SchemaMismatchError 15  parties whose columns differ
+    │   ├── CmsColumnError      16  a CMS file without a column that its kind has
+    │   ├── CmsFormatError      17  a CMS file that is no table, or has a broken line
+    │   ├── CmsOverlapError     18  CMS files that share no provider
+    │   └── CmsPositivesError   19  CMS files none of whose providers is excluded
     ├── SettingError            20  an option or parameter that does not exist or does not fit
     │   ├── UnknownStrategyError 21
     │   └── OutputExistsError   22  a run folder that already holds something
@@ -45,11 +49,16 @@
     │   ├── UnpublishedError    73  nothing is published, or something else
     │   ├── PublishError        74  what was to be published cannot be made
     │   ├── NotDeployedError    75  what a stack makes is not there
-    │   └── UnreachableError    76  AWS does not answer
+    │   ├── UnreachableError    76  AWS does not answer
+    │   ├── WrongAccountError   77  credentials of another account than they should be
+    │   └── ClockError          78  a clock so wrong that AWS refuses what it signs
+    ├── ActiveRunError          79  training jobs of an earlier run that have not ended
     ├── KickoffRefusedError     80  a kickoff role that refuses the server
     ├── ClientNetworkError      81  a client whose training network is not there
     ├── TrainingJobError        82  a training job that was refused, failed or did not end
     ├── ServerAddressError      83  a server that does not know its own address
+    ├── PeeringError            84  no way between the server's network and a client's
+    ├── StillRunningError       85  training jobs that could not be stopped
     ├── IdentityRefusedError    86  a client that did not prove who it is
     └── IdentityUncheckedError  87  a client whose identity AWS did not confirm or deny
 
@@ -113,6 +122,30 @@ class SchemaMismatchError(DataError):
     """The parties' columns differ."""
 
     exit_code = 15
+
+
+class CmsColumnError(DataError):
+    """A CMS file lacks a column that its kind has, or is of another kind."""
+
+    exit_code = 16
+
+
+class CmsFormatError(DataError):
+    """A CMS file is empty, is no table, or has a broken line."""
+
+    exit_code = 17
+
+
+class CmsOverlapError(DataError):
+    """No provider is in all of the CMS files."""
+
+    exit_code = 18
+
+
+class CmsPositivesError(DataError):
+    """No provider of the CMS files is in the exclusions list."""
+
+    exit_code = 19
 
 
 class SettingError(FederationError):
@@ -357,6 +390,24 @@ class UnreachableError(AwsError):
     exit_code = 76
 
 
+class WrongAccountError(AwsError):
+    """The credentials in use are of another account than they should be."""
+
+    exit_code = 77
+
+
+class ClockError(AwsError):
+    """AWS refuses what this machine signs, for its clock is wrong."""
+
+    exit_code = 78
+
+
+class ActiveRunError(FederationError):
+    """Training jobs of an earlier run have not ended."""
+
+    exit_code = 79
+
+
 class KickoffRefusedError(FederationError):
     """A client's kickoff role refuses the server."""
 
@@ -379,6 +430,18 @@ class ServerAddressError(FederationError):
     """The server does not know the address that clients reach it by."""
 
     exit_code = 83
+
+
+class PeeringError(FederationError):
+    """No way leads from a client's training network to the server and back."""
+
+    exit_code = 84
+
+
+class StillRunningError(FederationError):
+    """Training jobs that should have been stopped have not ended."""
+
+    exit_code = 85
 
 
 class IdentityRefusedError(FederationError):

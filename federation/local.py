@@ -35,6 +35,7 @@ from federation.options import (
 
 if TYPE_CHECKING:
     from federation.local_training import LocalRun
+    from federation.report import RunMetrics
 
 
 def main(  # noqa: PLR0913 - a command's options
@@ -80,6 +81,13 @@ def main(  # noqa: PLR0913 - a command's options
     join_timeout: JoinTimeout = 120.0,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
     seed: Seed = 0,
+    repeat: Annotated[
+        int | None,
+        typer.Option(
+            help="Run this many seeds, from --seed on, and summarise them: mean, spread, interval.",
+            show_default=False,
+        ),
+    ] = None,
     out: Out = None,
     resume: Annotated[
         Path | None, typer.Option(help="Folder of a run that stopped, to go on with.", show_default=False)
@@ -99,6 +107,7 @@ def main(  # noqa: PLR0913 - a command's options
       python -m federation.local --data claims.csv --label fraud --partition column:hospital
       python -m federation.local --strategy fedavgm --param server_momentum=0.5
       python -m federation.local --resume runs/20261122-155228
+      python -m federation.local --data claims.csv --label fraud --repeat 10
     """  # noqa: D301 - a backspace keeps typer from joining the lines
     carry_out(context)
 
@@ -129,6 +138,9 @@ def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fie
         folder = str(context.params["out"] or Path("runs") / f"{started:%Y%m%d-%H%M%S}")
         options = all_options(context) | {"out": folder, "started": started.isoformat()}
     settings = replace(_settings(options, resume=resume), **how)
+    if context.params["repeat"] is not None and not resume:
+        _repeat(settings, context.params["repeat"], as_json=context.params["as_json"])
+        return
     metrics = train_locally(settings, Progress())
     if context.params["as_json"]:
         typer.echo((settings.out / "metrics.json").read_text(encoding="utf-8"), nl=False)
@@ -165,6 +177,27 @@ def _settings(options: Mapping[str, Any], *, resume: Path | None) -> "LocalRun":
         options=options,
         resumed=resume is not None,
     )
+
+
+def _repeat(settings: "LocalRun", times: int, *, as_json: bool) -> None:
+    from federation.local_training import train_locally  # noqa: PLC0415
+    from federation.progress import Progress, show_spread  # noqa: PLC0415
+    from federation.repeat import SUMMARY, repeat  # noqa: PLC0415
+
+    progress = Progress()
+
+    def train(run: "LocalRun") -> "RunMetrics":
+        progress.step(f"Seed {run.training.seed}")
+        own = {"seed": run.training.seed, "out": str(run.out), "repeat": None}
+        return train_locally(
+            replace(run, started=dt.datetime.now(dt.UTC), options={**run.options, **own}), progress
+        )
+
+    summary = repeat(settings, times, train)
+    if as_json:
+        typer.echo((settings.out / SUMMARY).read_text(encoding="utf-8"), nl=False)
+    else:
+        show_spread(summary, settings.out)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from federation.manifest import Manifest
 from federation.report import ClientData, Run, Scores
 from federation.run_folder import PACKAGES
 from federation.server_app import Federated, TrainingSettings
+from federation.sites import cross_site
 from federation.tables import Table
 from federation.yardsticks import fit_local, fit_pooled
 
@@ -39,7 +40,13 @@ class RunSettings:
 
 
 def compare(
-    federated: Federated, test: Table, train: Mapping[str, Table], settings: RunSettings, *, balanced: bool
+    federated: Federated,
+    test: Table,
+    train: Mapping[str, Table],
+    validation: Mapping[str, Table],
+    settings: RunSettings,
+    *,
+    balanced: bool,
 ) -> Scores:
     """Score the test rows with the federated model, the pooled one, and each client's own.
 
@@ -51,6 +58,8 @@ def compare(
         The server's held-back rows.
     train : mapping of str to Table
         The training rows of every client: known only where all data are on one machine.
+    validation : mapping of str to Table
+        The validation rows of every client.
     settings : RunSettings
         How the run was made.
     balanced : bool
@@ -65,11 +74,13 @@ def compare(
         "class_weight": "balanced" if balanced else None,
         "log1p": federated.model.preprocessing.log1p,
     }
+    alone = fit_local(train, **how)
     return Scores(
         y=test.y,
         federated=proba(federated.model),
         pooled=proba(fit_pooled(train, **how)),
-        local={name: proba(model) for name, model in fit_local(train, **how).items()},
+        local={name: proba(model) for name, model in alone.items()},
+        cross_site=cross_site(alone, validation),
     )
 
 

@@ -160,8 +160,11 @@ def _compare_and_write(
     how = RunSettings(
         training=training, penalty=settings.penalty, max_iter=settings.max_iter, started=settings.started
     )
-    train = {name: read_table(data / name / "train.csv", label=manifest.label) for name in manifest.clients}
-    scores = compare(federated, test, train, how, balanced=training.balanced)
+    train, validation = (
+        {name: read_table(data / name / file, label=manifest.label) for name in manifest.clients}
+        for file in ("train.csv", "validation.csv")
+    )
+    scores = compare(federated, test, train, validation, how, balanced=training.balanced)
     seconds = (dt.datetime.now(dt.UTC) - settings.started).total_seconds()
     return write_run(
         settings.out,

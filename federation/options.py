@@ -47,6 +47,21 @@ Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Out = Annotated[
     Path | None, typer.Option(help="Folder of the run. [default: runs/<date>-<time>]", show_default=False)
 ]
+Config = Annotated[Path, typer.Option(help="The federation's configuration file.")]
+TestData = Annotated[
+    Path | None,
+    typer.Option(
+        help="The server's held-back rows, CSV. [default: test.csv beside the configuration]",
+        show_default=False,
+    ),
+]
+Host = Annotated[
+    str | None,
+    typer.Option(
+        help="Address to listen on. [default: this machine's, towards the clients]", show_default=False
+    ),
+]
+AsJsonData = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print metrics.json instead of a table.")]
 
 

@@ -107,6 +107,26 @@ class ClientStatistics:
                 raise ValueError(f"{positives} positive of {rows} rows is impossible")
 
 
+def claimed_names(replies: Mapping[int, Message]) -> dict[int, str]:
+    """Return, by node id, the name that each client gives itself in its statistics, proved by nothing.
+
+    Raises
+    ------
+    RoundError
+        Two clients give themselves the same name.
+    """
+    names = {node_id: f"node {node_id}" for node_id in replies}
+    for node_id, reply in replies.items():
+        schema = reply.content.config_records.get("schema") if reply.has_content() else None
+        if schema is None or "client" not in schema:
+            continue  # from_reply tells what is wrong with it
+        name = str(schema["client"])
+        if name in names.values():
+            raise RoundError(f'two clients are named "{name}".', "Give each of them a name of its own.")
+        names[node_id] = name
+    return names
+
+
 def _count(value: object) -> int:
     if not isinstance(value, int):
         raise TypeError("a count is not a whole number")

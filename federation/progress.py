@@ -1,12 +1,15 @@
 """Show how a run goes (on stderr: who has joined, a row for every round) and what came of it (on stdout)."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from federation.checks import Result
 from federation.preprocessing import ClientStatistics
-from federation.report import RunMetrics, metrics_table
+from federation.report import METRIC_NAMES, RunMetrics, metrics_table
 from federation.rounds import Round
 
 HEADER = "  round  seconds  ROC-AUC  avg. precision  log loss   clients' own ROC-AUC"
@@ -24,6 +27,14 @@ class Progress:
     def step(self, text: str) -> None:
         """Say what begins now."""
         self._print(f"• {text}")
+
+    def checked(self, results: Sequence[Result]) -> None:
+        """Say how many checks went well, and what the others found."""
+        fine = [result for result in results if result.outcome in ("ok", "unseen")]
+        self._print(f"  {len(fine)} of {len(results)} are as they should be")
+        for result in results:
+            if result.outcome in ("warning", "wrong"):
+                self._print(f"  {result.party}, {result.check}: {result.found} {result.remedy}")
 
     def joined(self, joined: list[str], missing: list[str]) -> None:
         """Say how many clients have joined, and who is missing."""
@@ -77,6 +88,22 @@ def show_metrics(metrics: RunMetrics, out: Path) -> None:
         f"\nScore new rows with: python -m federation.predict --model {out / 'model.json'} --input ROWS.csv "
         f"--out scores.csv\nReport: {out / 'report.html'}"
     )
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_spread(summary: Mapping[str, Any], out: Path) -> None:
+    """Print the mean and interval of each metric over repeated runs, and where the page is."""
+    console = Console(width=max(Console().width, 90))  # so that no interval is broken where nobody looks
+    grid = Table(
+        f"Mean of {len(summary['seeds'])} runs", "Federated", "Pooled", "Local-only, mean",
+        box=None, pad_edge=False,
+    )  # fmt: skip
+    for key, name in METRIC_NAMES:
+        of_models = (summary["models"][model][key] for model in ("federated", "pooled", "local"))
+        cells = ("–" if s is None else f"{s['mean']:.3f} ({s['low']:.3f}–{s['high']:.3f})" for s in of_models)
+        grid.add_row(name, *cells)
+    console.print(grid, highlight=False)
+    text = f"In brackets: 95 % interval of the mean.\n\nSummary: {out / 'summary.html'}"
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

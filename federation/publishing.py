@@ -137,9 +137,8 @@ class Publisher:
         files = prepared_files(data, client.name, CLIENT_FILES, label=label) if data else ()
         archive = source_archive(self.code)
         code, rows = self._open(own, own.code_bucket), self._open(own, own.data_bucket)
-        wheels = self._wheels(read_lock(self.code / REQUIREMENTS), WHEELS_PREFIX)
         parts = [
-            Part(name="wheels", bucket=code, prefix=WHEELS_PREFIX, items=wheels),
+            self.wheels_of(code),
             *_data(rows, files),
             Part(
                 name="source",
@@ -157,6 +156,11 @@ class Publisher:
             parts=published,
             notes=(*notes, *_notes_on_leftovers(published)),
         )
+
+    def wheels_of(self, code_bucket: Bucket) -> Part:
+        """Return the packages that a client's training jobs install."""
+        items = self._wheels(read_lock(self.code / REQUIREMENTS), WHEELS_PREFIX)
+        return Part(name="wheels", bucket=code_bucket, prefix=WHEELS_PREFIX, items=items)
 
     def server(
         self,

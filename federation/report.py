@@ -1,7 +1,7 @@
 """One page on one run: what was trained, what it is worth beside its yardsticks, what left each client."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, NamedTuple, TypedDict
 
@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike
 from federation.evaluation import Metrics
 from federation.model import Scalar
 from federation.plots import ScoredModel, round_figures, score_figures
+from federation.sites import Row, SiteScores
+from federation.trust_section import certainty_table
+from federation.uncertainty import Intervals
 
 UNDEFINED = "\N{EN DASH}"
 _COEFFICIENTS = 15
@@ -127,12 +130,16 @@ class RunMetrics(TypedDict):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scores:
-    """Hold the probabilities behind the metrics, each of shape (n,), and the rows' true classes `y`."""
+    """Hold the probabilities behind the metrics, each of shape (n,), and the rows' true classes `y`.
+
+    ``cross_site`` is the ROC-AUC of each local-only model on each client's validation rows.
+    """
 
     y: ArrayLike
     federated: ArrayLike
     pooled: ArrayLike | None = None
     local: Mapping[str, ArrayLike]
+    cross_site: Mapping[str, Row] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,6 +160,10 @@ class Report:
         By client name.
     coefficients : mapping of str to float
         Of the global model, by feature: log-odds per standard deviation. The page shows the largest.
+    intervals : Intervals, optional
+        Of the metrics; without them the page has no section on how sure they are.
+    sites : SiteScores, optional
+        How models do at each client; goes with the intervals.
     inference : mapping, optional
         Of ``model.json``: then the page shows every coefficient with its interval.
     """
@@ -163,6 +174,8 @@ class Report:
     scores: Scores
     egress: Mapping[str, Egress]
     coefficients: Mapping[str, float]
+    intervals: Intervals | None = None
+    sites: SiteScores | None = None
     inference: Mapping[str, Any] | None = None
 
 
@@ -202,6 +215,9 @@ def render_report(report: Report) -> str:
         round_seconds=median([entry["seconds"] for entry in report.rounds if "seconds" in entry] or [0.0]),
         kinds=list(dict.fromkeys(kind for sent in report.egress.values() for kind in sent.sent_bytes)),
         coefficients=_largest(report.coefficients),
+        intervals=report.intervals,
+        sites=report.sites,
+        certain=report.intervals and certainty_table(report.metrics, report.intervals, METRIC_NAMES),
         inference=_by_evidence(report.inference),
         resampled=_RESAMPLED.get(report.run.resample),
         single_class=[name for name, data in report.run.clients.items() if data.single_class],
@@ -273,6 +289,7 @@ _METRICS = (
     ("brier", "Brier score", "lower", _NO_ROWS),
     ("accuracy", "Accuracy", "higher", _NO_ROWS),
 )
+METRIC_NAMES = [(key, name) for key, name, *_ in _METRICS]
 
 
 def metrics_table(metrics: RunMetrics) -> MetricsTable:

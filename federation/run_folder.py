@@ -11,7 +11,9 @@ from federation.files import replacing
 from federation.model import save
 from federation.report import Egress, Report, Run, RunMetrics, Scores, render_report
 from federation.server_app import Federated
+from federation.sites import site_scores
 from federation.tables import Table
+from federation.uncertainty import intervals
 
 PACKAGES = ("flwr", "scikit-learn", "numpy")
 
@@ -44,7 +46,10 @@ def write_run(
     save(federated.model, out)
     metrics = _metrics(scores)
     rounds = [record.as_json() for record in federated.rounds]
-    _write(out / "metrics.json", _json({"synthetic": run.synthetic, "test_rows": test.rows, **metrics}))
+    sure = intervals(scores.y, scores.federated, pooled=scores.pooled, local=scores.local, seed=run.seed)
+    sites = site_scores(rounds, scores.cross_site)
+    figures = {**metrics, "intervals": sure, "at_clients": sites}
+    _write(out / "metrics.json", _json({"synthetic": run.synthetic, "test_rows": test.rows, **figures}))
     _write(out / "rounds.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in rounds))
     _write(out / "run.json", _json(_as_json(run)))
     report = Report(
@@ -54,6 +59,8 @@ def write_run(
         scores=scores,
         egress=egress,
         coefficients=dict(zip(test.features, federated.model.coef.tolist(), strict=True)),
+        intervals=sure,
+        sites=sites,
         inference=federated.model.inference,
     )
     _write(out / "report.html", render_report(report))

@@ -14,6 +14,8 @@ import typer
 from federation.command import Debug, run
 from federation.options import (
     AsJson,
+    Config,
+    Host,
     JoinTimeout,
     MaxIter,
     Out,
@@ -24,6 +26,7 @@ from federation.options import (
     Seed,
     StrategyName,
     StrategyParameters,
+    TestData,
     penalty_name,
     strategy_parameters,
 )
@@ -31,12 +34,9 @@ from federation.options import (
 
 def main(  # noqa: PLR0913 - a command's options
     *,
-    config: Annotated[Path, typer.Option(help="The federation's configuration file.")],
+    config: Config,
     label: Annotated[str, typer.Option(help="Column to predict.")],
-    test_data: Annotated[
-        Path | None,
-        typer.Option(help="The server's held-back rows, CSV. [default: test.csv beside the configuration]"),
-    ] = None,
+    test_data: TestData = None,
     rounds: Rounds = None,
     strategy: StrategyName = "fedavg",
     param: StrategyParameters = None,
@@ -50,9 +50,7 @@ def main(  # noqa: PLR0913 - a command's options
     keep_alive: Annotated[
         int, typer.Option(help="Seconds to keep the instances for the next run.", min=0, max=3600)
     ] = 0,
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on. [default: this machine's, towards the clients]")
-    ] = None,
+    host: Host = None,
     poll_seconds: Annotated[
         float, typer.Option(help="How often to ask for the jobs' status.", min=0.1)
     ] = 5.0,
@@ -72,16 +70,18 @@ def main(  # noqa: PLR0913 - a command's options
       python -m federation.server --config federation.toml --label fraud --rounds 10 --quorum 2 --spot
     """  # noqa: D301 - a backspace keeps typer from joining the lines
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
-    from federation.aws.client_account import client_accounts  # noqa: PLC0415
-    from federation.aws.identity import sts_of  # noqa: PLC0415
-    from federation.aws.s3 import stores  # noqa: PLC0415
+    from federation.aws.sts import sts_of  # noqa: PLC0415
+    from federation.aws.views import OnAws  # noqa: PLC0415
+    from federation.checks import first_error, run_checks  # noqa: PLC0415
     from federation.config import load_config  # noqa: PLC0415
     from federation.errors import OutputExistsError  # noqa: PLC0415
     from federation.job_request import JobSettings  # noqa: PLC0415
     from federation.progress import Progress, show_metrics  # noqa: PLC0415
     from federation.server_app import TrainingSettings  # noqa: PLC0415
+    from federation.server_checks import server_checks  # noqa: PLC0415
     from federation.server_run import ServerRun, keep_in_bucket, run_on_aws  # noqa: PLC0415
     from federation.source_archive import source_archive  # noqa: PLC0415
+    from federation.started_jobs import new_run_id, note_jobs  # noqa: PLC0415
     from federation.strategies import default_rounds  # noqa: PLC0415
     from federation.tables import read_table  # noqa: PLC0415
 
@@ -89,11 +89,11 @@ def main(  # noqa: PLR0913 - a command's options
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger("federation").setLevel(logging.WARNING)  # who was refused, and why
     started = dt.datetime.now(dt.UTC)
-    run_id = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    run_id = new_run_id(started, secrets.token_hex(2))
     folder = out or Path("runs") / run_id
     if folder.exists():
         raise OutputExistsError(f"{folder} exists already.", "Choose another folder with --out.")
-    federation = load_config(config)
+    federation, archive = load_config(config), source_archive()
     settings = ServerRun(
         config=federation,
         training=TrainingSettings(
@@ -108,7 +108,7 @@ def main(  # noqa: PLR0913 - a command's options
         ),
         jobs=JobSettings(
             label=label,
-            source_key=source_archive().key,
+            source_key=archive.key,
             penalty=penalty_name(penalty),
             max_iter=max_iter,
             spot=spot,
@@ -123,11 +123,18 @@ def main(  # noqa: PLR0913 - a command's options
     )
     progress = Progress()
     test = read_table(test_data or config.parent / "test.csv", label=label)
-    accounts, ask_sts = client_accounts(federation), sts_of(federation.server.region)
-    metrics = run_on_aws(settings, test, accounts, progress, ask_sts=ask_sts)
-    own = federation.server_names
-    results = stores()(bucket=own.results_bucket, account=own.account, region=own.region)
-    progress.step(f"Keeping the run in {keep_in_bucket(results, folder, run_id)}")
+    aws = OnAws(federation)
+    progress.step("Checking what the run needs")
+    checks = run_checks(server_checks(federation, aws.view(lambda: test), host=host, digest=archive.digest))
+    progress.checked(checks)
+    if error := first_error(checks):
+        raise error
+    note_jobs(aws.results, federation, run_id)
+    try:
+        metrics = run_on_aws(settings, test, aws.accounts, progress, ask_sts=sts_of(federation.server.region))
+    finally:
+        if folder.exists():  # also if a job failed after the model was saved
+            progress.step(f"Keeping the run in {keep_in_bucket(aws.results, folder, run_id)}")
     if as_json:
         typer.echo((folder / "metrics.json").read_text(encoding="utf-8"), nl=False)
     else:

@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flwr.app import ArrayRecord, RecordDict
+from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-from federation.agreement import Agreement, agree, ask_all, ask_statistics, refuse_change
+from federation.agreement import Agreement, agree, ask_all, read_statistics, refuse_change
 from federation.checked_strategy import MAX_UPDATE_NORM, CheckedStrategy, Rules, listed
 from federation.errors import RoundError, SettingError
 from federation.events import Events
 from federation.fednewton import FedNewton
 from federation.inference import infer
 from federation.model import LinearModel
-from federation.preprocessing import ClientStatistics
+from federation.preprocessing import ClientStatistics, claimed_names
 from federation.roster import Roster
 from federation.rounds import Observer, Recorder, Round
 from federation.run_record import Record, Unrecorded
@@ -162,7 +162,7 @@ def federate(
     settings: TrainingSettings,
     test: Table,
     *,
-    name_of: Callable[[int], str],
+    name_of: Callable[[int], str] | None,
     observer: Observer,
     provenance: Mapping[str, Any],
     record: Record | None = None,
@@ -178,8 +178,8 @@ def federate(
         Strategy, rounds, quorum.
     test : Table
         The server's held-back rows; their columns are the federation's schema.
-    name_of : callable
-        The name of the client with a node id.
+    name_of : callable, optional
+        The name of the client with a node id, which our grid knows; None: what each client says of itself.
     observer : Observer
         Told about every step.
     provenance : mapping
@@ -202,7 +202,9 @@ def federate(
     node_ids = list(grid.get_node_ids())
     strategy = settings.strategy_for(len(node_ids))
     saved = record.load()
-    statistics = ask_statistics(grid, node_ids, name_of, test, settings.round_timeout)
+    replies = ask_all(grid, node_ids, "query.statistics", RecordDict(), settings.round_timeout)
+    name_of = name_of or _claimed(replies)
+    statistics = read_statistics(replies, name_of, test)
     if saved:
         refuse_change(saved.agreement, statistics, test)
     agreement = saved.agreement if saved else agree(statistics, test)
@@ -245,6 +247,11 @@ def federate(
         conclusion=conclusion,
         missed=missed,
     )
+
+
+def _claimed(replies: Mapping[int, Message]) -> Callable[[int], str]:
+    names = claimed_names(replies)
+    return lambda node_id: names.get(node_id, f"node {node_id}")
 
 
 def _hand_over(

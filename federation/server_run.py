@@ -2,8 +2,6 @@
 
 import datetime as dt
 import hashlib
-import ipaddress
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +17,6 @@ from federation.errors import (
     ClientFailedError,
     JoinDeadlineError,
     RoundError,
-    ServerAddressError,
     TrainingJobError,
 )
 from federation.grid import StreamGrid
@@ -31,6 +28,7 @@ from federation.report import ClientData, Run, RunMetrics, Scores
 from federation.role_proof import Binding, Role, RoleVerifier, SignedRequest
 from federation.run_folder import PACKAGES, sum_egress, write_run
 from federation.server_app import Federated, TrainingSettings, federate
+from federation.server_checks import listening_address
 from federation.tables import Table
 from federation.training_jobs import Account, TrainingJobs
 
@@ -44,9 +42,6 @@ class Store(Protocol):
 
     def put(self, key: str, content: Path, *, sha256: str) -> None:
         """Store a file."""
-
-
-ALL_INTERFACES = ipaddress.ip_address("0.0.0.0")  # noqa: S104 - to recognise it, not to listen there
 
 
 class ClientAccount(Account, Protocol):
@@ -114,7 +109,7 @@ def run_on_aws(
     progress : Progress
         Told about every step.
     ask_sts : callable
-        Asks AWS who signed a request, see `federation.aws.identity`.
+        Asks AWS who signed a request, see `federation.aws.sts`.
 
     Raises
     ------
@@ -134,15 +129,15 @@ def run_on_aws(
     with TrainingJobs(accounts, poll_seconds=settings.poll_seconds, on_status=progress.job) as jobs:
         federated, received = _train(settings, test, networks, jobs, progress, ask_sts)
         progress.step("Waiting for the jobs to end")
+        metrics = write_run(
+            settings.out,
+            federated,
+            test=test,
+            run=_describe(settings, test, federated),
+            scores=Scores(y=test.y, federated=federated.model.predict_proba(test.X), pooled=None, local={}),
+            egress={name: sum_egress(messages) for name, messages in received.items()},
+        )
         failures = jobs.wait()
-    metrics = write_run(
-        settings.out,
-        federated,
-        test=test,
-        run=_describe(settings, test, federated),
-        scores=Scores(y=test.y, federated=federated.model.predict_proba(test.X), pooled=None, local={}),
-        egress={name: sum_egress(messages) for name, messages in received.items()},
-    )
     _check_ends(failures, settings.training.quorum, len(accounts), settings.out)
     return metrics
 
@@ -162,25 +157,6 @@ def keep_in_bucket(results: Store, out: Path, run_id: str) -> str:
     return f"s3://{results.bucket}/{prefix}"
 
 
-def own_address(towards: str) -> str:
-    """Return the address of this machine that a route to ``towards`` starts from; nothing is sent.
-
-    Raises
-    ------
-    ServerAddressError
-        There is no such route.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((towards, 9))
-        except OSError as error:
-            raise ServerAddressError(
-                f"this machine has no route to {towards} ({error.strerror}).",
-                "Run on the server's notebook, or name an address with --host.",
-            ) from error
-        return str(probe.getsockname()[0])
-
-
 def _train(
     settings: ServerRun,
     test: Table,
@@ -190,9 +166,7 @@ def _train(
     ask_sts: Callable[[SignedRequest], str],
 ) -> tuple[Federated, Mapping[str, list[tuple[str, int]]]]:
     config, names = settings.config, list(networks)
-    host = settings.host or own_address(str(config.clients[0].cidr.network_address))
-    if ipaddress.ip_address(host) == ALL_INTERFACES:
-        raise ServerAddressError("0.0.0.0 is no address that clients can reach.", "Name one with --host.")
+    host = listening_address(config, settings.host)
     certificate = RunCertificate.create(host, now=settings.started)
     binding = Binding(
         run_id=settings.run_id,

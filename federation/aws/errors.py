@@ -45,6 +45,9 @@ BAD_CREDENTIALS = frozenset(
 MISSING = frozenset(
     {"404", "NoSuchBucket", "NoSuchEntity", "NoSuchKey", "ResourceNotFound", "ResourceNotFoundException"}
 )
+VALIDATION = frozenset({"ValidationError", "ValidationException"})
+MISSING_IN_WORDS = ("does not exist", "RecordNotFound", "Requested resource not found")
+"""How CloudFormation and SageMaker say that something is not there."""
 CREDENTIAL_ERRORS = (
     CredentialRetrievalError,
     NoAuthTokenError,
@@ -107,6 +110,8 @@ def _of_answer(error: ClientError, action: str, target: str, denied: str, missin
     if code in BAD_CREDENTIALS:
         return CredentialsError(f"{target}: AWS does not accept the credentials in use ({code}).", LOG_IN)
     said = error.response.get("Error", {}).get("Message", "")
+    if code in VALIDATION and any(words in said for words in MISSING_IN_WORDS):
+        return NotDeployedError(f"{target}: not there ({code}).", missing)
     return AwsError(
         f"{target}: AWS refused to {action} ({code}: {said}).",
         "Look the code up in the service's documentation; if it is throttling, repeat in a minute.",

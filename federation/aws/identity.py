@@ -1,60 +1,67 @@
-"""Ask AWS STS who signed a request."""
+"""Whose credentials are in use, and what time AWS has."""
 
-from collections.abc import Callable
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
-import botocore.session
-from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError
-from botocore.httpsession import URLLib3Session
-from botocore.parsers import ResponseParserError, create_parser
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
-from federation.admission import ProofError, UncheckedError
-from federation.role_proof import BODY, SignedRequest
+from federation.aws.errors import translated
 
-TIMEOUTS = (3.0, 5.0)  # to connect, to read: both within the verifier's deadline
-OK, SERVER_ERROR = 200, 500
+QUICK = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=20)
+"""For questions that a person waits for."""
 
 
-def sts_of(region: str) -> Callable[[SignedRequest], str]:
-    """Return what asks the STS of a region, over the network's own endpoint for it, who signed a request.
-
-    Neither credentials nor anything else of this process is sent: the request is the client's.
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who asks.
 
     Parameters
     ----------
-    region : str
-        From the configuration. A client has no say in where its request goes.
+    account, arn : str
+        Of the credentials in use; both empty if AWS refused them, of which only the clock is known then.
+    ahead : float or None
+        Seconds that this machine's clock is ahead of AWS's.
+    refused : str
+        What AWS said instead.
     """
-    session = botocore.session.get_session()
-    sts = session.create_client("sts", region_name=region)
-    url = sts.meta.endpoint_url + "/"
-    shape = sts.meta.service_model.operation_model("GetCallerIdentity").output_shape
-    parser = create_parser("query")
-    http = URLLib3Session(timeout=TIMEOUTS)
 
-    def ask(request: SignedRequest) -> str:
-        prepared = AWSRequest("POST", url, headers=dict(request.headers), data=BODY).prepare()
+    account: str
+    arn: str
+    ahead: float | None
+    refused: str = ""
+
+
+def caller(
+    session: boto3.session.Session,
+    region: str,
+    *,
+    now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+) -> Caller:
+    """Ask STS who the credentials belong to, and what time it is there.
+
+    AWS refuses a request signed more than 5 minutes off its own time, but tells the time all the same:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
+
+    Raises
+    ------
+    AwsError
+        There are no credentials, or AWS does not answer.
+    """
+    with translated("say who calls", "STS", denied=""):
+        sts = session.client("sts", region_name=region, config=QUICK)
         try:
-            answer = http.send(prepared)
-            body = answer.content
-        except BotoCoreError as error:
-            raise UncheckedError(f"AWS STS does not answer the server ({type(error).__name__})") from error
-        if answer.status_code >= SERVER_ERROR:
-            raise UncheckedError(f"AWS STS answers the server with status {answer.status_code}")
-        response = {"status_code": answer.status_code, "headers": answer.headers, "body": body}
-        try:
-            return _arn(answer.status_code, parser.parse(response, shape))
-        except ResponseParserError as error:
-            raise UncheckedError("AWS STS answers what the server cannot read") from error
-
-    return ask
+            answer: Mapping[str, Any] = sts.get_caller_identity()
+        except ClientError as error:
+            ahead = _ahead(error.response, now())
+            return Caller(account="", arn="", ahead=ahead, refused=error.response["Error"]["Code"])
+    return Caller(account=answer["Account"], arn=answer["Arn"], ahead=_ahead(answer, now()))
 
 
-def _arn(status: int, parsed: dict[str, Any]) -> str:
-    if status == OK and "Arn" in parsed:
-        return str(parsed["Arn"])
-    code = parsed.get("Error", {}).get("Code", f"status {status}")
-    if code in ("Throttling", "ThrottlingException"):
-        raise UncheckedError(f"AWS STS puts the server off ({code})")
-    raise ProofError(f"AWS does not accept its proof of identity ({code})")
+def _ahead(answer: Mapping[str, Any], now: dt.datetime) -> float | None:
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    return (now - parsedate_to_datetime(date)).total_seconds() if date else None

@@ -22,6 +22,7 @@ class S3Client(Protocol):
     """What is used of boto3's S3 client."""
 
     def get_paginator(self, operation_name: str, /) -> Any: ...  # noqa: ANN401, D102
+    def list_objects_v2(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
     def head_object(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
     def get_object(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
     def put_object(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
@@ -59,6 +60,19 @@ class Store:
         with self._translated(f'list "{prefix}"'):
             pages = self.client.get_paginator("list_objects_v2").paginate(**self._place, Prefix=prefix)
             return {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", ())}
+
+    def reach(self, prefix: str) -> None:
+        """Ask for one key below a prefix: that the bucket is there and answers these credentials."""
+        with self._translated(f'list "{prefix}"'):
+            self.client.list_objects_v2(**self._place, Prefix=prefix, MaxKeys=1)
+
+    def read_start(self, key: str, size: int) -> bytes:
+        """Return an object's first bytes, at most ``size`` of them."""
+        with self._translated(f'read "{key}"'):
+            body: IO[bytes] = self.client.get_object(**self._place, Key=key, Range=f"bytes=0-{size - 1}")[
+                "Body"
+            ]
+            return body.read()
 
     def head(self, key: str) -> Stored:
         """Return what S3 knows of an object without reading it."""

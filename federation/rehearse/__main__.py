@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from federation.command import Debug, run
+from federation.options import Rounds, Seed
 
 if TYPE_CHECKING:
     from federation.config import FederationConfig
@@ -34,8 +35,8 @@ def main(  # noqa: PLR0913 - a command's options
         int | None,
         typer.Option(help="Number of clients. [default: those of the configuration]", show_default=False),
     ] = None,
-    rounds: Annotated[int, typer.Option(help="Number of rounds.", min=1)] = 3,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    rounds: Rounds = None,
+    seed: Seed = 0,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the rehearsal. [default: rehearsals/<date>-<time>]", show_default=False),
@@ -69,7 +70,7 @@ def main(  # noqa: PLR0913 - a command's options
         clients=clients,
         seed=seed,
         out=out or Path("rehearsals") / f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}",
-        server_options=(*SERVER_OPTIONS, "--rounds", str(rounds), "--seed", str(seed)),
+        server_options=(*SERVER_OPTIONS, *_server_options(rounds, seed)),
         explore=_stay_up if keep else None,
     )
     outcome = rehearse(settings, Steps(pause=_await_enter if step else None), os.environ)
@@ -77,6 +78,10 @@ def main(  # noqa: PLR0913 - a command's options
     typer.echo("\n".join(results).replace(str(settings.out.resolve()), str(settings.out)))
     typer.echo(f"All of it took {time.monotonic() - started:.0f} s.", err=True)
     typer.echo(f"Report: {outcome.report}")
+
+
+def _server_options(rounds: int | None, seed: int) -> list[str]:
+    return [*([] if rounds is None else ["--rounds", str(rounds)]), "--seed", str(seed)]
 
 
 def _without_report(printed: str) -> str:

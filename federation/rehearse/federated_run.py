@@ -11,7 +11,7 @@ from federation.errors import PublishFailedError, ServerRunError
 from federation.rehearse.cdk import tool_environment
 from federation.rehearse.notebook import Notebook, start_notebook, start_script
 from federation.rehearse.prepared_data import RehearsalData
-from federation.rehearse.processes import Command, failure, run, run_apart
+from federation.rehearse.processes import Command, failure, run, run_apart, run_together
 from federation.rehearse.stage import Stage
 
 HOST = "127.0.0.1"
@@ -52,13 +52,7 @@ class Participants:
         PublishFailedError
             It could not.
         """
-        where = {"account": client.account, "region": client.region}
-        environment = (
-            self._aws.notebook_environment(**where, name=self._config.client_names(client).notebook)
-            if client.notebook
-            else self._aws.environment(**where)
-        )
-        self._publish(client.name, environment, "--client", client.name, "--data", str(data))
+        self._publish(client.name, self._as(client), "--client", client.name, "--data", str(data))
 
     def publish_server(self, data: Path) -> None:
         """Publish what the server's notebook installs, as the operator of the server's account.
@@ -71,6 +65,14 @@ class Participants:
         server = self._config.server
         environment = self._aws.environment(account=server.account, region=server.region)
         self._publish("server", environment, "--server", "--data", str(data))
+
+    def _as(self, client: Client) -> Mapping[str, str]:
+        """Return the environment of a client's operator: on its notebook, if it has one."""
+        where = {"account": client.account, "region": client.region}
+        if not client.notebook:
+            return self._aws.environment(**where)
+        name = self._config.client_names(client).notebook
+        return self._aws.notebook_environment(**where, name=name)
 
     def _publish(self, party: str, environment: Mapping[str, str], *arguments: str) -> None:
         log = self._logs / f"publish-{party}.log"
@@ -113,6 +115,42 @@ class Participants:
                 volume=self._aws.scratch / "volume",
                 log=self._logs / "notebook.log",
             )
+
+    def check(self, notebook: Notebook, *, label: str) -> None:
+        """Run ``federation.preflight`` on the notebook and as every client's operator, all at once.
+
+        Parameters
+        ----------
+        notebook : Notebook
+            The server's.
+        label : str
+            The column to predict.
+
+        Raises
+        ------
+        ServerRunError
+            Something is not ready.
+        """
+        options = ("-m", "federation.preflight", "--label", label, "--config")
+        server = Command(
+            words=[str(notebook.python), *options, str(notebook.config), "--host", HOST],
+            environment=notebook.environment,
+            folder=notebook.home,
+            log=self._logs / "preflight-server.log",
+        )
+        clients = [
+            Command(
+                words=[sys.executable, *options, str(self._stage.config_file), "--client", client.name],
+                environment=tool_environment(self._as(client)),
+                folder=self._stage.config_file.parent,
+                log=self._logs / f"preflight-{client.name}.log",
+            )
+            for client in self._config.clients
+        ]
+        with self._steps.step("preflight", "Checking with `federation.preflight`, each party its own"):
+            for command, code in zip([server, *clients], run_together([server, *clients]), strict=True):
+                if code:
+                    raise ServerRunError(*failure("federation.preflight", code, command.log))
 
     def train(self, notebook: Notebook, *, label: str, out: Path, options: Sequence[str] = ()) -> str:
         """Run ``federation.server`` on the notebook and return what it printed.

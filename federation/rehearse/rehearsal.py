@@ -145,6 +145,7 @@ def _through(
     deployment.deploy()
     participants.publish_all(data)
     notebook = participants.start_notebook(python)
+    participants.check(notebook, label=data.label)
     printed = participants.train(notebook, label=data.label, out=out / "run", options=settings.server_options)
     with stage.steps.step("collect", "Collecting every client's model and ledger from its own bucket"):
         collected = collect(stage, run=out / "run", test=data.server / "test.csv", out=out / "clients")

@@ -220,6 +220,35 @@ def test_the_server_sees_why_a_job_failed_and_no_other_jobs_log(iam: Evaluator, 
     assert iam.allows(client.kickoff_role_arn, "logs:DescribeLogStreams", group)
 
 
+def test_a_preflight_sees_the_road_from_both_sides(
+    iam: Evaluator, deployment: Deployment, server: ServerNames, client: ClientNames
+) -> None:
+    """Subnets, routes, rules and peering: in its own account, and through the kickoff role."""
+    own, way = server.notebook_role_arn, {"ec2:Region": "us-east-1"}
+    for action in ("RouteTables", "SecurityGroups", "Subnets", "VpcPeeringConnections"):
+        for role in (own, client.kickoff_role_arn):
+            ec2 = door(deployment, "ec2")
+            assert iam.allows(role, f"ec2:Describe{action}", "*", way, endpoint=ec2), (role, action)
+    assert iam.allows(own, "sts:GetCallerIdentity", "*", endpoint=door(deployment, "sts"))
+    describe = "sagemaker:DescribeNotebookInstance"
+    assert iam.allows(own, describe, server.notebook_arn, endpoint=door(deployment, "sagemaker.api"))
+    runs = {"s3:prefix": names.RUNS_PREFIX}
+    assert iam.allows(own, "s3:ListBucket", f"arn:aws:s3:::{server.results_bucket}", runs)
+
+
+def test_jobs_are_found_and_stopped_without_listing_the_accounts_jobs(
+    iam: Evaluator, server: ServerNames, client: ClientNames
+) -> None:
+    """A list would show the client's other jobs: the server notes its own, and looks for its logs."""
+    note = object_arn(server.results_bucket, f"{names.RUNS_PREFIX}1/jobs.json")
+    assert iam.allows(server.notebook_role_arn, "s3:PutObject", note)
+    assert iam.allows(server.notebook_role_arn, "s3:GetObject", note)
+    group = client.log_group_arn(names.TRAINING_JOB_LOG_GROUP)
+    assert iam.allows(client.kickoff_role_arn, "logs:DescribeLogStreams", group)
+    for action in ("sagemaker:ListTrainingJobs", "sagemaker:Search", "tag:GetResources"):
+        assert not iam.allows(client.kickoff_role_arn, action, "*"), action
+
+
 def test_a_training_job_reads_its_own_data_and_writes_its_own_artifacts(
     iam: Evaluator, deployment: Deployment, client: ClientNames
 ) -> None:

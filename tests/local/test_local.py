@@ -215,3 +215,33 @@ def test_a_run_folder_is_never_overwritten(run: Path, local: Command) -> None:
     process.communicate(timeout=60)
     assert process.returncode == 22
     assert (run / "model.json").read_bytes() == before
+
+
+def test_repeated_runs_are_summarised(
+    local: Callable[..., subprocess.Popen[str]], finish: Callable[..., str], tmp_path: Path
+) -> None:
+    """Each seed is a complete run in a folder of its own; the summary is about exactly these."""
+    out = tmp_path / "runs"
+    printed = finish(local("--out", out, "--repeat", 2, "--seed", 7, "--rounds", 1, "--json"))
+    summary = json.loads(printed)
+    assert summary == _json(out / "summary.json")
+    each = [_json(out / f"seed-{seed}" / "metrics.json")["federated"]["roc_auc"] for seed in (7, 8)]
+    assert summary["roc_auc"] == each
+    assert each[0] != each[1]
+    assert summary["models"]["federated"]["roc_auc"]["mean"] == pytest.approx(np.mean(each))
+
+
+def test_intervals_and_sites_stand_in_the_figures(run: Path) -> None:
+    """Every metric of every model lies in its interval; each site has a row and a column."""
+    metrics = _json(run / "metrics.json")
+    for name in ("federated", "pooled"):
+        for key, (low, high) in metrics["intervals"][name].items():
+            assert low <= metrics[name][key] <= high
+    sites = {"site-1", "site-2", "site-3"}
+    assert set(metrics["at_clients"]["federated"]) == sites
+    assert {name: set(row) for name, row in metrics["at_clients"]["local"].items()} == dict.fromkeys(
+        sites, sites
+    )
+    last = json.loads((run / "rounds.jsonl").read_text().splitlines()[-1])
+    for name, value in metrics["at_clients"]["federated"].items():
+        assert value == last["clients"][name]["evaluate"]["roc_auc"]

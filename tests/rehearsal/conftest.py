@@ -1,7 +1,11 @@
 """One embedded AWS for all rehearsal tests, emptied between them."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -9,6 +13,11 @@ import pytest
 from botocore.config import Config
 
 from federation.rehearse.embedded_aws import EmbeddedAws
+from federation.rehearse.federated_run import Participants
+from federation.rehearse.prepared_data import prepare_data
+from tests.local.processes import ROOT, environment
+from tests.rehearsal.federations import ClientBucket, Federation, embedded_aws, stage
+from tests.rehearsal.watching import Watched
 
 SERVER, CLIENT = "111111111111", "222222222222"
 REGION = "us-east-1"
@@ -58,3 +67,69 @@ def connector(aws: EmbeddedAws) -> Connect:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """Deploy and publish once, for all tests that leave it as it was."""
+    folder = tmp_path_factory.mktemp("federation")
+    data = prepare_data(None, folder / "data", ("site-1", "site-2"), label=None)
+    with embedded_aws() as aws:
+        deployed = Federation(stage(aws, folder), data=folder / "data", label=data.label)
+        deployed.deployment.deploy()
+        participants = Participants(deployed.stage)
+        for client in deployed.stage.config.clients:
+            participants.publish(client, data.clients[client.name])
+        yield deployed
+
+
+@pytest.fixture
+def bucket(federation: Federation) -> Iterator[ClientBucket]:
+    """Return a client's code bucket, whose objects are as before in the end."""
+    kept = federation.bucket("site-2", "code")
+    yield kept
+    kept.restore()
+
+
+@pytest.fixture
+def rows(federation: Federation) -> Iterator[ClientBucket]:
+    """Return a client's data bucket, whose objects are as before in the end."""
+    kept = federation.bucket("site-2", "data")
+    yield kept
+    kept.restore()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """The README's first command, run once.
+
+    Parameters
+    ----------
+    watched : Watched
+        How it went.
+    out : pathlib.Path
+        The rehearsal's folder.
+    temporary : set of str
+        Our temporary folders that are there now and were not before.
+    """
+
+    watched: Watched
+    out: Path
+    temporary: set[str]
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[Demo]:
+    """Run ``make demo`` as the README says; its folder is removed in the end."""
+    before = temporary_folders()
+    watched = Watched(["make", "demo"], ROOT, environment())
+    assert watched.code == 0, watched.err
+    report = ROOT / watched.out.splitlines()[-1].removeprefix("Report: ")
+    out = report.parent.parent
+    yield Demo(watched=watched, out=out, temporary=temporary_folders() - before)
+    shutil.rmtree(out)
+
+
+def temporary_folders() -> set[str]:
+    """Return the temporary folders of rehearsals that are there."""
+    return {path.name for path in Path(tempfile.gettempdir()).glob("federation-rehearsal-*")}

@@ -4,6 +4,8 @@ import io
 import os
 import subprocess
 import sys
+import tarfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,18 +52,21 @@ def stage(aws: EmbeddedAws, folder: Path, *, changes: Mapping[str, str] | None =
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """How ``federation.server`` ended.
+    """How a command ended.
 
     Parameters
     ----------
     code : int
         Its exit code.
     said : str
-        What it said.
+        What it said on standard error.
+    printed : str
+        What it printed on standard output.
     """
 
     code: int
     said: str
+    printed: str
 
 
 class Federation:
@@ -103,15 +108,74 @@ class Federation:
 
     def serve(self, folder: Path, *options: str, config: Path | None = None, label: str | None = None) -> Run:
         """Run the server to its end."""
-        done = subprocess.run(
-            [*self.server_command(*options, config=config, label=label), "--out", str(folder / "run")],
-            cwd=folder,
-            env=self.notebook_environment,
-            capture_output=True,
-            text=True,
-            check=False,
+        command = [*self.server_command(*options, config=config, label=label), "--out", str(folder / "run")]
+        return _run(command, folder, self.notebook_environment)
+
+    def command(
+        self, module: str, *options: str, client: str | None = None, config: Path | None = None
+    ) -> Run:
+        """Run another command of ours, on the server's notebook or on a client's."""
+        words = [
+            sys.executable,
+            "-m",
+            f"federation.{module}",
+            "--config",
+            str(config or self.stage.config_file),
+        ]
+        environment = self.client_environment(client) if client else self.notebook_environment
+        return _run([*words, *options], self.stage.config_file.parent, environment)
+
+    def operator_command(self, module: str, *options: str, party: str | None = None) -> Run:
+        """Run a command as who may do anything in an account: the server's, or a client's."""
+        config = self.stage.config
+        own = config.client(party) if party else config.server
+        environment = self.stage.aws.environment(account=own.account, region=own.region)
+        words = [
+            sys.executable,
+            "-m",
+            f"federation.{module}",
+            "--config",
+            str(self.stage.config_file),
+            *options,
+        ]
+        return _run(words, self.stage.config_file.parent, {**environment, "PYTHONPATH": str(PROJECT)})
+
+    def client_environment(self, name: str) -> dict[str, str]:
+        """Return the environment of a client's notebook, with our checkout."""
+        client = self.stage.config.client(name)
+        environment = self.stage.aws.notebook_environment(
+            account=client.account,
+            region=client.region,
+            name=self.stage.config.client_names(client).notebook,
         )
-        return Run(code=done.returncode, said=done.stderr)
+        return {**environment, "PYTHONPATH": str(PROJECT)}
+
+    def bucket(self, client: str, purpose: str) -> "ClientBucket":
+        """Return one of a client's buckets: ``code`` or ``data``."""
+        own = self.stage.config.client_names(self.stage.config.client(client))
+        return ClientBucket(self.root("s3", client), getattr(own, f"{purpose}_bucket"))
+
+    def request(self, **changes: Any) -> dict[str, Any]:
+        """Return a request that the kickoff role of site-1 may make, but for the changes."""
+        from federation.aws.client_account import ClientAccount  # noqa: PLC0415 (boto3 has been imported by now)
+        from federation.job_request import JobSettings, RunIdentity, build_job_request  # noqa: PLC0415
+
+        config = self.stage.config
+        client = config.client("site-1")
+        account = object.__new__(ClientAccount)
+        account._ec2 = self.as_server("ec2", client="site-1")
+        account._names, account._client = config.client_names(client), client
+        run = RunIdentity(run_id="test", server_address="127.0.0.1:1", certificate="")
+        [key] = self.bucket("site-1", "code").keys("source/")
+        settings = JobSettings(label=self.label, source_key=key)
+        return build_job_request(config, client, account.network(), run, settings) | changes
+
+    def nothing_runs(self) -> bool:
+        """Return whether all jobs end within some seconds."""
+        deadline = time.monotonic() + 15
+        while self.running() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return not self.running()
 
     def as_server(self, service: str, *, client: str | None = None) -> Any:
         """Return boto3 as the server's notebook, or as the kickoff role that it assumes at a client."""
@@ -151,6 +215,81 @@ class Federation:
             for name, status in self.jobs(client.name).items()
             if status in {"InProgress", "Stopping"}
         ]
+
+
+def _run(words: list[str], folder: Path, environment: Mapping[str, str]) -> Run:
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return Run(code=done.returncode, said=done.stderr, printed=done.stdout)
+
+
+class ClientBucket:
+    """A client's bucket whose objects can be spoilt for a while.
+
+    Parameters
+    ----------
+    s3 : boto3 client
+        As the root of the account.
+    name : str
+        The bucket.
+    """
+
+    def __init__(self, s3: Any, name: str) -> None:
+        self._s3, self.name = s3, name
+        self._kept: dict[str, bytes] = {}
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys below a prefix."""
+        listed = self._s3.list_objects_v2(Bucket=self.name, Prefix=prefix)
+        return [entry["Key"] for entry in listed["Contents"]]
+
+    def delete(self, key: str) -> None:
+        """Delete an object."""
+        self._keep(key)
+        self._s3.delete_object(Bucket=self.name, Key=key)
+
+    def replace(self, key: str, content: bytes) -> None:
+        """Put other bytes in an object's place."""
+        self._keep(key)
+        self._s3.put_object(Bucket=self.name, Key=key, Body=content)
+
+    def replace_script(self, script: str) -> None:
+        """Put another client.py, and nothing else, in the place of the published code."""
+        [key] = self.keys("source/")
+        self.replace(key, _packed({"client.py": script.encode()}))
+
+    def fail_after_the_script(self) -> None:
+        """Let the published code run to its end, and then fail."""
+        [key] = self.keys("source/")
+        with tarfile.open(fileobj=io.BytesIO(self.read(key))) as old:
+            files = {entry.name: old.extractfile(entry).read() for entry in old}  # type: ignore[union-attr]
+        script = (
+            "import runpy, sys\ntry:\n    runpy.run_path('published.py', run_name='__main__')\nfinally:\n"
+        )
+        script += "    sys.exit('error: the disk is full')\n"
+        self.replace(key, _packed(files | {"published.py": files["client.py"], "client.py": script.encode()}))
+
+    def restore(self) -> None:
+        """Put everything back."""
+        for key, content in self._kept.items():
+            self._s3.put_object(Bucket=self.name, Key=key, Body=content, ChecksumAlgorithm="SHA256")
+
+    def read(self, key: str) -> bytes:
+        """Return an object's bytes."""
+        content: bytes = self._s3.get_object(Bucket=self.name, Key=key)["Body"].read()
+        return content
+
+    def _keep(self, key: str) -> None:
+        self._kept.setdefault(key, self.read(key))
+
+
+def _packed(files: Mapping[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
 
 
 def _session(on: Stage, environment: Mapping[str, str]) -> boto3.Session:

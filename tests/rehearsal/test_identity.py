@@ -16,7 +16,7 @@ from flwr.clientapp import ClientApp
 import link
 import proof
 from federation.admission import Admission
-from federation.aws.identity import sts_of
+from federation.aws.sts import sts_of
 from federation.certificate import RunCertificate
 from federation.errors import JoinDeadlineError
 from federation.grid import StreamGrid

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import psutil
@@ -13,10 +12,7 @@ import pytest
 from federation.command import INTERRUPTED, TERMINATED
 from federation.errors import ConfigFileError, OutputExistsError, SettingError
 from tests.conftest import ROOT
-
-
-def _temporary_folders() -> set[str]:
-    return {path.name for path in Path(tempfile.gettempdir()).glob("federation-rehearsal-*")}
+from tests.rehearsal.conftest import temporary_folders
 
 
 @pytest.mark.parametrize(
@@ -24,7 +20,7 @@ def _temporary_folders() -> set[str]:
 )
 def test_ended_early_it_leaves_nothing(tmp_path: Path, by: signal.Signals, code: int) -> None:
     """In the middle of a deployment: no process, no temporary folder, its own exit code."""
-    before = _temporary_folders()
+    before = temporary_folders()
     with subprocess.Popen(
         [sys.executable, "-m", "federation.rehearse", "--out", str(tmp_path / "out")],
         cwd=ROOT,
@@ -41,7 +37,7 @@ def test_ended_early_it_leaves_nothing(tmp_path: Path, by: signal.Signals, code:
     assert process.returncode == code, rest
     assert "Traceback" not in rest
     assert [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
-    assert _temporary_folders() <= before
+    assert temporary_folders() <= before
 
 
 def _rehearse(*options: str) -> "subprocess.CompletedProcess[str]":

@@ -1,34 +1,20 @@
 """The README tells the truth about its first command."""
 
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.local.processes import ROOT, environment
+from tests.local.processes import ROOT
+from tests.rehearsal.conftest import Demo
 
 pytestmark = pytest.mark.timeout(900)  # the first one builds the stand-in for the training image
 
 
-@pytest.fixture(scope="module")
-def demo() -> Iterator[tuple[str, Path]]:
-    """Run ``make demo`` as the README says; yield what it printed and the report it names."""
-    done = subprocess.run(
-        ["make", "demo"],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=True,
-        timeout=900,
-    )
-    report = ROOT / done.stdout.splitlines()[-1].removeprefix("Report: ")
-    yield done.stdout, report
-    shutil.rmtree(report.parent.parent)
+@pytest.fixture(scope="session")
+def printed(demo: Demo) -> str:
+    """Return what a terminal shows: the progress, then the results around the seconds of it all."""
+    progress, results = demo.watched.err.splitlines(), demo.watched.out.splitlines()
+    return "\n".join([*progress[:-1], *results[:-1], progress[-1], results[-1]])
 
 
 def _shape(text: str) -> list[str]:
@@ -38,16 +24,15 @@ def _shape(text: str) -> list[str]:
     return [re.sub(r"\s+", " ", re.sub(r"\d+", "#", line)).strip() for line in lines]
 
 
-def test_the_first_command_ends_with_a_report(demo: tuple[str, Path]) -> None:
+def test_the_first_command_ends_with_a_report(demo: Demo) -> None:
     """The last line is the path of a page that exists."""
-    _, report = demo
+    report = ROOT / demo.watched.out.splitlines()[-1].removeprefix("Report: ")
     assert report.name == "report.html"
     assert "<html" in report.read_text(encoding="utf-8")
 
 
-def test_the_first_command_prints_what_the_readme_shows(demo: tuple[str, Path]) -> None:
+def test_the_first_command_prints_what_the_readme_shows(printed: str) -> None:
     """Line by line, but for numbers."""
-    printed, _ = demo
     blocks = re.findall(r"```\n(.*?)\n```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     (shown,) = [block for block in blocks if "Nothing left" in block]
     assert _shape(shown) == _shape(printed)

@@ -2,41 +2,27 @@
 
 import json
 import re
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from federation.config import load_config
-from tests.conftest import ROOT
+from tests.rehearsal.conftest import Demo
 from tests.rehearsal.watching import Watched, is_loopback
 
 pytestmark = pytest.mark.timeout(600)  # the first one builds the stand-in for the training image
 
 
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def rehearsal(demo: Demo) -> Watched:
+    """Return how it went."""
+    return demo.watched
+
+
+@pytest.fixture(scope="session")
+def out(demo: Demo) -> Path:
     """Return the rehearsal's folder."""
-    return tmp_path_factory.mktemp("rehearsals") / "one"
-
-
-@pytest.fixture(scope="module")
-def temporary(out: Path) -> set[str]:
-    """Return what temporary folders there were before."""
-    assert not out.exists()
-    return _temporary_folders()
-
-
-@pytest.fixture(scope="module")
-def rehearsal(out: Path, temporary: set[str]) -> Watched:
-    """Rehearse once."""
-    assert temporary is not None
-    return Watched([sys.executable, "-m", "federation.rehearse", "--out", str(out)], ROOT)
-
-
-def _temporary_folders() -> set[str]:
-    return {path.name for path in Path(tempfile.gettempdir()).glob("federation-rehearsal-*")}
+    return demo.out
 
 
 def test_ends_well(rehearsal: Watched) -> None:
@@ -45,9 +31,8 @@ def test_ends_well(rehearsal: Watched) -> None:
     assert rehearsal.out.splitlines()[-1].startswith("Report: ")
 
 
-def test_makes_a_report(rehearsal: Watched, out: Path) -> None:
+def test_makes_a_report(out: Path) -> None:
     """The run folder holds the model, its figures and a page to read."""
-    assert rehearsal.out.splitlines()[-1] == f"Report: {out / 'run' / 'report.html'}"
     assert {"report.html", "metrics.json", "model.json", "model.joblib"} <= {
         p.name for p in (out / "run").iterdir()
     }
@@ -104,14 +89,31 @@ def test_listens_to_nobody_but_this_machine(rehearsal: Watched) -> None:
     assert all(is_loopback(address) for address, _ in rehearsal.listening)
 
 
-def test_leaves_no_temporary_folder(rehearsal: Watched, temporary: set[str]) -> None:
+def test_leaves_no_temporary_folder(demo: Demo) -> None:
     """The volume, the buckets and the jobs' folders are gone."""
-    assert rehearsal.code == 0
-    assert _temporary_folders() <= temporary
+    assert demo.temporary == set()
+
+
+def test_every_party_checked_before_the_run(out: Path) -> None:
+    """The server what it may see, each client the rest: nothing was wrong, nothing skipped."""
+    for party in ("server", "site-1", "site-2"):
+        said = (out / "logs" / f"preflight-{party}.log").read_text(encoding="utf-8")
+        assert "Ready, as far as" in said
+        assert not re.search("^  (wrong|skipped|warning)", said, re.MULTILINE)
+    assert "Keeping the run in" in (out / "logs" / "server.log").read_text(encoding="utf-8")
 
 
 def test_shows_how_long_each_phase_took(rehearsal: Watched, out: Path) -> None:
     """On standard error as it goes, and in a file."""
     assert "ClientStack-site-2" in rehearsal.err
     seconds = json.loads((out / "seconds.json").read_text(encoding="utf-8"))
-    assert {"bootstrap", "deploy", "publish", "notebook", "federation", "destroy", "prove"} <= seconds.keys()
+    assert {
+        "bootstrap",
+        "deploy",
+        "publish",
+        "notebook",
+        "preflight",
+        "federation",
+        "destroy",
+        "prove",
+    } <= seconds.keys()

@@ -4,7 +4,7 @@ import ipaddress
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,15 +25,17 @@ class Watched:
         The command.
     folder : pathlib.Path
         Where it runs.
+    environment : mapping of str
+        Its environment.
     """
 
-    def __init__(self, words: Sequence[str], folder: Path) -> None:
+    def __init__(self, words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
         self.processes: set[psutil.Process] = set()
         self.listening: set[tuple[str, int]] = set()
         self.emulator_mb = 0.0
         started = time.monotonic()
         with subprocess.Popen(
-            words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             ended = threading.Event()
             watcher = threading.Thread(target=self._watch, args=(process.pid, ended))

@@ -7,7 +7,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 
 from federation.errors import RoundError, SchemaMismatchError
-from federation.preprocessing import ClientStatistics, check_schemas, class_weight, pool
+from federation.preprocessing import ClientStatistics, check_schemas, claimed_names, class_weight, pool
 
 FEATURES = ("delta", "money")
 
@@ -204,3 +204,23 @@ def test_balanced_weights_are_of_the_pooled_counts() -> None:
 def test_weights_are_even_where_balance_is_off_or_undefined(positives: int, balanced: bool) -> None:  # noqa: FBT001 - a parameter
     """Without both classes there is nothing to balance."""
     assert class_weight([statistics(positives=positives)], balanced=balanced) == (1.0, 1.0)
+
+
+def _answers(*answers: RecordDict | Error) -> dict[int, Message]:
+    """Return these answers by node id, from 2 on."""
+    return {
+        node: Message(answer, reply_to=Message(RecordDict(), node, "query.statistics"))
+        for node, answer in enumerate(answers, 2)
+    }
+
+
+def test_a_grid_without_names_gets_them_from_the_clients() -> None:
+    """Each client is called what it calls itself; one that could not answer, by its node."""
+    answers = _answers(content(client="north"), Error(2, "no rows"), content(client="south"))
+    assert claimed_names(answers) == {2: "north", 3: "node 3", 4: "south"}
+
+
+def test_two_clients_of_one_name_are_refused() -> None:
+    """A figure or a failure could not be told apart otherwise."""
+    with pytest.raises(RoundError, match='two clients are named "north"'):
+        claimed_names(_answers(content(client="north"), content(client="north")))

@@ -33,7 +33,8 @@ from federation.progress import Progress
 from federation.role_proof import SignedRequest
 from federation.run_folder import read_egress
 from federation.server_app import TrainingSettings
-from federation.server_run import ServerRun, keep_in_bucket, own_address, run_on_aws
+from federation.server_checks import own_address
+from federation.server_run import ServerRun, keep_in_bucket, run_on_aws
 from federation.synthetic import LABEL
 from federation.tables import Table, read_table
 

@@ -1,0 +1,141 @@
+"""Look at one thing after the other, and say of each how it is and how to mend it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from itertools import groupby
+from typing import Any, Literal
+
+from federation.errors import FederationError
+
+Outcome = Literal["ok", "unseen", "warning", "wrong", "skipped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a look found that is not wrong.
+
+    Parameters
+    ----------
+    text : str
+        How it is.
+    outcome : {"ok", "unseen", "warning"}
+        ``unseen``: these credentials may not look; the remedy says who can.
+    remedy : str
+        What to do about it, if anything.
+    """
+
+    text: str
+    outcome: Outcome = "ok"
+    remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing to look at.
+
+    Parameters
+    ----------
+    party : str
+        Whose thing it is, as messages call the party.
+    name : str
+        What it is.
+    look : callable
+        Returns how it is, or raises a `FederationError` that says what is wrong.
+    gate : {"", "party", "all"}
+        Whose later checks make no sense if this one fails: nobody's, the same party's, everybody's.
+    """
+
+    party: str
+    name: str
+    look: Callable[[], str | Finding]
+    gate: Literal["", "party", "all"] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a check came to.
+
+    Parameters
+    ----------
+    party, check : str
+        What was looked at.
+    outcome : {"ok", "unseen", "warning", "wrong", "skipped"}
+        ``skipped``: an earlier check of the party failed.
+    found, remedy : str
+        How it is, and what to do about it.
+    error : FederationError, optional
+        What is wrong, as a command would report it.
+    """
+
+    party: str
+    check: str
+    outcome: Outcome
+    found: str
+    remedy: str = ""
+    error: FederationError | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is printed with ``--json``."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "error"}
+
+
+def run_checks(checks: Iterable[Check]) -> list[Result]:
+    """Run all checks, whatever the earlier ones find."""
+    results, closed = list[Result](), dict[str, Check]()
+    for check in checks:
+        if gate := closed.get("all") or closed.get(check.party):
+            found = f"not looked at, for something is wrong with the {gate.name} of {gate.party}"
+            results.append(Result(party=check.party, check=check.name, outcome="skipped", found=found))
+            continue
+        result = _result(check)
+        results.append(result)
+        if check.gate and result.error:
+            closed["all" if check.gate == "all" else check.party] = check
+    return results
+
+
+def _result(check: Check) -> Result:
+    try:
+        found = check.look()
+    except FederationError as error:
+        return Result(
+            party=check.party,
+            check=check.name,
+            outcome="wrong",
+            found=error.problem,
+            remedy=error.remedy,
+            error=error,
+        )
+    finding = Finding(text=found) if isinstance(found, str) else found
+    return Result(
+        party=check.party,
+        check=check.name,
+        outcome=finding.outcome,
+        found=finding.text,
+        remedy=finding.remedy,
+    )
+
+
+def first_error(results: Sequence[Result]) -> FederationError | None:
+    """Return what the first failed check would report, or None if none failed."""
+    return next((result.error for result in results if result.error), None)
+
+
+def as_text(results: Sequence[Result]) -> str:
+    """Return results as people read them: a block for each party, one line for all it skipped."""
+    width = max((len(result.check) for result in results), default=0)
+    lines = list[str]()
+    for party, group in groupby(results, key=lambda result: result.party):
+        lines.append(party)
+        skipped = list[Result]()
+        for result in group:
+            if result.outcome == "skipped":
+                skipped.append(result)
+                continue
+            lines.append(f"  {result.outcome:<7}  {result.check:<{width}}  {result.found}")
+            if result.remedy:
+                lines.append(f"{'':11}{'':{width}}  → {result.remedy}")
+        if skipped:
+            names = ", ".join(result.check for result in skipped)
+            lines.append(f"  skipped  {names}: {skipped[0].found}")
+    return "\n".join(lines)

@@ -1,0 +1,105 @@
+"""Check before a run whether it can go well: ``python -m federation.preflight --help``."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from federation.checks import Check, as_text, run_checks
+from federation.command import Debug, run
+from federation.config import FederationConfig, load_config
+from federation.options import AsJsonData, Config, Host, TestData
+
+
+def main(
+    *,
+    config: Config,
+    client: Annotated[
+        str | None,
+        typer.Option(
+            help="Check this client's own buckets, with its operator's credentials.", show_default=False
+        ),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column to predict. [default: unchecked]", show_default=False)
+    ] = None,
+    code: Annotated[
+        str | None,
+        typer.Option(
+            help="With --client: sha256 of the code that the server asks for. [default: this checkout's]"
+        ),
+    ] = None,
+    test_data: TestData = None,
+    host: Host = None,
+    as_json: AsJsonData = False,
+    debug: Debug = False,  # noqa: ARG001 - read by `run`
+) -> None:
+    """Check what a run needs, and say of each thing how it is and how to mend it; change nothing.
+
+    On the server's notebook: what the server may see. With --client, as that client's operator: its code,
+    packages and data, which the server may not see. Ends with exit code 1 if anything is wrong.
+    federation.server makes the same checks before it starts a job.
+
+    \b
+    Examples:
+      python -m federation.preflight --config federation.toml --label fraudulent_provider
+      python -m federation.preflight --config config/my.toml --client hospital-a --label fraudulent_provider
+    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    federation = load_config(config)
+    checks = (
+        _of_client(federation, client, code, label)
+        if client
+        else _of_server(federation, test_data or config.parent / "test.csv", label, host)
+    )
+    results = run_checks(checks)
+    wrong = sum(result.outcome == "wrong" for result in results)
+    if as_json:
+        typer.echo(json.dumps({"ready": not wrong, "checks": [each.as_json() for each in results]}, indent=2))
+    else:
+        typer.echo(as_text(results))
+    if wrong:
+        typer.echo(f"Not ready: {wrong} of {len(results)} checks failed.", err=True)
+        raise typer.Exit(1)
+    typer.echo(_next(config, client, label), err=True)
+
+
+def _of_server(config: FederationConfig, test_data: Path, label: str | None, host: str | None) -> list[Check]:
+    from federation.aws.views import OnAws  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
+    from federation.server_checks import server_checks  # noqa: PLC0415
+    from federation.source_archive import source_archive  # noqa: PLC0415
+    from federation.tables import read_header, read_table  # noqa: PLC0415
+
+    rows = partial(read_table, test_data, label=label) if label else partial(read_header, test_data)
+    return server_checks(config, OnAws(config).view(rows), host=host, digest=source_archive().digest)
+
+
+def _of_client(config: FederationConfig, name: str, code: str | None, label: str | None) -> list[Check]:
+    from federation.aws.s3 import stores  # noqa: PLC0415
+    from federation.aws.views import caller_in  # noqa: PLC0415
+    from federation.client_checks import client_checks  # noqa: PLC0415
+    from federation.source_archive import source_archive  # noqa: PLC0415
+
+    client = config.client(name)
+    return client_checks(
+        config,
+        client,
+        caller=caller_in(client.region),
+        open_store=stores(),
+        digest=code or source_archive().digest,
+        label=label,
+    )
+
+
+def _next(config: Path, client: str | None, label: str | None) -> str:
+    if client:
+        return f'Ready, as far as client "{client}" can tell.'
+    return (
+        "Ready, as far as the server may see. When every client's operator says the same, next:\n"
+        f"  python -m federation.server --config {config} --label {label or 'LABEL'}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

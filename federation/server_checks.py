@@ -1,0 +1,322 @@
+"""What must hold before a run, as far as the server may see."""
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Protocol
+
+from federation.checks import Check, Finding
+from federation.config import Client, FederationConfig, Party
+from federation.errors import (
+    ActiveRunError,
+    ClientNetworkError,
+    ClockError,
+    PortTakenError,
+    ServerAddressError,
+    UnreachableError,
+    WrongAccountError,
+)
+from federation.job_request import ClientNetwork
+from federation.names import RUNS_PREFIX
+from federation.road import Side, check_peering, check_routes, check_rules, check_subnets
+from federation.source_archive import archive_key
+from federation.started_jobs import FoundJob
+from federation.tables import Table
+
+CLOCK_LIMIT, CLOCK_WARNING = 300.0, 60.0
+"""Seconds: AWS refuses signatures beyond the first."""
+
+
+class Caller(Protocol):
+    """Who asks, see `federation.aws.identity.Caller`."""
+
+    @property
+    def account(self) -> str: ...  # noqa: D102
+    @property
+    def arn(self) -> str: ...  # noqa: D102
+    @property
+    def ahead(self) -> float | None: ...  # noqa: D102
+    @property
+    def refused(self) -> str: ...  # noqa: D102
+
+
+class Account(Protocol):
+    """A client's account, see `federation.aws.client_account.ClientAccount`."""
+
+    def network(self) -> ClientNetwork: ...  # noqa: D102
+    def side(self, network: ClientNetwork) -> Side: ...  # noqa: D102
+
+
+class Results(Protocol):
+    """The results bucket, see `federation.aws.s3.Store`."""
+
+    @property
+    def bucket(self) -> str: ...  # noqa: D102
+    def reach(self, prefix: str) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerView:
+    """What the server's role can look at.
+
+    Parameters
+    ----------
+    caller : callable
+        Tells whose credentials are in use.
+    own_side : callable
+        Returns the notebook's end of the road to the clients.
+    accounts : mapping of str to Account
+        The clients' accounts, by the client's name.
+    results : Results
+        The results bucket.
+    jobs : callable
+        Returns a client's jobs of late, by the client's name.
+    test_rows : callable
+        Returns the server's held-back rows; their columns only, if the label is not known.
+    """
+
+    caller: Callable[[], Caller]
+    own_side: Callable[[], Side]
+    accounts: Mapping[str, Account]
+    results: Results
+    jobs: Callable[[str], list[FoundJob]]
+    test_rows: Callable[[], Table | tuple[str, ...]]
+
+
+def server_checks(
+    config: FederationConfig, view: ServerView, *, host: str | None, digest: str
+) -> list[Check]:
+    """Return what must hold before a run.
+
+    Parameters
+    ----------
+    config : FederationConfig
+        The federation.
+    view : ServerView
+        What the server's role can look at.
+    host : str, optional
+        The address to listen on; None finds this machine's own.
+    digest : str
+        The sha256 of the code that the clients will be asked to run.
+    """
+    server = config.server.label
+    own_side = cache(view.own_side)
+    return [
+        *identity_checks(config.server, view.caller, expected_role=config.server_names.notebook_role),
+        Check(party=server, name="test data", look=partial(_test_data, view.test_rows)),
+        Check(party=server, name="port", look=partial(_port, config, host)),
+        Check(party=server, name="results bucket", look=partial(_results, view.results)),
+        Check(party=server, name="notebook", look=lambda: f"its network is {own_side().vpc}"),
+        *(
+            check
+            for client in config.clients
+            for check in _client_checks(config, client, view, own_side, digest)
+        ),
+    ]
+
+
+def identity_checks(party: Party, caller: Callable[[], Caller], *, expected_role: str | None) -> list[Check]:
+    """Return the checks of clock and credentials, which everybody needs first.
+
+    Parameters
+    ----------
+    party : Party
+        Whose account the credentials must be of.
+    caller : callable
+        Tells whose they are.
+    expected_role : str, optional
+        Whoever has another role may not be let in everywhere. Without it, STS need not answer: a client's
+        network has no way to it.
+    """
+
+    @cache
+    def known() -> Caller | None:
+        try:
+            return caller()
+        except UnreachableError:
+            if expected_role is None:
+                return None
+            raise
+
+    return [
+        Check(party=party.label, name="clock", look=lambda: _clock(known()), gate="all"),
+        Check(
+            party=party.label,
+            name="credentials",
+            look=lambda: _credentials(party, known(), expected_role),
+            gate="all",
+        ),
+    ]
+
+
+def _clock(caller: Caller | None) -> str | Finding:
+    if caller is None or caller.ahead is None:
+        return Finding(outcome="unseen", text="AWS did not say what time it is")
+    off = f"{abs(caller.ahead):.0f} s {'ahead of' if caller.ahead > 0 else 'behind'} AWS's"
+    if abs(caller.ahead) >= CLOCK_LIMIT:
+        raise ClockError(
+            f"this machine's clock is {off}; AWS refuses signatures that are {CLOCK_LIMIT:.0f} s off.",
+            "Set the clock, for example with `timedatectl set-ntp true`.",
+        )
+    if abs(caller.ahead) >= CLOCK_WARNING:
+        return Finding(outcome="warning", text=f"it is {off}", remedy="Set it before it is 300 s off.")
+    return f"within {max(2.0, abs(caller.ahead)):.0f} s of AWS's"
+
+
+def _credentials(party: Party, caller: Caller | None, expected_role: str | None) -> str | Finding:
+    if caller is None:
+        return Finding(outcome="unseen", text="STS cannot be reached from here to ask whose they are")
+    if caller.refused or caller.account != party.account:
+        found = f"AWS refuses them ({caller.refused})" if caller.refused else f"they are {caller.arn}'s"
+        raise WrongAccountError(
+            f"the credentials in use are not of {party.label}, account {party.account}: {found}.",
+            "Choose others with AWS_PROFILE, or work on the party's notebook.",
+        )
+    if expected_role is None:
+        return f"account {caller.account}, as {caller.arn}"
+    if f"/{expected_role}/" not in caller.arn:
+        return Finding(
+            outcome="warning",
+            text=f"account {caller.account}, as {caller.arn}",
+            remedy=f"What trusts only the role {expected_role} will refuse; its notebook has that role.",
+        )
+    return f"account {caller.account}, role {expected_role}"
+
+
+def _test_data(test_rows: Callable[[], Table | tuple[str, ...]]) -> str | Finding:
+    found = test_rows()
+    if isinstance(found, Table):
+        return f'{found.rows:,} rows, {len(found.features)} features, label "{found.label}"'
+    return Finding(
+        outcome="unseen",
+        text=f"{len(found)} columns",
+        remedy="Name the label column with --label to check it.",
+    )
+
+
+def _port(config: FederationConfig, host: str | None) -> str | Finding:
+    """Say where the server would listen; listen there for a moment to be sure."""
+    address = listening_address(config, host)
+    port = config.federation.port
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((address, port))
+            probe.listen()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTakenError(
+                    f"cannot listen on port {port} of {address}: another process does.",
+                    "End it; if it is another run of this federation, wait for it.",
+                ) from error
+            raise ServerAddressError(
+                f"cannot listen on {address}:{port} ({error.strerror}).",
+                "Name this machine's address: --host.",
+            ) from error
+    if host is None and ipaddress.ip_address(address) not in config.server.cidr:
+        return Finding(
+            outcome="warning",
+            text=f"{address}:{port} is free, but not in {config.server.cidr}",
+            remedy="Clients have a route to that network only: run on the server's notebook.",
+        )
+    return f"{address}:{port} is free"
+
+
+def listening_address(config: FederationConfig, host: str | None) -> str:
+    """Return the address that the server listens on and tells the clients.
+
+    Raises
+    ------
+    ServerAddressError
+        There is none, or clients could not use it.
+    """
+    address = host or own_address(str(config.clients[0].cidr.network_address))
+    try:
+        if not ipaddress.ip_address(address).is_unspecified:
+            return address
+    except ValueError:
+        pass
+    raise ServerAddressError(f"{address} is no address that clients can reach.", "Name one with --host.")
+
+
+def own_address(towards: str) -> str:
+    """Return the address of this machine that a route to ``towards`` starts from; nothing is sent.
+
+    Raises
+    ------
+    ServerAddressError
+        There is no such route.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((towards, 9))
+        except OSError as error:
+            raise ServerAddressError(
+                f"this machine has no route to {towards} ({error.strerror}).",
+                "Run on the server's notebook, or name an address with --host.",
+            ) from error
+        return str(probe.getsockname()[0])
+
+
+def _results(results: Results) -> str:
+    results.reach(RUNS_PREFIX)
+    return f"s3://{results.bucket}/{RUNS_PREFIX} answers; nothing was written to try"
+
+
+def _client_checks(
+    config: FederationConfig,
+    client: Client,
+    view: ServerView,
+    own_side: Callable[[], Side],
+    digest: str,
+) -> list[Check]:
+    account = view.accounts[client.name]
+    network = cache(account.network)
+    side = cache(lambda: account.side(network()))
+    key = f"arn:aws:kms:{client.region}:{client.account}:key/"
+
+    def kickoff_role() -> str:
+        network()
+        return f"{config.client_names(client).kickoff_role_arn} lets the server in"
+
+    def training_network() -> str:
+        if not network().key_arn.startswith(key):
+            raise ClientNetworkError(
+                f"{client.label}: its jobs' key is {network().key_arn}, not of that account and region.",
+                f"Deploy {client.stack} again.",
+            )
+        return check_subnets(client, side())
+
+    looks: list[tuple[str, Callable[[], str | Finding]]] = [
+        ("training network", training_network),
+        ("peering", lambda: check_peering(client, own_side(), side())),
+        ("routes", lambda: check_routes(config, client, own_side(), side())),
+        ("security groups", lambda: check_rules(config, client, own_side(), side())),
+        ("image", lambda: f"{config.image_uri(client)}, that region's own"),
+        ("jobs", lambda: _no_other_run(client, view.jobs(client.name))),
+        ("code and data", lambda: _unseen(client, digest)),
+    ]
+    gate = Check(party=client.label, name="kickoff role", look=kickoff_role, gate="party")
+    return [gate, *(Check(party=client.label, name=name, look=look) for name, look in looks)]
+
+
+def _unseen(client: Client, digest: str) -> Finding:
+    return Finding(
+        outcome="unseen",
+        text=f"the server may not look; it will ask for {archive_key(digest)}",
+        remedy="The client's operator looks: python -m federation.preflight --config FILE "
+        f"--client {client.name} --code {digest}",
+    )
+
+
+def _no_other_run(client: Client, jobs: Sequence[FoundJob]) -> str:
+    running = [job for job in jobs if not job.status.ended]
+    if running:
+        names = ", ".join(f"{job.name} ({job.status.status})" for job in running)
+        raise ActiveRunError(
+            f"{client.label}: jobs of an earlier run have not ended: {names}.",
+            "Wait for that run, or stop them: python -m federation.stop",
+        )
+    return "none of this federation is running"
