@@ -32,7 +32,7 @@ from federation.stream import StreamServer
 RUN_ID = 1
 SERVER_NODE_ID = 1  # Flower keeps node 1 for the server; clients count from 2
 HOUR = 3600.0
-DEAD_STREAM_SECONDS = 12.0  # keepalive asks after 5 s of silence and waits 5 s for the answer
+DEAD_STREAM_SECONDS = 16.0  # keepalive asks after 5 s of silence and waits 9 s for the answer
 MOST_REFUSALS = 1000  # written down; a storm of joins must not fill the disk
 
 log = logging.getLogger("federation.grid")

@@ -31,6 +31,7 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),  # a taken port must be an error, not a shared one
     ("grpc.keepalive_time_ms", 5_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 9_000),  # what really bounds a silence; gRPC's default is a minute
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 4_000),

