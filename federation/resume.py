@@ -8,6 +8,7 @@ from typing import Any
 import typer
 from click.core import ParameterSource
 
+from federation import events
 from federation.checkpoint import FOLDER
 from federation.errors import ResumeError, StorageError
 from federation.files import replacing
@@ -15,7 +16,10 @@ from federation.files import replacing
 NAME = "settings.json"
 
 FREE = frozenset(
-    {"resume", "as_json", "debug", "port", "host", "join_timeout", "round_timeout", "poll_seconds"}
+    {
+        *("resume", "as_json", "debug", "port", "host", "join_timeout", "round_timeout", "poll_seconds"),
+        *("spot", "keep_alive"),
+    }
 )
 """Options that say how to run, not what: they may differ when a run is resumed."""
 
@@ -83,6 +87,13 @@ def recall(run: Path, given: Mapping[str, Any]) -> dict[str, Any]:
             "Leave these options out, or start a new run.",
         )
     return kept | {name: value for name, value in given.items() if name in FREE}
+
+
+def attempts(run: Path) -> int:
+    """Return how often a run was begun."""
+    path = run / events.NAME
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return sum('"event": "start"' in line for line in lines)
 
 
 def _changes(kept: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from federation import events
-from federation.checkpoint import Checkpoint, CheckpointFolder
+from federation import events, resume
+from federation.checkpoint import FOLDER, Checkpoint, CheckpointFolder
 from federation.errors import FederationError
 from federation.events import EventLog
 
@@ -52,9 +52,10 @@ class RunRecord:
     """
 
     def __init__(self, run: Path, *, copy: Copy | None = None) -> None:
+        self._run = run
         self._checkpoints = CheckpointFolder(run)
         self._log = EventLog(run / events.NAME)
-        self._copy = copy
+        self.copy = copy
         self.event = self._log
         self.load = self._checkpoints.load
 
@@ -85,7 +86,8 @@ class RunRecord:
     @property
     def files(self) -> list[Path]:
         """The files that hold the record, those first that others rely on."""
-        return [self._log.path, *self._checkpoints.files]
+        files = [self._run / FOLDER / resume.NAME, self._log.path, *self._checkpoints.files]
+        return [path for path in files if path.exists()]
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keep a finished round.
@@ -98,5 +100,5 @@ class RunRecord:
         size = self._checkpoints.save(checkpoint)
         self.event("checkpoint", round=checkpoint.round, bytes=size)
         self._log.check()
-        if self._copy:
-            self._copy(self.files)
+        if self.copy:
+            self.copy(self.files)

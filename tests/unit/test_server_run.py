@@ -176,7 +176,8 @@ def test_the_model_is_saved_on_both_sides(config: FederationConfig, data: Path, 
     accounts = accounts_of(data, tmp_path / "jobs")
     run(config, data, accounts, tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {"model.joblib", "model.json", "metrics.json", "rounds.jsonl", "run.json", "report.html"}
+    results = {"model.joblib", "model.json", "metrics.json", "rounds.jsonl", "run.json", "report.html"}
+    assert names == results | {"events.jsonl", "checkpoint"}
     rows = pd.read_csv(data / "server" / "test.csv")
     expected = joblib.load(tmp_path / "run" / "model.joblib").predict_proba(rows)
     for name in accounts:
@@ -204,7 +205,7 @@ def test_a_client_that_fails_is_named_and_the_others_jobs_are_stopped(
     accounts = accounts_of(data, tmp_path / "jobs", client_2="no_such_label")
     with pytest.raises(TrainingJobError, match=r'client "client-2".*no label column "no_such_label"'):
         run(config, data, accounts, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "model.json").exists()
 
 
 def test_a_client_of_another_account_is_refused(config: FederationConfig, data: Path, tmp_path: Path) -> None:
@@ -216,7 +217,7 @@ def test_a_client_of_another_account_is_refused(config: FederationConfig, data: 
     with pytest.raises(IdentityRefusedError, match=r'client "client-2".*444444444444') as refused:
         run(config, data, accounts, tmp_path / "run")
     assert refused.value.exit_code == 86
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "model.json").exists()
 
 
 def test_a_second_run_while_one_is_active_is_refused(
