@@ -21,7 +21,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url
 FIND_PYTHON = for p in $(PYTHON) python3.12 python3 python3.13 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done
 
-.PHONY: help demo demo-local synth deploy destroy test faults check fix bench bench-full lock clean
+.PHONY: help demo demo-local synth deploy destroy test faults fuzz check fix bench bench-full lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ test: $(VENV)/.dev node_modules/.dev ## run the tests
 
 faults: $(VENV)/.dev ## break a running federation in every way of docs/faults.md, and write that page
 	@$(BIN)/python -m pytest tests/faults --fault-page docs/faults.md
+
+fuzz: $(VENV)/.dev ## feed a million damaged messages to everything that parses a peer's bytes
+	@$(BIN)/python -m tests.fuzz
 
 check: $(VENV)/.dev ## lint, types and import rules
 	@$(BIN)/ruff check .

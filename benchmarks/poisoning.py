@@ -187,8 +187,8 @@ def main() -> None:
         runs = [measure(Path(folder), seed) for seed in SEEDS]
     lines = [
         f"{CLIENTS} clients with rows of the same kind, one attacking in all {ROUNDS} rounds; ROC-AUC on the",
-        f"server's rows, mean over {len(SEEDS)} seeds (least). 0.5 is guessing. Robust strategies are told of",
-        "one attacker, which is the truth here.",
+        f"server's rows, mean over {len(SEEDS)} seeds (least). 0.5 is guessing. Robust strategies are told",
+        "of one attacker, which is the truth here.",
         "",
         "| strategy | " + " | ".join(ATTACKS) + " |",
         "|---|" + "---|" * len(ATTACKS),

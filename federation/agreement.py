@@ -1,6 +1,7 @@
 """What server and clients agree on before round 1, and hold to until the run ends, resumed or not."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ from flwr.serverapp import Grid
 
 from federation.errors import ResumeError, RoundError
 from federation.model import Preprocessing
-from federation.preprocessing import ClientStatistics, check_schemas, pool
+from federation.pooling import kinds_of, pool
+from federation.preprocessing import ClientStatistics, check_schemas
 from federation.tables import Table
 
 SAME = 1e-9
@@ -44,17 +46,12 @@ class Agreement:
 
 def agree(statistics: list[ClientStatistics], test: Table) -> Agreement:
     """Return what follows from the clients' statistics and the server's rows."""
-    non_negative = np.asarray((test.X >= 0).all(axis=0))
-    return Agreement(
-        preprocessing=pool(statistics, test.features, non_negative=non_negative),
-        statistics=statistics,
-        test=digest_of(test),
-    )
+    return Agreement(preprocessing=pool(statistics, test), statistics=statistics, test=digest_of(test))
 
 
 def digest_of(test: Table) -> str:
     """Return the SHA-256 of a table's names and values."""
-    digest = hashlib.sha256("\n".join((test.label, *test.features)).encode())
+    digest = hashlib.sha256(json.dumps([test.label, test.features, dict(test.levels)]).encode())
     digest.update(np.ascontiguousarray(test.X).tobytes())
     digest.update(np.ascontiguousarray(test.y).tobytes())
     return digest.hexdigest()
@@ -91,7 +88,7 @@ def read_statistics(
     statistics = [
         ClientStatistics.from_reply(reply, name_of(node_id)) for node_id, reply in sorted(replies.items())
     ]
-    check_schemas(statistics, test.label, test.features)
+    check_schemas(statistics, test.label, kinds_of(test))
     return statistics
 
 

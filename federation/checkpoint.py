@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from federation.agreement import Agreement
 from federation.archive import read_archive, write_archive
+from federation.encoding import Feature
 from federation.errors import ResumeError, StorageError
 from federation.files import replacing
 from federation.model import Preprocessing
@@ -128,10 +129,11 @@ class CheckpointFolder:
 
 
 def _of_agreement(agreement: Agreement) -> dict[str, Any]:
+    preprocessing = agreement.preprocessing
     return {
         "format": FORMAT,
         "test": agreement.test,
-        "preprocessing": vars(agreement.preprocessing),
+        "preprocessing": vars(preprocessing) | {"made_of": [vars(part) for part in preprocessing.made_of]},
         "clients": [vars(one) for one in agreement.statistics],
     }
 
@@ -139,10 +141,12 @@ def _of_agreement(agreement: Agreement) -> dict[str, Any]:
 def _agreement(state: Mapping[str, Any]) -> Agreement:
     preprocessing = state["preprocessing"]
     of_columns = {name: tuple(preprocessing[name]) for name in ("features", "log1p")}
+    of_columns["made_of"] = tuple(Feature(**part) for part in preprocessing["made_of"])
     return Agreement(
         preprocessing=Preprocessing(**(preprocessing | of_columns)),
         statistics=[
-            ClientStatistics(**(one | {"features": tuple(one["features"])})) for one in state["clients"]
+            ClientStatistics(**(one | {name: tuple(one[name]) for name in ("features", "kinds")}))
+            for one in state["clients"]
         ],
         test=state["test"],
     )

@@ -16,6 +16,7 @@ import typer
 from federation.command import Debug, run
 from federation.options import (
     AsJson,
+    ContractFile,
     JoinTimeout,
     MaxIter,
     MaxUpdateNorm,
@@ -66,8 +67,13 @@ def main(  # noqa: PLR0913 - a command's options
     ] = None,
     resample: Annotated[
         str | None,
-        typer.Option(help="Training rows: smote (1:1), balanced (class weights) or none. [default: smote]"),
+        typer.Option(
+            help="Training rows: smote (1:1), balanced (class weights) or none. "
+            "[default: smote; balanced if the table has texts or gaps]",
+            show_default=False,
+        ),
     ] = None,
+    contract: ContractFile = None,
     rounds: Rounds = None,
     strategy: StrategyName = "fedavg",
     param: StrategyParameters = None,
@@ -156,7 +162,9 @@ def _settings(options: Mapping[str, Any], *, resume: Path | None) -> "LocalRun":
 
     data = Path(options["data"]) if options["data"] else None
     how = ("label", "positive", "clients", "partition", "resample")
-    preparation = choose_preparation(data, options["seed"], **{name: options[name] for name in how})
+    contract = Path(options["contract"]) if options.get("contract") else None
+    given = {name: options[name] for name in how}
+    preparation = choose_preparation(data, options["seed"], **given, contract=contract)
     rounds = default_rounds(options["strategy"]) if options["rounds"] is None else options["rounds"]
     plain = ("strategy", "quorum", "round_timeout", "seed")
     limits = ("min_clients", "set_aside_after", "max_update_norm")

@@ -1,7 +1,7 @@
 """The rounds of one training: from the agreement, or from the last finished round, to the final model."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ class Training:
             The last finished round.
         """
         finished = 0
-        self._model = _untrained(len(self.test.features))
+        self._model = _untrained(len(self.agreement.preprocessing.features))
         if saved:
             finished = saved.round
             self._model = ArrayRecord({name: Array(array) for name, array in saved.arrays.items()})
@@ -129,12 +129,14 @@ class Training:
 
 def as_record(preprocessing: Preprocessing) -> ConfigRecord:
     """Return one text: it goes along with every message, and a client reads it once."""
-    parts: Mapping[str, Any] = {
+    parts: dict[str, Any] = {
         "features": preprocessing.features,
         "log1p": preprocessing.log1p,
         "mean": preprocessing.mean.tolist(),
         "scale": preprocessing.scale.tolist(),
     }
+    if not preprocessing.encoding.is_plain:
+        parts["made_of"] = [feature.as_parts for feature in preprocessing.encoding.features]
     return ConfigRecord({"json": json.dumps(parts)})
 
 
