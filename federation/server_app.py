@@ -20,7 +20,8 @@ from federation.errors import RoundError, SettingError
 from federation.fednewton import FedNewton
 from federation.inference import infer
 from federation.model import LinearModel, Preprocessing
-from federation.preprocessing import ClientStatistics, check_schemas, claimed_names, class_weight, pool
+from federation.pooling import kinds_of, pool
+from federation.preprocessing import ClientStatistics, check_schemas, claimed_names, class_weight
 from federation.rounds import Observer, Recorder, Round
 from federation.strategies import create_strategy
 from federation.tables import Table
@@ -153,13 +154,13 @@ def federate(
     statistics = [
         ClientStatistics.from_reply(reply, name_of(node_id)) for node_id, reply in sorted(replies.items())
     ]
-    check_schemas(statistics, test.label, test.features)
-    preprocessing = pool(statistics, test.features, non_negative=np.asarray((test.X >= 0).all(axis=0)))
+    check_schemas(statistics, test.label, kinds_of(test))
+    preprocessing = pool(statistics, test)
     observer.agreed(statistics)
 
     recorder = Recorder(test, preprocessing, observer, settings.rounds)
     checked = CheckedStrategy(strategy, _as_record(preprocessing), recorder, name_of, settings.quorum)
-    dimension = len(test.features)
+    dimension = len(preprocessing.features)
     result = checked.start(
         grid,
         ArrayRecord({"coef": Array(np.zeros((1, dimension))), "intercept": Array(np.zeros(1))}),
@@ -216,10 +217,12 @@ def _ask_all(
 
 def _as_record(preprocessing: Preprocessing) -> ConfigRecord:
     """Return one text: it goes along with every message, and a client reads it once."""
-    parts = {
+    parts: dict[str, Any] = {
         "features": preprocessing.features,
         "log1p": preprocessing.log1p,
         "mean": preprocessing.mean.tolist(),
         "scale": preprocessing.scale.tolist(),
     }
+    if not preprocessing.encoding.is_plain:
+        parts["made_of"] = [feature.as_parts for feature in preprocessing.encoding.features]
     return ConfigRecord({"json": json.dumps(parts)})

@@ -86,11 +86,11 @@ TARGETS = {STOCK: 200.0, SIMULATOR: 80.0, ARTICLE: 1.0}
 def main() -> None:
     """Let everybody run, one after the other, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="10 rounds instead of 30")
+    parser.add_argument("--quick", action="store_true", help="6 rounds instead of 30")
     parser.add_argument("--rounds", type=int, help="another number of rounds")
     parser.add_argument("--only", help="only contenders with this in their title; writes nothing")
     options = parser.parse_args()
-    rounds = options.rounds or (10 if options.quick else 30)
+    rounds = options.rounds or (6 if options.quick else 30)
     machine = describe()
     field = [one for one in FIELD if not options.only or options.only in one.title]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,11 @@
 """A rehearsal that is ended early, or cannot begin, leaves nothing behind."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
+from io import RawIOBase
 from pathlib import Path
 
 import psutil
@@ -75,3 +77,30 @@ def test_an_older_rehearsal_is_never_overwritten(tmp_path: Path) -> None:
     done = _rehearse("--out", str(tmp_path))
     assert done.returncode == OutputExistsError.exit_code
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_step_waits_for_enter_before_each_step(tmp_path: Path) -> None:
+    """In a terminal: nothing goes on without Enter, and Ctrl-C ends it there."""
+    terminal, inside = pty.openpty()
+    before = temporary_folders()
+    words = [sys.executable, "-m", "federation.rehearse", "--step", "--out", str(tmp_path / "out")]
+    with (
+        subprocess.Popen(words, cwd=ROOT, stdin=inside, stderr=inside, stdout=subprocess.DEVNULL) as process,
+        os.fdopen(terminal, "rb+", buffering=0) as keyboard,
+    ):
+        os.close(inside)
+        shown = _until(keyboard, b"Next: Looking for the environment")
+        assert b"Starting an AWS" not in shown
+        keyboard.write(b"\n")
+        _until(keyboard, b"Next: Starting an AWS of our own")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == INTERRUPTED
+    assert temporary_folders() <= before
+
+
+def _until(terminal: RawIOBase, text: bytes) -> bytes:
+    """Read what a terminal shows until it holds a text."""
+    shown = b""
+    while text not in shown:
+        shown += terminal.read(1024) or b""
+    return shown
