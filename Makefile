@@ -21,7 +21,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url
 FIND_PYTHON = for p in $(PYTHON) python3.12 python3 python3.13 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done
 
-.PHONY: help demo demo-local synth deploy destroy test check fix lock clean
+.PHONY: help demo demo-local synth deploy destroy test fuzz check fix bench bench-full lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ destroy: node_modules/.cdk ## remove them again; see docs/how-to-clean-up.md
 test: $(VENV)/.dev node_modules/.dev ## run the tests
 	@$(BIN)/python -m pytest
 
+fuzz: $(VENV)/.dev ## feed a million damaged messages to everything that parses a peer's bytes
+	@$(BIN)/python -m tests.fuzz
+
 check: $(VENV)/.dev ## lint, types and import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -59,17 +62,35 @@ fix: $(VENV)/.dev ## format, and repair what the linter can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+# Where the reference data are; without the folder the benchmark on hospitals is left out.
+HEART := ../shared/data/heart
+
+bench: $(VENV)/.dev ## measure beside peers, 10 minutes on a quiet machine; writes benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks.overhead
+	@$(BIN)/python -m benchmarks.peers --quick
+	@$(BIN)/python -m benchmarks.growth --quick
+	@[ ! -d $(HEART) ] || $(BIN)/python -m benchmarks.heart $(HEART)
+
+bench-full: $(VENV)/.dev ## the same with more rounds and sizes, about an hour
+	@$(BIN)/python -m benchmarks.overhead
+	@$(BIN)/python -m benchmarks.peers
+	@$(BIN)/python -m benchmarks.growth
+	@[ ! -d $(HEART) ] || $(BIN)/python -m benchmarks.heart $(HEART)
+
 lock: $(VENV)/.dev ## pin every dependency of pyproject.toml in requirements*.txt
 	@$(LOCK) --extra aws --extra rehearsal --extra dev pyproject.toml -o requirements-dev.txt
 	@$(LOCK) --extra aws --extra rehearsal -c requirements-dev.txt pyproject.toml -o requirements-aws.txt
 	@$(LOCK) -c requirements-dev.txt pyproject.toml -o requirements.txt
 	@$(BIN)/python -m federation.make_locks
+	@cd benchmarks/peers && for peer in flower nvflare; do ../../$(LOCK) --python-version 3.11 --no-annotate \
+		-c ../../requirements-dev.txt $$peer.in -o $$peer.txt || exit 1; done
+	@cd benchmarks/peers && ../../$(LOCK) --python-version 3.11 --no-annotate flower-1.3.0.in -o flower-1.3.0.txt
 	@npm install --silent --package-lock-only --omit-lockfile-registry-resolved
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url \
 		federation/rehearse/training_image.in -o federation/rehearse/training_image.txt
 
-clean: ## remove the environment, the templates and every run
-	@rm -rf $(VENV) node_modules cdk.out runs rehearsals
+clean: ## remove the environments, the templates and every run
+	@rm -rf $(VENV) .bench node_modules cdk.out runs rehearsals
 
 # Whoever deploys says which federation; the example is nobody's.
 MUST_NAME_CONFIG = [ "$(CONFIG)" != config/example.toml ] || \

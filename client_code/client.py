@@ -10,6 +10,7 @@ The model goes to ``--model-dir``, the egress ledger to ``--output-data-dir``.
 
 import argparse
 import base64
+import json
 import logging
 import os
 import ssl
@@ -23,6 +24,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricR
 from flwr.clientapp import ClientApp
 from sklearn.linear_model import LogisticRegression
 
+import contract
 import link
 import newton
 import proof
@@ -39,17 +41,20 @@ def create_app(task: utils.Task) -> ClientApp:
 
     @app.query("statistics")
     def statistics(message: Message, _context: Context) -> Message:
-        """Tell the schema and the sums that a shared scaling needs."""
-        arrays, non_negative = utils.moments(task.train, task.validation)
+        """Tell the schema and the sums that a shared preprocessing needs."""
+        told = utils.statistics(task.train, task.validation)
         content = RecordDict(
             {
-                "moments": ArrayRecord({name: Array(values) for name, values in arrays.items()}),
+                "moments": ArrayRecord({name: Array(values) for name, values in told.arrays.items()}),
                 "schema": ConfigRecord(
                     {
                         "client": task.name,
                         "label": task.label,
                         "features": list(task.train.features),
-                        "non-negative": non_negative,
+                        "kinds": told.kinds,
+                        "gaps": told.gaps,
+                        "non-negative": told.non_negative,
+                        "levels": json.dumps(told.levels),
                     }
                 ),
                 "counts": MetricRecord(
@@ -232,8 +237,9 @@ def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
     ClientError
         The rows cannot be used, the server refuses or cannot be reached, or the run failed.
     """
+    digest, kinds = contract.kept(options.train, (options.train_file, options.test_file))
     train, validation = (
-        utils.load_table(options.train / name, options.label)
+        utils.load_table(options.train / name, options.label, kinds)
         for name in (options.train_file, options.test_file)
     )
     task = utils.Task(
@@ -250,7 +256,9 @@ def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
             create_app(task),
             Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
             server=server_of(options),
-            identity=link.Identity(name=task.name, prove=prove, label=task.label, features=train.features),
+            identity=link.Identity(
+                name=task.name, prove=prove, label=task.label, features=train.features, contract=digest
+            ),
             ledger=link.Ledger(stream),
         )
 

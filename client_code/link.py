@@ -36,9 +36,6 @@ from flwr.clientapp import ClientApp
 
 from messages import LAST_PART, PART, decode, encode, frames
 
-PROTOCOL = 2
-METHOD = "/federation.Federation/Stream"
-
 PROTOCOL = 3
 METHOD = "/federation.Federation/Stream"
 MAX_MESSAGE_BYTES = 1 << 30
@@ -130,12 +127,15 @@ class Identity:
         Name of the label column.
     features : tuple of str
         Names of the feature columns.
+    contract : str
+        SHA-256 of the data contract that the rows keep; "" without one.
     """
 
     name: str
     prove: Callable[[], Mapping[str, str]] = field(repr=False)
     label: str
     features: tuple[str, ...]
+    contract: str = ""
     instance: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def frame(self) -> bytes:
@@ -150,15 +150,16 @@ class Identity:
                     "proof": dict(self.prove()),
                     "label": self.label,
                     "features": self.features,
-                    "schema": schema_hash(self.label, self.features),
+                    "schema": schema_hash(self.label, self.features, self.contract),
                 }
             ).encode()
         )
 
 
-def schema_hash(label: str, features: tuple[str, ...]) -> str:
-    """Return the SHA-256 of the column names; the order of the features does not count."""
-    return hashlib.sha256(json.dumps([label, sorted(features)]).encode()).hexdigest()
+def schema_hash(label: str, features: tuple[str, ...], contract: str = "") -> str:
+    """Return the SHA-256 of the column names, and of the contract's; the order of features does not count."""
+    parts = [label, sorted(features), *([contract] if contract else [])]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 class Ledger:

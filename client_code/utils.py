@@ -1,10 +1,10 @@
 """The learning task: load the client's tables, fit, score and save its logistic regression."""
 
-import json
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Self, cast
 
 import joblib
@@ -13,21 +13,28 @@ import pandas as pd
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from link import ClientError
+from columns import (
+    CATEGORICAL,
+    MISSING,
+    NUMERIC,
+    Moments,
+    TableError,
+    frequent_levels,
+    kinds,
+    read_columns,
+)
+from preprocessing import Preprocessing, pipeline
+
+__all__ = (
+    "Preprocessing",
+    "TableError",
+    "pipeline",
+)
 
 Floats = NDArray[np.float64]
-
-
-class TableError(ClientError):
-    """A table of this client cannot be used; says which column and row, never the value."""
-
-    exit_code = 54
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,14 +46,17 @@ class Table:
     features : tuple of str
         Names of the feature columns, in the order of ``X``.
     X : ndarray of float64, shape (n, d)
-        Finite feature values.
+        Numbers, or positions of levels in `levels`; NaN where a value is missing.
     y : ndarray of int64, shape (n,)
         0 or 1.
+    levels : mapping of str to tuple of str
+        The levels of each categorical column.
     """
 
     features: tuple[str, ...]
     X: Floats
     y: NDArray[np.int64]
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def reordered(self, features: tuple[str, ...], *, whose: str = "the server") -> Self:
         """Return the same rows with their columns in the order of ``features``, those of ``whose``."""
@@ -56,46 +66,7 @@ class Table:
             differing = sorted(set(features) ^ set(self.features))
             raise TableError(f"the columns differ from those of {whose}: {', '.join(differing)}.")
         columns = [self.features.index(name) for name in features]
-        return type(self)(features=features, X=self.X[:, columns], y=self.y)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Preprocessing:
-    """What is done to every raw row before the model sees it, agreed by all clients.
-
-    Parameters
-    ----------
-    features : tuple of str
-        Names of the d feature columns, in order.
-    log1p : ndarray of bool, shape (d,)
-        Which columns are replaced by ``log(1 + x)``.
-    mean, scale : ndarray of float64, shape (d,)
-        Subtracted, then divided by; of the pooled training rows.
-    """
-
-    features: tuple[str, ...]
-    log1p: NDArray[np.bool_]
-    mean: Floats
-    scale: Floats
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read what the server sent along with the model."""
-        parts = json.loads(text)
-        return cls(
-            features=tuple(parts["features"]),
-            log1p=np.array(parts["log1p"], dtype=np.bool_),
-            mean=np.array(parts["mean"], dtype=np.float64),
-            scale=np.array(parts["scale"], dtype=np.float64),
-        )
-
-    def transform(self, X: Floats) -> Floats:
-        """Return ``X``, raw and in the order of ``features``, standardised."""
-        Z = X.copy()
-        Z[:, self.log1p] = np.log1p(Z[:, self.log1p])
-        Z -= self.mean
-        Z /= self.scale
-        return Z
+        return replace(self, features=features, X=self.X[:, columns])
 
 
 @dataclass(kw_only=True)
@@ -130,8 +101,12 @@ class Task:
         if self._prepared is None or self._prepared[0] != agreement:
             preprocessing = Preprocessing.from_json(agreement)
             train, validation = (
-                Table(features=table.features, X=preprocessing.transform(table.X), y=table.y)
-                for table in (t.reordered(preprocessing.features) for t in (self.train, self.validation))
+                Table(
+                    features=preprocessing.features,
+                    X=preprocessing.transform(preprocessing.encode(table.features, table.X, table.levels)),
+                    y=table.y,
+                )
+                for table in (self.train, self.validation)
             )
             self._prepared = (agreement, Prepared(preprocessing, train, validation))
         return self._prepared[1]
@@ -152,14 +127,23 @@ def design_chunks(table: Table, rows: int = 8192) -> Iterator[tuple[Floats, NDAr
         yield np.column_stack([table.X[part], np.ones(len(table.y[part]))]), table.y[part]
 
 
-def load_table(path: Path, label: str) -> Table:
-    """Read a CSV file with a header, whose label column holds 0 and 1 and all others finite numbers.
+def load_table(path: Path, label: str, kinds_given: Mapping[str, str] = MappingProxyType({})) -> Table:
+    """Read a CSV file with a header, whose label column holds 0 and 1.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    label : str
+        Its label column.
+    kinds_given : mapping of str to str
+        What each column holds; found out from its values where it is not given.
 
     Raises
     ------
     TableError
-        The file is missing or empty, the label is absent, not 0/1 or the only column, or a value is not a
-        finite number.
+        The file is missing or empty, the label is absent, not 0/1 or the only column, or a value does not fit
+        its column.
     """
     if not path.is_file():
         raise TableError(
@@ -169,7 +153,13 @@ def load_table(path: Path, label: str) -> Table:
         with warnings.catch_warnings():
             # Rows longer than the header: pandas would drop values, or take the first for the row's name.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(path, index_col=False)
+            frame = pd.read_csv(
+                path,
+                index_col=False,
+                keep_default_na=False,
+                na_values=MISSING,
+                dtype={name: "str" for name, kind in kinds_given.items() if kind == CATEGORICAL},
+            )
     except (ValueError, pd.errors.ParserWarning) as error:
         raise TableError(f"{path.name} is not a CSV file with a header ({type(error).__name__}).") from error
     if label not in frame.columns:
@@ -178,61 +168,82 @@ def load_table(path: Path, label: str) -> Table:
         raise TableError(f"{path.name} has no rows.")
     if len(frame.columns) == 1:
         raise TableError(f'{path.name} has no column besides the label "{label}".')
-    values = _numbers(frame, path.name)
-    position = frame.columns.get_loc(label)
-    y = values[:, position]
-    if not np.isin(y, (0, 1)).all():
-        raise TableError(f'{path.name}: the label "{label}" holds values other than 0 and 1.')
     features = tuple(map(str, frame.columns.drop(label)))
-    return Table(features=features, X=np.delete(values, position, axis=1), y=y.astype(np.int64))
+    X, levels = read_columns(frame.drop(columns=label), path.name, kinds_given)
+    return Table(features=features, X=X, y=_labels(frame[label], label, path.name), levels=levels)
 
 
-def _numbers(frame: pd.DataFrame, file: str) -> Floats:
-    """Return all values as floats; name the first one that is not a finite number."""
-    numeric = frame.apply(pd.to_numeric, errors="coerce")
-    values: Floats = numeric.to_numpy(dtype=np.float64)
-    if not (finite := np.isfinite(values)).all():
-        row, column = np.argwhere(~finite)[0]
-        raise TableError(
-            f'{file}: column "{frame.columns[column]}", data row {row + 1}: not a finite number.'
-        )
-    return values
+def _labels(values: pd.Series, label: str, file: str) -> NDArray[np.int64]:
+    y = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
+    if (missing := values.isna().to_numpy()).any():
+        raise TableError(f'{file}: column "{label}", data row {int(np.argmax(missing)) + 1}: no label.')
+    if not np.isin(y, (0, 1)).all():
+        raise TableError(f'{file}: the label "{label}" holds values other than 0 and 1.')
+    labels: NDArray[np.int64] = y.astype(np.int64)
+    return labels
 
 
-def moments(train: Table, validation: Table) -> tuple[dict[str, Floats], list[bool]]:
-    """Return what the server needs to agree on a scaling: sums over the training rows, never a row.
+class Statistics(NamedTuple):
+    """What the server needs to agree on a preprocessing: sums over the training rows, never a row.
+
+    Parameters
+    ----------
+    arrays : dict of ndarray of float64, shape (d,)
+        ``observed``, how many values are not missing; ``mean``, ``m2`` and ``m3`` (sums of squared and cubed
+        deviations from that mean) of each numeric column, and the same of ``log1p`` of each that is nowhere
+        negative; 0 for the others. Means and deviations carry the same information as Σx, Σx² and Σx³ and
+        lose no digits when merged (Chan, Golub and LeVeque 1983).
+    non_negative, gaps : list of bool, length d
+        Which columns are nowhere negative, and which have a missing value.
+    kinds : list of {"numeric", "categorical", "empty"}, length d
+        What they hold.
+    levels : dict
+        Of each categorical column the levels that enough rows hold, and how many do.
+    """
+
+    arrays: dict[str, Floats]
+    non_negative: list[bool]
+    gaps: list[bool]
+    kinds: list[str]
+    levels: dict[str, dict[str, int]]
+
+
+def statistics(train: Table, validation: Table) -> Statistics:
+    """Describe the columns of the training rows.
 
     Parameters
     ----------
     train, validation : Table
-        The validation rows count only for the signs: their logarithms are needed too.
-
-    Returns
-    -------
-    arrays : dict of ndarray of float64, shape (d,)
-        ``mean`` and ``m2`` (sum of squared deviations from that mean) of each column, and the same of
-        ``log1p`` of each column that is nowhere negative (0 for the others). Means and deviations carry the
-        same information as Σx and Σx² and lose no digits when merged (Chan, Golub and LeVeque 1983).
-    non_negative : list of bool, length d
-        Which columns are nowhere negative.
+        The validation rows count only for signs and gaps: they will be transformed too.
 
     Raises
     ------
     TableError
-        The values of a column are too large to be squared.
+        The values of a column are too large to be cubed, or of another kind in the validation rows.
     """
     tables = (train, validation.reordered(train.features, whose="the training rows"))
-    non_negative = np.logical_and.reduce([(table.X >= 0).all(axis=0) for table in tables])
-    logs = np.log1p(np.where(non_negative, train.X, 0.0))
-    arrays: dict[str, Floats] = {}
-    for name, values in (("", train.X), ("log1p-", logs)):
-        with np.errstate(over="ignore"):  # found below
-            mean = values.mean(axis=0)
-            m2 = np.square(values - mean).sum(axis=0)
-        if not (finite := np.isfinite(m2)).all():
+    held, other = (kinds(table.features, table.X, table.levels) for table in tables)
+    for name, *both in zip(train.features, held, other, strict=True):
+        if {*both} == {NUMERIC, CATEGORICAL}:
+            raise TableError(f'column "{name}" holds numbers in one file and texts in the other.')
+    numbers = np.where([kind == CATEGORICAL for kind in held], 0.0, train.X)
+    non_negative = np.logical_and.reduce([~(table.X < 0).any(axis=0) for table in tables])
+    arrays = {"observed": (~np.isnan(train.X)).sum(axis=0).astype(np.float64)}
+    for prefix, values in (("", numbers), ("log1p-", np.log1p(np.where(non_negative, numbers, 0.0)))):
+        of_values = Moments.of(values)
+        if not (finite := np.isfinite(of_values.m2) & np.isfinite(of_values.m3)).all():
             raise TableError(f'column "{train.features[np.argmin(finite)]}": its values are too large.')
-        arrays |= {f"{name}mean": mean, f"{name}m2": m2}
-    return arrays, cast("list[bool]", non_negative.tolist())
+        arrays |= of_values.arrays(prefix)
+    return Statistics(
+        arrays=arrays,
+        non_negative=cast("list[bool]", non_negative.tolist()),
+        gaps=np.logical_or.reduce([np.isnan(table.X).any(axis=0) for table in tables]).tolist(),
+        kinds=held,
+        levels={
+            name: frequent_levels(train.X[:, train.features.index(name)], levels)
+            for name, levels in train.levels.items()
+        },
+    )
 
 
 def new_model(penalty: str, max_iter: int) -> LogisticRegression:
@@ -306,32 +317,6 @@ def roc_auc(y: NDArray[np.int64], p: Floats) -> float:
         return float("nan")
     rank_sum = float(rankdata(p)[y == 1].sum())
     return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
-
-
-def pipeline(preprocessing: Preprocessing, model: LogisticRegression) -> Pipeline:
-    """Return one fitted pipeline that takes raw columns by name: transform, scale, classify."""
-    order = np.argsort(~preprocessing.log1p, kind="stable")  # the transformer puts log1p columns first
-    names = {
-        kind: [
-            name
-            for name, log1p in zip(preprocessing.features, preprocessing.log1p, strict=True)
-            if log1p == kind
-        ]
-        for kind in (True, False)
-    }
-    log1p = FunctionTransformer(np.log1p, feature_names_out="one-to-one")
-    parts = [("log1p", log1p, names[True]), ("identity", "passthrough", names[False])]
-    transform = ColumnTransformer([part for part in parts if part[2]], verbose_feature_names_out=False).fit(
-        pd.DataFrame(np.zeros((1, order.size)), columns=list(preprocessing.features))
-    )
-    scaler = StandardScaler()
-    scaler.mean_, scaler.scale_ = preprocessing.mean[order], preprocessing.scale[order]
-    scaler.var_, scaler.n_features_in_, scaler.n_samples_seen_ = scaler.scale_**2, order.size, 0
-    classifier = LogisticRegression()
-    initialise_parameters(classifier, order.size)
-    classifier.coef_, classifier.intercept_ = model.coef_[:, order], model.intercept_
-    classifier.n_iter_ = np.zeros(1, dtype=np.int32)
-    return Pipeline([("transform", transform), ("scale", scaler), ("classify", classifier)])
 
 
 def save_model(preprocessing: Preprocessing, model: LogisticRegression, folder: Path) -> None:

@@ -36,13 +36,23 @@ class Admission:
         The clients that are expected.
     label, features : str, sequence of str
         The server's columns.
+    contract : str
+        SHA-256 of the data contract that every client must keep; "" without one.
     """
 
-    def __init__(self, verify: Verify, *, names: Sequence[str], label: str, features: Sequence[str]) -> None:
+    def __init__(
+        self,
+        verify: Verify,
+        *,
+        names: Sequence[str],
+        label: str,
+        features: Sequence[str],
+        contract: str = "",
+    ) -> None:
         self._verify = verify
         self._names = frozenset(names)
         self._label, self._features = label, tuple(features)
-        self._schema = schema_hash(label, features)
+        self._schema = schema_hash(label, features, contract)
         self._proven: set[str] = set()
         self._problems: dict[str, FederationError] = {}
 
@@ -86,7 +96,9 @@ class Admission:
         if join.schema == self._schema:
             return None
         mismatch = describe_mismatch(join.label, join.features, label=self._label, features=self._features)
-        reason = mismatch or "its schema hash does not match its columns."
+        reason = (
+            mismatch or "its data contract is not the server's, or its schema hash not that of its columns."
+        )
         error = SchemaMismatchError(f'client "{join.client}": {reason}', "Give every party the same columns.")
         return Refusal(reason=reason, fatal=error)
 

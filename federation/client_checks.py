@@ -13,8 +13,8 @@ from federation.names import DATA_PREFIX
 from federation.object_sync import Bucket, compare, megabytes
 from federation.prepared import CLIENT_FILES
 from federation.publishing import Publisher
+from federation.records import near
 from federation.source_archive import archive_key
-from federation.tables import near
 
 HEADER_BYTES = 1 << 20
 """Read of a table to see its header: no more of the rows than that travels."""

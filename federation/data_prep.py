@@ -10,7 +10,9 @@ from federation.cms.commands import cms, cms_sample
 from federation.command import Debug, run
 from federation.errors import SettingError
 from federation.manifest import Count, Manifest
-from federation.tables import near, read_header
+from federation.options import ContractFile
+from federation.records import near
+from federation.tables import read_header
 
 if TYPE_CHECKING:
     from federation.partition import Resample
@@ -35,8 +37,14 @@ def main(  # noqa: PLR0913 - a parameter for each option
         ),
     ] = None,
     resample: Annotated[
-        str, typer.Option(help="Training rows: smote (1:1), balanced (class weights at fit) or none.")
-    ] = "smote",
+        str | None,
+        typer.Option(
+            help="Training rows: smote (1:1), balanced (class weights at fit) or none. "
+            "[default: smote; balanced if the table has texts or gaps]",
+            show_default=False,
+        ),
+    ] = None,
+    contract: ContractFile = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     test_share: Annotated[float, typer.Option(help="Share of all rows for the server's test set.")] = 0.1,
     validation_share: Annotated[
@@ -59,9 +67,12 @@ def main(  # noqa: PLR0913 - a parameter for each option
       python -m federation.data_prep --out prepared --input claims.csv --label fraud --partition column:site
     """  # noqa: D301 - a backspace keeps typer from joining the lines
     # Imported here: scikit-learn and pandas take a second, in which Ctrl-C and --help should work already.
+    from federation.contract import load_contract  # noqa: PLC0415
     from federation.preparation import PreparationSettings, prepare  # noqa: PLC0415
     from federation.synthetic import LABEL  # noqa: PLC0415
 
+    agreed = load_contract(contract) if contract else None
+    label = label or (agreed.label if agreed else None)
     if source is None:
         label = label or LABEL
     elif label is None:
@@ -71,7 +82,8 @@ def main(  # noqa: PLR0913 - a parameter for each option
         positive=positive,
         clients=clients,
         partition=partition,
-        resample=cast("Resample", resample),
+        resample=cast("Resample | None", resample),
+        contract=agreed,
         seed=seed,
         test_share=test_share,
         validation_share=validation_share,

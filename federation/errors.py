@@ -14,6 +14,8 @@
     ├── SettingError            20  an option or parameter that does not exist or does not fit
     │   ├── UnknownStrategyError 21
     │   └── OutputExistsError   22  a run folder that already holds something
+    ├── ContractFileError       25  a data contract that cannot be read or cannot hold
+    ├── ContractBrokenError     26  a table that breaks the data contract
     ├── PortTakenError          30  somebody listens there already
     ├── JoinDeadlineError       31  clients that did not join in time
     ├── RoundError              32  a round without enough valid updates
@@ -157,6 +159,18 @@ class OutputExistsError(SettingError):
     """The output folder already holds something."""
 
     exit_code = 22
+
+
+class ContractFileError(FederationError):
+    """A data contract cannot be read, or says something that cannot be."""
+
+    exit_code = 25
+
+
+class ContractBrokenError(FederationError):
+    """A table breaks the data contract."""
+
+    exit_code = 26
 
 
 class PortTakenError(FederationError):

@@ -39,7 +39,7 @@ class Join:
     features : tuple of str
         Names of its feature columns.
     schema : str
-        SHA-256 of label and features, see :func:`schema_hash`.
+        SHA-256 of label, features and contract, see :func:`schema_hash`.
     """
 
     client: str
@@ -85,9 +85,10 @@ def _text(value: object) -> str:
     return text
 
 
-def schema_hash(label: str, features: Sequence[str]) -> str:
-    """Return the SHA-256 of the column names; the order of the features does not count."""
-    return hashlib.sha256(json.dumps([label, sorted(features)]).encode()).hexdigest()
+def schema_hash(label: str, features: Sequence[str], contract: str = "") -> str:
+    """Return the SHA-256 of the column names, and of the contract's; the order of features does not count."""
+    parts = [label, sorted(features), *([contract] if contract else [])]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def control_frame(kind: bytes, **body: object) -> bytes:

@@ -41,7 +41,7 @@ class Limits:
     burst: int = 10
     reply_bytes: int = 16 << 20
     reply_growth: float = 4.0
-    connections: int = 1024
+    connections: int = 512
 
     @classmethod
     def for_features(cls, count: int) -> Self:

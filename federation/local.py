@@ -15,6 +15,7 @@ import typer
 from federation.command import Debug, run
 from federation.options import (
     AsJson,
+    ContractFile,
     JoinTimeout,
     MaxIter,
     Out,
@@ -61,8 +62,13 @@ def main(  # noqa: PLR0913 - a command's options
     ] = None,
     resample: Annotated[
         str | None,
-        typer.Option(help="Training rows: smote (1:1), balanced (class weights) or none. [default: smote]"),
+        typer.Option(
+            help="Training rows: smote (1:1), balanced (class weights) or none. "
+            "[default: smote; balanced if the table has texts or gaps]",
+            show_default=False,
+        ),
     ] = None,
+    contract: ContractFile = None,
     rounds: Rounds = None,
     strategy: StrategyName = "fedavg",
     param: StrategyParameters = None,
@@ -117,6 +123,7 @@ def main(  # noqa: PLR0913 - a command's options
             clients=clients,
             partition=partition,
             resample=resample,
+            contract=contract,
         ),
         training=TrainingSettings(
             strategy=strategy,

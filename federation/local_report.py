@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from federation.encoding import encoded
 from federation.manifest import Manifest
 from federation.report import ClientData, Run, Scores
 from federation.run_folder import PACKAGES
@@ -65,14 +66,20 @@ def compare(
     balanced : bool
         Whether the classes were weighted.
     """
+    encoding = federated.model.preprocessing.encoding
+    rows = encoded(encoding, test)
+    train, validation = (
+        {name: encoded(encoding, table) for name, table in tables.items()} for tables in (train, validation)
+    )
 
     def proba(model: Any) -> NDArray[np.float64]:  # noqa: ANN401
-        return model.predict_proba(test.X)  # type: ignore[no-any-return]
+        return model.predict_proba(rows.X)  # type: ignore[no-any-return]
 
     how: dict[str, Any] = {
         "penalty": settings.penalty,
         "class_weight": "balanced" if balanced else None,
         "log1p": federated.model.preprocessing.log1p,
+        "plain": tuple(feature.kind != "number" for feature in encoding.features),
     }
     alone = fit_local(train, **how)
     return Scores(

@@ -11,6 +11,7 @@ from typing import Any
 
 from federation.admission import Admission, by_token
 from federation.certificate import RunCertificate
+from federation.contract import contract_beside, load_contract, read_prepared
 from federation.errors import (
     DataError,
     OutputExistsError,
@@ -29,7 +30,7 @@ from federation.report import RunMetrics
 from federation.run_folder import PACKAGES, read_egress, write_run
 from federation.server_app import Federated, TrainingSettings, federate
 from federation.synthetic import LABEL
-from federation.tables import Table, read_table
+from federation.tables import Table
 
 HOST = "127.0.0.1"
 
@@ -109,6 +110,9 @@ def choose_preparation(data: Path | None, seed: int, **options: Any) -> Preparat
         An option is missing, out of range, or contradicts prepared data.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    if "contract" in given:
+        contract = load_contract(given["contract"])
+        given |= {"contract": contract, "label": given.get("label", contract.label)}
     if data is not None and data.is_dir():
         if given:
             names = ", ".join(f"--{name}" for name in given)
@@ -124,14 +128,14 @@ def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
     balanced = manifest.resample == "balanced"
     training = replace(settings.training, balanced=balanced, penalty=settings.penalty)
     training.strategy_for(len(manifest.clients))  # what does not fit is found before anything starts
-    test = read_table(data / "server" / "test.csv", label=manifest.label)
+    test = read_prepared(data / "server" / "test.csv", label=manifest.label)
     federated = _train(settings, training, manifest, data, test, progress)
     progress.step("Comparing with the pooled model and with each client alone")
     how = RunSettings(
         training=training, penalty=settings.penalty, max_iter=settings.max_iter, started=settings.started
     )
     train, validation = (
-        {name: read_table(data / name / file, label=manifest.label) for name in manifest.clients}
+        {name: read_prepared(data / name / file, label=manifest.label) for name in manifest.clients}
         for file in ("train.csv", "validation.csv")
     )
     scores = compare(federated, test, train, validation, how, balanced=training.balanced)
@@ -169,7 +173,14 @@ def _train(
     names = list(manifest.clients)
     token = secrets.token_urlsafe(32)
     certificate = RunCertificate.create(HOST, now=settings.started)
-    admit = Admission(by_token(token), names=names, label=test.label, features=test.features)
+    agreed = contract_beside(data / "server" / "test.csv")
+    admit = Admission(
+        by_token(token),
+        names=names,
+        label=test.label,
+        features=test.features,
+        contract=agreed.digest if agreed else "",
+    )
     with LocalClients(token=token) as clients:
         # The grid closes first, and so tells the clients why a run failed before their processes are ended.
         limits = Limits.for_features(len(test.features))

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from federation.encoding import Encoding, Feature
 from federation.errors import DataError, FeatureError
 from federation.files import replacing
+from federation.tables import Table
 
 if TYPE_CHECKING:
-    from sklearn.compose import ColumnTransformer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import StandardScaler
 
 Scalar: TypeAlias = str | int | float | bool | None
 FORMAT_VERSION = 2  # 1 is the same without inference, and still what is written without any
 _REMEDY = "Use the model.json of a run as it was written."
 _MODEL_KEYS = ("format_version", "label", "features", "intercept", "provenance")
 _FEATURE_KEYS = ("name", "transform", "mean", "scale", "coefficient")
+_MADE_OF = "made_of"  # only of features that are more than a column as it is
 _TRANSFORMS = {"log1p": True, "identity": False}
 
 
@@ -43,6 +43,8 @@ class Preprocessing:
         Whether a column is replaced by log(1 + x); only for columns that are never negative.
     mean, scale : array of shape (d,)
         Of the transformed columns. `scale` is positive, and 1.0 where a column is constant.
+    made_of : tuple of Feature
+        What each feature is made of; unless given, each is a column of numbers as it is.
 
     Raises
     ------
@@ -54,9 +56,12 @@ class Preprocessing:
     log1p: tuple[bool, ...]
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
+    made_of: tuple[Feature, ...] = ()
 
     def __post_init__(self) -> None:
         d = len(self.features)
+        if self.encoding.names != self.features:
+            raise DataError("The model's features are not those that it says they are made of.", _REMEDY)
         if d == 0 or len(set(self.features)) != d:
             raise DataError("The model's features are empty or repeat a name.", _REMEDY)
         if len(self.log1p) != d:
@@ -67,6 +72,11 @@ class Preprocessing:
             raise DataError(
                 f'The scale of "{self.features[int(np.argmin(self.scale))]}" is not positive.', _REMEDY
             )
+
+    @property
+    def encoding(self) -> Encoding:
+        """How columns become features."""
+        return Encoding(features=self.made_of) if self.made_of else Encoding.plain(self.features)
 
     def check(self, X: NDArray[np.float64], first_row: int = 1) -> None:
         """Refuse rows the transform is not defined for.
@@ -96,6 +106,12 @@ class Preprocessing:
             )
         raise FeatureError(f"{where}: not a finite number.", "Correct or remove the row.")
 
+    def prepare(self, table: Table, first_row: int = 1) -> NDArray[np.float64]:
+        """Return raw rows as the model sees them; refuse those that cannot be, as `check`."""
+        X = self.encoding.of_table(table, first_row)
+        self.check(X, first_row)
+        return self.apply(X)
+
     def apply(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the transformed and standardised columns, shape (n, d), of raw columns that pass `check`."""
         Z = np.array(X, dtype=np.float64)
@@ -115,7 +131,7 @@ class LinearModel:
     label : str
         Name of the column it predicts.
     preprocessing : Preprocessing
-        From raw columns to those the coefficients belong to.
+        Of the features, which the coefficients belong to.
     coef : array of shape (d,)
         One coefficient per feature, in the order of ``preprocessing.features``.
     intercept : float
@@ -147,13 +163,17 @@ class LinearModel:
             if not plain:
                 raise DataError(f'The provenance "{key}" of the model is not a plain value.', _REMEDY)
 
+    def score(self, table: Table, first_row: int = 1) -> NDArray[np.float64]:
+        """Score the raw rows of a table that has all of the model's columns; otherwise as `predict_proba`."""
+        return self.predict_proba(self.preprocessing.encoding.of_table(table, first_row), first_row)
+
     def predict_proba(self, X: NDArray[np.float64], first_row: int = 1) -> NDArray[np.float64]:
-        """Score raw rows with NumPy alone.
+        """Score rows with NumPy alone.
 
         Parameters
         ----------
         X : array of shape (n, d)
-            Raw columns, in the order of ``preprocessing.features``.
+            Features, in the order of ``preprocessing.features``: raw columns where the encoding is plain.
         first_row : int
             The number that messages give to the first row.
 
@@ -178,33 +198,28 @@ class LinearModel:
         It takes a DataFrame of raw columns by name, in any order; other columns are ignored, a missing one
         raises. It refers to scikit-learn and NumPy only, so loading it needs no code of ours.
         """
-        from sklearn.pipeline import Pipeline  # noqa: PLC0415  scoring from model.json must not need scikit-learn
+        from federation.pipeline import build  # noqa: PLC0415  scoring from model.json must not need scikit-learn
 
-        prep = self.preprocessing
-        # The ColumnTransformer puts logged columns first: everything after it follows that order.
-        order = np.argsort(~np.array(prep.log1p), kind="stable")
-        rows = self.provenance.get("rows")
-        steps = [
-            ("transform", _column_transformer(prep)),
-            ("scale", _scaler(prep.mean[order], prep.scale[order], rows if isinstance(rows, int) else 0)),
-            ("classify", _classifier(self.coef[order], self.intercept)),
-        ]
-        return Pipeline(steps)
+        return build(self)
 
     def to_json(self) -> str:
         """Return the text of ``model.json``; `from_json` gives back every number to the last bit."""
         prep = self.preprocessing
         names = {flag: name for name, flag in _TRANSFORMS.items()}
-        columns = zip(
+        numbers = zip(
             prep.features,
             (names[bool(flag)] for flag in prep.log1p),
             *(values.tolist() for values in (prep.mean, prep.scale, self.coef)),
             strict=True,
         )
+        features = [dict(zip(_FEATURE_KEYS, parts, strict=True)) for parts in numbers]
+        for entry, feature in zip(features, prep.encoding.features, strict=True):
+            if not feature.is_plain:
+                entry[_MADE_OF] = feature.as_parts
         values = (
             1 if self.inference is None else FORMAT_VERSION,
             self.label,
-            [dict(zip(_FEATURE_KEYS, column, strict=True)) for column in columns],
+            features,
             float(self.intercept),
             dict(self.provenance),
         )
@@ -234,14 +249,18 @@ class LinearModel:
             )
         keys = _MODEL_KEYS if version == 1 else (*_MODEL_KEYS, "inference")
         parts = _with_keys("The model", parts, keys)
-        columns = [_read_feature(feature) for feature in _typed(parts, "features", list)]
-        names, log1p, mean, scale, coef = (
-            zip(*columns, strict=True) if columns else ((),) * len(_FEATURE_KEYS)
+        features = [_read_feature(feature) for feature in _typed(parts, "features", list)]
+        names, log1p, mean, scale, coef, made_of = (
+            zip(*features, strict=True) if features else ((),) * (len(_FEATURE_KEYS) + 1)
         )
         return cls(
             label=_typed(parts, "label", str),
             preprocessing=Preprocessing(
-                features=names, log1p=log1p, mean=np.array(mean), scale=np.array(scale)
+                features=names,
+                log1p=log1p,
+                mean=np.array(mean),
+                scale=np.array(scale),
+                made_of=made_of,
             ),
             coef=np.array(coef),
             intercept=_number(parts, "intercept"),
@@ -260,48 +279,26 @@ def save(model: LinearModel, folder: Path) -> None:
         path.write_text(model.to_json(), encoding="utf-8")
 
 
-def _column_transformer(prep: Preprocessing) -> "ColumnTransformer":
-    import pandas as pd  # noqa: PLC0415  as in to_pipeline
-    from sklearn.compose import ColumnTransformer  # noqa: PLC0415
-    from sklearn.preprocessing import FunctionTransformer  # noqa: PLC0415
-
-    log1p = FunctionTransformer(np.log1p, feature_names_out="one-to-one")
-    columns = {
-        flag: [f for f, g in zip(prep.features, prep.log1p, strict=True) if g == flag]
-        for flag in (True, False)
-    }
-    parts = [("log1p", log1p, columns[True]), ("identity", "passthrough", columns[False])]
-    transformer = ColumnTransformer([part for part in parts if part[2]], verbose_feature_names_out=False)
-    # Neither part learns anything: fitting on one row of zeros only tells it the names.
-    return transformer.fit(pd.DataFrame(np.zeros((1, len(prep.features))), columns=list(prep.features)))
-
-
-def _scaler(mean: NDArray[np.float64], scale: NDArray[np.float64], rows: int) -> "StandardScaler":
-    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415  as in to_pipeline
-
-    scaler = StandardScaler()
-    scaler.mean_, scaler.scale_, scaler.var_ = mean, scale, scale**2
-    scaler.n_features_in_, scaler.n_samples_seen_ = len(mean), rows
-    return scaler
-
-
-def _classifier(coef: NDArray[np.float64], intercept: float) -> "LogisticRegression":
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  as in to_pipeline
-
-    classifier = LogisticRegression()
-    classifier.classes_ = np.array([0, 1])
-    classifier.coef_, classifier.intercept_ = coef[np.newaxis, :], np.array([intercept])
-    classifier.n_features_in_, classifier.n_iter_ = len(coef), np.zeros(1, dtype=np.int32)
-    return classifier
-
-
-def _read_feature(feature: object) -> tuple[str, bool, float, float, float]:
-    parts = _with_keys("A feature of the model", feature, _FEATURE_KEYS)
+def _read_feature(feature: object) -> tuple[str, bool, float, float, float, Feature]:
+    parts = dict(feature) if isinstance(feature, dict) else feature
+    made_of = parts.pop(_MADE_OF, None) if isinstance(parts, dict) else None
+    parts = _with_keys("A feature of the model", parts, _FEATURE_KEYS)
     name, transform = _typed(parts, "name", str), _typed(parts, "transform", str)
     if transform not in _TRANSFORMS:
         raise DataError(f'The model transforms "{name}" by "{transform}", which is unknown.', _REMEDY)
     mean, scale, coef = (_number(parts, key) for key in _FEATURE_KEYS[2:])
-    return name, _TRANSFORMS[transform], mean, scale, coef
+    return name, _TRANSFORMS[transform], mean, scale, coef, _read_made_of(name, made_of)
+
+
+def _read_made_of(name: str, parts: object) -> Feature:
+    if parts is None:
+        return Feature(column=name)
+    try:
+        feature = Feature(**parts)  # type: ignore[arg-type]
+        feature.check()
+    except TypeError as error:
+        raise DataError(f'The model does not say what its feature "{name}" is made of.', _REMEDY) from error
+    return feature
 
 
 def _with_keys(what: str, parts: object, keys: tuple[str, ...]) -> dict[str, Any]:

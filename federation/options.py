@@ -29,6 +29,12 @@ Quorum = Annotated[
 ]
 RoundTimeout = Annotated[float, typer.Option(help="Seconds a client may take for a round.")]
 JoinTimeout = Annotated[float, typer.Option(help="Seconds a client may take to start and join.", min=0)]
+ContractFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Data contract that the table must keep; see python -m federation.contract.", show_default=False
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Out = Annotated[
     Path | None, typer.Option(help="Folder of the run. [default: runs/<date>-<time>]", show_default=False)

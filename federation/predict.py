@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -12,11 +12,14 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from federation.columns import BadValueError, Reader, levels_of
 from federation.command import Debug, run
+from federation.encoding import Encoding
 from federation.errors import DataError, FeatureError, MissingFileError, SchemaMismatchError, SettingError
 from federation.files import replacing
 from federation.model import LinearModel
-from federation.tables import open_records
+from federation.records import open_records
+from federation.tables import Table
 
 _CHUNK = 4096
 _STDOUT = Path("-")
@@ -102,53 +105,50 @@ def score_file(
     DataError
         When it is no well-formed CSV.
     """
+    encoding = model.preprocessing.encoding
     with open_records(path) as (header, rows):
-        wanted = [*model.preprocessing.features, *([id_column] if id_column else [])]
+        wanted = [*encoding.columns, *([id_column] if id_column else [])]
         if missing := [name for name in wanted if name not in header]:
             raise SchemaMismatchError(
                 f"{path}: {len(missing)} columns are missing: {', '.join(missing)}.",
                 "Name the columns as they were named in training.",
             )
-        at = [header.index(name) for name in wanted]
+        at = {name: header.index(name) for name in wanted}
         first = 1
         while chunk := [row for _, row in islice(rows, _CHUNK)]:
-            X = _numbers(path, chunk, header, at[: len(model.preprocessing.features)], first)
-            ids = [row[at[-1]] for row in chunk] if id_column else range(first, first + len(chunk))
-            yield ids, _score(path, model, X, first)
+            try:
+                scores = model.score(_table(encoding, chunk, at, first), first)
+            except FeatureError as error:
+                raise FeatureError(f"{path}: {error.problem}", error.remedy) from None  # it quotes values
+            ids = [row[at[id_column]] for row in chunk] if id_column else range(first, first + len(chunk))
+            yield ids, scores
             first += len(chunk)
 
 
-def _score(path: Path, model: LinearModel, X: NDArray[np.float64], first: int) -> NDArray[np.float64]:
-    try:
-        return model.predict_proba(X, first_row=first)
-    except FeatureError as error:
-        raise FeatureError(f"{path}: {error.problem}", error.remedy) from error
+def _table(encoding: Encoding, rows: list[list[str]], at: Mapping[str, int], first: int) -> Table:
+    """Return rows of texts as a table of the model's columns; a label it does not need is 0."""
+    readers = {column: _reader(encoding, column) for column in encoding.columns}
+    values = []
+    for column, reader in readers.items():
+        try:
+            values.append(reader.read([row[at[column]] for row in rows]))
+        except BadValueError as error:
+            raise FeatureError(
+                f'column "{column}", data row {first + error.index}: {error.problem}.',
+                "Correct or remove the row.",
+            ) from None  # as above
+    return Table(
+        features=encoding.columns,
+        X=np.column_stack(values),
+        y=np.zeros(len(rows), dtype=np.int64),
+        label="",
+        levels=levels_of(readers),
+    )
 
 
-def _numbers(
-    path: Path, rows: list[list[str]], header: list[str], columns: list[int], first: int
-) -> NDArray[np.float64]:
-    try:
-        return np.array([[row[column] for column in columns] for row in rows], dtype=np.float64)
-    except ValueError:
-        number, column = next(
-            (number, column)
-            for number, row in enumerate(rows, first)
-            for column in columns
-            if not _is_number(row[column])
-        )
-        raise FeatureError(
-            f'{path}: column "{header[column]}", data row {number}: not a number.',
-            "Correct or remove the row.",
-        ) from None  # the cause quotes the value
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _reader(encoding: Encoding, column: str) -> Reader:
+    numeric = any(feature.kind == "number" for feature in encoding.features if feature.column == column)
+    return Reader("numeric" if numeric else "categorical")
 
 
 @contextmanager

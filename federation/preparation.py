@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from federation import synthetic
+from federation.contract import NAME as CONTRACT
+from federation.contract import Contract, require, types_of
 from federation.errors import DataError, EmptyClientError, LabelError, OutputExistsError, SettingError
 from federation.manifest import NAME, ClientRows, Count, Manifest, Source
 from federation.partition import (
@@ -28,7 +31,8 @@ from federation.partition import (
     smote,
     split,
 )
-from federation.tables import Table, near, read_header, read_table, read_texts, write_table
+from federation.records import near
+from federation.tables import Table, read_header, read_table, read_texts, write_table
 
 CLIENTS = 3
 _MOST_CLIENTS = 1_000
@@ -52,10 +56,13 @@ class PreparationSettings:
         ``iid`` (at random, the default for a file), ``quantile:COLUMN`` (by the size of a feature) or
         ``column:COLUMN`` (by the values of a column that is no feature; for synthetic data the default is
         ``column:site``).
-    resample : {"smote", "balanced", "none"}
+    resample : {"smote", "balanced", "none"}, optional
         What evens out the classes in training rows: made-up rows, class weights (later, at fit), or nothing.
+        By default "smote" if every value is a number and none is missing, else "balanced".
     seed : int
         Seed of everything random, at least 0.
+    contract : Contract, optional
+        What the table must be; it goes along with the prepared files.
     test_share, validation_share : float
         Shares of all rows for the server's test set, and of a client's rows for its validation set; each
         between 0 and 1.
@@ -70,8 +77,9 @@ class PreparationSettings:
     positive: str | None = None
     clients: int | None = None
     partition: str | None = None
-    resample: Resample = "smote"
+    resample: Resample | None = None
     seed: int = 0
+    contract: Contract | None = None
     test_share: float = 0.1
     validation_share: float = 0.2
 
@@ -86,7 +94,7 @@ class PreparationSettings:
                 f'partition "{self.partition}": no such partition.',
                 "Choose iid, quantile:COLUMN or column:COLUMN.",
             )
-        if self.resample not in get_args(Resample):
+        if self.resample not in (None, *get_args(Resample)):
             raise SettingError(
                 f'resample "{self.resample}": no such method.', f"Choose {', '.join(get_args(Resample))}."
             )
@@ -148,6 +156,7 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
     if settings.partition is None:
         settings = replace(settings, partition="iid" if source else f"column:{synthetic.SITE}")
     given = _read(source, settings) if source else _make_up(settings)
+    settings = replace(settings, resample=_resampling(given.table, settings.resample))
     distinct = distinct_rows(given.table)
     kept, held = _hold_back_test(given.table, distinct, settings)
     clients = {
@@ -158,7 +167,16 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
     for name, client in clients.items():
         tables |= {f"{name}/train.csv": client.train, f"{name}/validation.csv": client.validation}
     manifest = _describe(given, given.table.take(distinct), given.table.take(held), clients, settings)
-    return _write(out, tables, manifest)
+    contract = settings.contract or (None if given.table.plain else types_of(given.table))
+    return _write(out, tables, manifest, contract)
+
+
+def _resampling(table: Table, wanted: Resample | None) -> Resample:
+    """Return how to even out the classes of a table; made-up rows need numbers to lie between."""
+    if wanted == "smote" and not table.plain:
+        what = "texts" if table.levels else "missing values"
+        raise SettingError(f"resample by SMOTE: the table holds {what}.", "Choose balanced or none.")
+    return wanted or ("smote" if table.plain else "balanced")
 
 
 def _make_up(settings: PreparationSettings) -> _Input:
@@ -181,9 +199,30 @@ def _make_up(settings: PreparationSettings) -> _Input:
 
 def _read(path: Path, settings: PreparationSettings) -> _Input:
     column = _client_column(settings, read_header(path))
-    table = read_table(path, label=settings.label, positive=settings.positive, ignore=column)
+    contract = settings.contract
+    if contract:
+        _check_contract(contract, column, settings)
+        require(contract, [path])
+    table = read_table(
+        path,
+        label=settings.label,
+        positive=settings.positive or (contract.positive if contract else None),
+        ignore=(*([column] if column else []), *(contract.ignored if contract else ())),
+        kinds=contract.kinds if contract else None,
+    )
     source = Source(name=path.name, sha256=_sha256(path))
     return _Input(table, source, read_texts(path, column) if column else None)
+
+
+def _check_contract(contract: Contract, column: str | None, settings: PreparationSettings) -> None:
+    if contract.label != settings.label:
+        raise SettingError(
+            f'the label is "{settings.label}", and in the contract "{contract.label}".', "Make them agree."
+        )
+    if column in contract.kinds:
+        raise SettingError(
+            f'partition by "{column}": the contract has it for a feature.', 'Say there: type = "ignored".'
+        )
 
 
 def _client_column(settings: PreparationSettings, columns: Sequence[str]) -> str | None:
@@ -231,7 +270,7 @@ def _assign(given: _Input, kept: Positions, settings: PreparationSettings) -> di
             number = deal(given.table.y[kept], clients, _rng(settings, "partition"))
             remedy = "Choose fewer clients."
         else:
-            number = cut_by_quantile(given.table.X[kept, given.table.features.index(column)], clients)
+            number = cut_by_quantile(_sizes(given.table, column)[kept], clients)
             remedy = "Choose fewer clients, or a column with fewer equal values."
         assigned = {f"client-{i + 1}": kept[number == i] for i in range(clients)}
     for name, rows in assigned.items():
@@ -241,6 +280,17 @@ def _assign(given: _Input, kept: Positions, settings: PreparationSettings) -> di
                 remedy,
             )
     return assigned
+
+
+def _sizes(table: Table, column: str) -> npt.NDArray[np.float64]:
+    """Return a column's numbers, if it holds nothing else."""
+    sizes = table.X[:, table.features.index(column)]
+    if column in table.levels or np.isnan(sizes).any():
+        problem = "texts" if column in table.levels else "missing values"
+        raise SettingError(
+            f'partition by the size of "{column}": it holds {problem}.', "Choose a column of numbers."
+        )
+    return sizes
 
 
 def _named_clients(texts: list[str], settings: PreparationSettings) -> dict[str, str]:
@@ -288,7 +338,7 @@ def _describe(
         features=given.table.features,
         positive=settings.positive,
         partition=str(settings.partition),
-        resample=settings.resample,
+        resample=str(settings.resample),
         seed=settings.seed,
         test_share=settings.test_share,
         validation_share=settings.validation_share,
@@ -316,8 +366,9 @@ def _refuse_existing(out: Path) -> None:
         raise OutputExistsError(f"{out}: holds something already.", "Choose another folder, or remove it.")
 
 
-def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest) -> Manifest:
+def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest, contract: Contract | None) -> Manifest:
     """Write everything beside `out`, then rename it into place."""
+    text = contract.to_json() if contract else ""
     try:
         out = out.resolve()
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -326,7 +377,11 @@ def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest) -> Manife
             for name, table in tables.items():
                 (built / name).parent.mkdir(parents=True, exist_ok=True)
                 write_table(table, built / name)
-            manifest = replace(manifest, files={name: _sha256(built / name) for name in tables})
+            contracts = sorted({f"{Path(name).parent}/{CONTRACT}" for name in tables}) if text else []
+            for name in contracts:
+                (built / name).write_text(text, encoding="utf-8")
+            digests = {name: _sha256(built / name) for name in (*tables, *contracts)}
+            manifest = replace(manifest, files=digests)
             (built / NAME).write_text(manifest.to_json(), encoding="utf-8", newline="\n")
             if out.exists():
                 out.rmdir()

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from federation.contract import NAME as CONTRACT
 from federation.errors import DataError, LabelError, MissingFileError, SchemaMismatchError, SettingError
 from federation.manifest import NAME, Manifest, read_manifest
-from federation.tables import near, read_header
+from federation.records import near
+from federation.tables import read_header
 from federation.wheelhouse import sha256_of
 
 CLIENT_FILES = ("train.csv", "validation.csv")
@@ -33,7 +35,7 @@ def prepared_files(
     party : str
         Name of the party, which may be that of its folder.
     names : sequence of str
-        The files it must have.
+        The files it must have; the data contract comes along if there is one.
     label : str, optional
         Name of the label column; by default the manifest has it.
 
@@ -57,6 +59,8 @@ def prepared_files(
             raise MissingFileError(f"{path}: no such file.", _where_to_look(folder, party, path.name))
     manifest = _manifest_of(own)
     _check_columns(paths, label or _label(manifest, own))
+    if (own / CONTRACT).is_file():
+        paths.append(own / CONTRACT)
     files = tuple(PreparedFile(path=path, sha256=sha256_of(path)) for path in paths)
     for file in files:
         _check_unchanged(file, manifest)

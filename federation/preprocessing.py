@@ -1,7 +1,9 @@
-"""Agree on one scaling for all clients from sums that each of them sends, never from rows."""
+"""What every client says of its columns before round 1: counts, sums and frequent levels, never a row."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 from flwr.app import Message
@@ -9,9 +11,17 @@ from numpy.typing import NDArray
 
 from federation.errors import RoundError, SchemaMismatchError
 from federation.messages import floats
-from federation.model import Preprocessing
 
 Floats = NDArray[np.float64]
+NUMERIC, CATEGORICAL, EMPTY = "numeric", "categorical", "empty"
+ARRAYS = ("observed", "mean", "m2", "m3", "log1p_mean", "log1p_m2", "log1p_m3")
+COUNTS = {
+    "rows": "num-examples",
+    "positives": "positives",
+    "validation_rows": "validation-examples",
+    "validation_positives": "validation-positives",
+}
+_HOLDS = {NUMERIC: "numbers", CATEGORICAL: "texts"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,27 +34,41 @@ class ClientStatistics:
         Its name and its label column.
     features : tuple of str
         Its d feature columns.
+    kinds : tuple of {"numeric", "categorical", "empty"}, length d
+        What each column holds; "empty" where every value is missing.
+    gaps : ndarray of bool, shape (d,)
+        Columns with a missing value, in training or in validation rows.
     non_negative : ndarray of bool, shape (d,)
-        Columns with no negative value.
-    mean, m2, log1p_mean, log1p_m2 : ndarray of float64, shape (d,)
-        Mean and sum of squared deviations from it, of the raw columns and of ``log1p`` of the non-negative
-        ones.
+        Columns with no negative value, in training or in validation rows.
+    observed : ndarray of float64, shape (d,)
+        How many values are not missing; what follows is of these.
+    mean, m2, m3, log1p_mean, log1p_m2, log1p_m3 : ndarray of float64, shape (d,)
+        Mean, and sums of squared and of cubed deviations from it, of the raw numeric columns and of ``log1p``
+        of the non-negative ones; elsewhere 0.
     rows, positives, validation_rows, validation_positives : int
         Counts.
+    levels : mapping of str to mapping of str to int
+        Of each categorical column the levels that enough rows hold to be told, and how many hold each.
     """
 
     client: str
     label: str
     features: tuple[str, ...]
+    kinds: tuple[str, ...]
+    gaps: NDArray[np.bool_]
     non_negative: NDArray[np.bool_]
+    observed: Floats
     mean: Floats
     m2: Floats
+    m3: Floats
     log1p_mean: Floats
     log1p_m2: Floats
+    log1p_m3: Floats
     rows: int
     positives: int
     validation_rows: int
     validation_positives: int
+    levels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @classmethod
     def from_reply(cls, reply: Message, client: str) -> "ClientStatistics":
@@ -62,28 +86,21 @@ class ClientStatistics:
         try:
             content = reply.content
             schema, counts = content.config_records["schema"], content.metric_records["counts"]
-            arrays = {key: floats(array) for key, array in content.array_records["moments"].items()}
+            moments = content.array_records["moments"]
+            parts: dict[str, Any] = {name: floats(moments[name.replace("_", "-")]) for name in ARRAYS}
+            parts |= {name: _count(counts[key]) for name, key in COUNTS.items()}
             statistics = cls(
                 client=client,
                 label=str(schema["label"]),
                 features=tuple(map(str, schema["features"])),  # type: ignore[arg-type]
+                kinds=tuple(map(str, schema["kinds"])),  # type: ignore[arg-type]
+                gaps=np.asarray(schema["gaps"], dtype=np.bool_),
                 non_negative=np.asarray(schema["non-negative"], dtype=np.bool_),
-                mean=arrays["mean"],
-                m2=arrays["m2"],
-                log1p_mean=arrays["log1p-mean"],
-                log1p_m2=arrays["log1p-m2"],
-                **{
-                    name: _count(counts[key])
-                    for name, key in (
-                        ("rows", "num-examples"),
-                        ("positives", "positives"),
-                        ("validation_rows", "validation-examples"),
-                        ("validation_positives", "validation-positives"),
-                    )
-                },
+                levels=_levels(str(schema["levels"])),
+                **parts,
             )
             statistics.check()
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise RoundError(
                 f'client "{client}" sent unusable statistics ({error}).',
                 "Publish client_code of this version to it.",
@@ -92,19 +109,63 @@ class ClientStatistics:
 
     def check(self) -> None:
         """Raise ValueError where parts contradict each other."""
-        shape = (len(self.features),)
-        for name in ("non_negative", "mean", "m2", "log1p_mean", "log1p_m2"):
+        d = len(self.features)
+        for name in ("gaps", "non_negative", *ARRAYS):
             values = getattr(self, name)
-            if values.shape != shape or not np.isfinite(values).all():
-                raise ValueError(f"{name} is not {shape[0]} finite numbers")
+            if values.shape != (d,) or not np.isfinite(values).all():
+                raise ValueError(f"{name} is not {d} finite numbers")
+        if len(self.kinds) != d or not set(self.kinds) <= {NUMERIC, CATEGORICAL, EMPTY}:
+            raise ValueError(f"kinds are not {d} known words")
         if (self.m2 < 0).any() or (self.log1p_m2 < 0).any():
             raise ValueError("a sum of squares is negative")
+        if ((self.observed < 0) | (self.observed > self.rows)).any():
+            raise ValueError("more values than rows")
+        self._check_levels()
         for positives, rows in (
             (self.positives, self.rows),
             (self.validation_positives, self.validation_rows),
         ):
             if not (rows >= 1 and 0 <= positives <= rows):
                 raise ValueError(f"{positives} positive of {rows} rows is impossible")
+
+    def _check_levels(self) -> None:
+        for column, levels in self.levels.items():
+            at = self.features.index(column)
+            if self.kinds[at] != CATEGORICAL or min(levels.values(), default=1) < 1:
+                raise ValueError("levels of a column that has none")
+            if sum(levels.values()) > self.observed[at]:
+                raise ValueError("more rows with a level than rows")
+
+    def kind(self, feature: str) -> str:
+        """Return what a column holds."""
+        return self.kinds[self.features.index(feature)]
+
+    def reordered(self, features: Sequence[str]) -> Self:
+        """Return the same with its columns in the order of ``features``."""
+        columns = [self.features.index(name) for name in features]
+        arrays = {name: getattr(self, name)[columns] for name in ("gaps", "non_negative", *ARRAYS)}
+        kinds = tuple(self.kinds[column] for column in columns)
+        return replace(self, features=tuple(features), kinds=kinds, **arrays)
+
+
+def claimed_names(replies: Mapping[int, Message]) -> dict[int, str]:
+    """Return, by node id, the name that each client gives itself in its statistics, proved by nothing.
+
+    Raises
+    ------
+    RoundError
+        Two clients give themselves the same name.
+    """
+    names = {node_id: f"node {node_id}" for node_id in replies}
+    for node_id, reply in replies.items():
+        schema = reply.content.config_records.get("schema") if reply.has_content() else None
+        if schema is None or "client" not in schema:
+            continue  # from_reply tells what is wrong with it
+        name = str(schema["client"])
+        if name in names.values():
+            raise RoundError(f'two clients are named "{name}".', "Give each of them a name of its own.")
+        names[node_id] = name
+    return names
 
 
 def _count(value: object) -> int:
@@ -113,8 +174,27 @@ def _count(value: object) -> int:
     return value
 
 
-def check_schemas(statistics: Sequence[ClientStatistics], label: str, features: Sequence[str]) -> None:
-    """Check that every client has the server's columns, in any order.
+def _levels(text: str) -> Mapping[str, Mapping[str, int]]:
+    columns = json.loads(text)
+    if not isinstance(columns, dict) or not all(isinstance(levels, dict) for levels in columns.values()):
+        raise TypeError("levels are not counted by column")
+    return {
+        column: {level: _count(count) for level, count in levels.items()}
+        for column, levels in columns.items()
+    }
+
+
+def check_schemas(statistics: Sequence[ClientStatistics], label: str, kinds: Mapping[str, str]) -> None:
+    """Check that every client has the server's columns, in any order, with values of the same kind.
+
+    Parameters
+    ----------
+    statistics : sequence of ClientStatistics
+        Of every client.
+    label : str
+        The server's label column.
+    kinds : mapping of str to str
+        The server's feature columns, and what they hold.
 
     Raises
     ------
@@ -122,9 +202,25 @@ def check_schemas(statistics: Sequence[ClientStatistics], label: str, features: 
         Names the first client that differs, and the columns.
     """
     for one in statistics:
-        if mismatch := describe_mismatch(one.label, one.features, label=label, features=features):
+        if mismatch := describe_mismatch(one.label, one.features, label=label, features=list(kinds)):
             raise SchemaMismatchError(
                 f'client "{one.client}": {mismatch}', "Give every party the same columns."
+            )
+    for column, kind in kinds.items():
+        _check_kinds(
+            column,
+            [("the server", kind), *((f'client "{one.client}"', one.kind(column)) for one in statistics)],
+        )
+
+
+def _check_kinds(column: str, held: Sequence[tuple[str, str]]) -> None:
+    known = [(who, _HOLDS[kind]) for who, kind in held if kind != EMPTY]
+    for who, what in known:
+        first, expected = known[0]
+        if what != expected:
+            raise SchemaMismatchError(
+                f'column "{column}" holds {what} at {who} and {expected} at {first}.',
+                "Correct the one that is wrong, or let a contract say what the column holds.",
             )
 
 
@@ -137,53 +233,6 @@ def describe_mismatch(their_label: str, theirs: Sequence[str], *, label: str, fe
     if not parts and len(theirs) != len(features):
         parts = ["it repeats a column"]
     return "; ".join(parts) + "." if parts else ""
-
-
-def pool(
-    statistics: Sequence[ClientStatistics], features: Sequence[str], *, non_negative: NDArray[np.bool_]
-) -> Preprocessing:
-    """Return the preprocessing that the pooled rows would give.
-
-    ``log1p`` is taken of the columns that no party holds a negative value of; then mean and standard
-    deviation are those of all rows together, merged pairwise (Chan, Golub and LeVeque 1983, "Algorithms for
-    computing the sample variance").
-
-    Parameters
-    ----------
-    statistics : sequence of ClientStatistics
-        Of every client; their schemas agree.
-    features : sequence of str, length d
-        The order of the result.
-    non_negative : ndarray of bool, shape (d,)
-        Columns that the server's own rows are nowhere negative in: ``log1p`` must be defined there too.
-    """
-    parts = [_in_order(one, features) for one in statistics]
-    log1p = np.logical_and.reduce([non_negative, *(part["non_negative"] for part in parts)])
-    rows, mean, m2 = 0, np.zeros(len(features)), np.zeros(len(features))
-    for one, part in zip(statistics, parts, strict=True):
-        their_mean = np.where(log1p, part["log1p_mean"], part["mean"])
-        their_m2 = np.where(log1p, part["log1p_m2"], part["m2"])
-        delta = their_mean - mean
-        total = rows + one.rows
-        mean = mean + delta * (one.rows / total)
-        m2 = m2 + their_m2 + np.square(delta) * (rows * one.rows / total)
-        rows = total
-    scale = np.sqrt(m2 / rows)
-    # A column is constant when its spread is no more than rounding of its mean, which grows with the rows.
-    constant = scale <= np.finfo(np.float64).eps * 8 * np.sqrt(rows) * np.maximum(np.abs(mean), 1.0)
-    return Preprocessing(
-        features=tuple(features),
-        log1p=tuple(log1p.tolist()),
-        mean=mean,
-        scale=np.where(constant, 1.0, scale),
-    )
-
-
-def _in_order(one: ClientStatistics, features: Sequence[str]) -> Mapping[str, NDArray[np.generic]]:
-    columns = [one.features.index(name) for name in features]
-    return {
-        name: getattr(one, name)[columns] for name in ("non_negative", "mean", "m2", "log1p_mean", "log1p_m2")
-    }
 
 
 def class_weight(statistics: Sequence[ClientStatistics], *, balanced: bool) -> tuple[float, float]:

@@ -73,7 +73,7 @@ class Recorder:
     """
 
     def __init__(self, test: Table, preprocessing: Preprocessing, observer: Observer, total: int) -> None:
-        self._Z, self._y = preprocessing.apply(test.X), test.y
+        self._Z, self._y = preprocessing.prepare(test), test.y
         self._observer = observer
         self._total = total
         self._started = time.perf_counter()

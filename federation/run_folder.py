@@ -58,7 +58,9 @@ def write_run(
         rounds=rounds,
         scores=scores,
         egress=egress,
-        coefficients=dict(zip(test.features, federated.model.coef.tolist(), strict=True)),
+        coefficients=dict(
+            zip(federated.model.preprocessing.features, federated.model.coef.tolist(), strict=True)
+        ),
         intervals=sure,
         sites=sites,
         inference=federated.model.inference,

@@ -20,7 +20,8 @@ from federation.errors import RoundError, SettingError
 from federation.fednewton import FedNewton
 from federation.inference import infer
 from federation.model import LinearModel, Preprocessing
-from federation.preprocessing import ClientStatistics, check_schemas, class_weight, pool
+from federation.pooling import kinds_of, pool
+from federation.preprocessing import ClientStatistics, check_schemas, claimed_names, class_weight
 from federation.rounds import Observer, Recorder, Round
 from federation.strategies import create_strategy
 from federation.tables import Table
@@ -117,7 +118,7 @@ def federate(
     settings: TrainingSettings,
     test: Table,
     *,
-    name_of: Callable[[int], str],
+    name_of: Callable[[int], str] | None,
     observer: Observer,
     provenance: Mapping[str, Any],
 ) -> Federated:
@@ -131,8 +132,8 @@ def federate(
         Strategy, rounds, quorum.
     test : Table
         The server's held-back rows; their columns are the federation's schema.
-    name_of : callable
-        The name of the client with a node id.
+    name_of : callable, optional
+        The name of the client with a node id, which our grid knows; None: what each client says of itself.
     observer : Observer
         Told about every step.
     provenance : mapping
@@ -148,14 +149,18 @@ def federate(
     random.seed(settings.seed)  # Flower's strategies draw their sample from the global generator
     node_ids = list(grid.get_node_ids())
     strategy = settings.strategy_for(len(node_ids))
-    statistics = _ask_statistics(grid, node_ids, name_of, settings.round_timeout)
-    check_schemas(statistics, test.label, test.features)
-    preprocessing = pool(statistics, test.features, non_negative=np.asarray((test.X >= 0).all(axis=0)))
+    replies = _ask_all(grid, node_ids, "query.statistics", RecordDict(), settings.round_timeout)
+    name_of = name_of or claimed_names(replies).__getitem__
+    statistics = [
+        ClientStatistics.from_reply(reply, name_of(node_id)) for node_id, reply in sorted(replies.items())
+    ]
+    check_schemas(statistics, test.label, kinds_of(test))
+    preprocessing = pool(statistics, test)
     observer.agreed(statistics)
 
     recorder = Recorder(test, preprocessing, observer, settings.rounds)
     checked = CheckedStrategy(strategy, _as_record(preprocessing), recorder, name_of, settings.quorum)
-    dimension = len(test.features)
+    dimension = len(preprocessing.features)
     result = checked.start(
         grid,
         ArrayRecord({"coef": Array(np.zeros((1, dimension))), "intercept": Array(np.zeros(1))}),
@@ -179,15 +184,6 @@ def federate(
         model, conclusion = replace(model, inference=infer(strategy, model)), strategy.conclusion()
     _hand_over(grid, node_ids, result.arrays, preprocessing, name_of, settings)
     return Federated(model=model, rounds=recorder.rounds, statistics=statistics, conclusion=conclusion)
-
-
-def _ask_statistics(
-    grid: Grid, node_ids: list[int], name_of: Callable[[int], str], timeout: float
-) -> list[ClientStatistics]:
-    replies = _ask_all(grid, node_ids, "query.statistics", RecordDict(), timeout)
-    return [
-        ClientStatistics.from_reply(reply, name_of(node_id)) for node_id, reply in sorted(replies.items())
-    ]
 
 
 def _hand_over(
@@ -221,10 +217,12 @@ def _ask_all(
 
 def _as_record(preprocessing: Preprocessing) -> ConfigRecord:
     """Return one text: it goes along with every message, and a client reads it once."""
-    parts = {
+    parts: dict[str, Any] = {
         "features": preprocessing.features,
         "log1p": preprocessing.log1p,
         "mean": preprocessing.mean.tolist(),
         "scale": preprocessing.scale.tolist(),
     }
+    if not preprocessing.encoding.is_plain:
+        parts["made_of"] = [feature.as_parts for feature in preprocessing.encoding.features]
     return ConfigRecord({"json": json.dumps(parts)})

@@ -134,7 +134,7 @@ def run_on_aws(
             federated,
             test=test,
             run=_describe(settings, test, federated),
-            scores=Scores(y=test.y, federated=federated.model.predict_proba(test.X), pooled=None, local={}),
+            scores=Scores(y=test.y, federated=federated.model.score(test), pooled=None, local={}),
             egress={name: sum_egress(messages) for name, messages in received.items()},
         )
         failures = jobs.wait()

@@ -1,53 +1,60 @@
-"""Read a table of numeric features and a binary label from CSV, or say exactly what is wrong with it.
+"""Read a table of features and a binary label from CSV, or say exactly what is wrong with it.
 
 Messages name columns, rows and lines but never a feature's value: logs travel, rows do not.
 """
 
 import csv
-import difflib
 import math
 from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from federation.errors import DataError, FeatureError, LabelError, MissingFileError
+from federation.columns import BOOLEAN, MISSING, BadValueError, Kind, Profile, Reader, finite, levels_of
+from federation.errors import DataError, FeatureError, LabelError
+from federation.records import near, open_records
 
-_MISSING = frozenset({"", "na", "n/a", "nan", "null"})
-_BINARY = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+_CHUNK = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows of finite numbers, each with a label of 0 or 1.
+    """Rows of numbers and levels, each with a label of 0 or 1.
 
     Parameters
     ----------
     features : tuple of str
         Names of the columns of `X`.
     X : ndarray of float64, shape (n, d)
-        The features; finite.
+        The features: a number, or the position of a level in `levels`; NaN where a value is missing.
     y : ndarray of int64, shape (n,)
         The label: 1 is positive.
     label : str
         Name of the label column.
+    levels : mapping of str to tuple of str
+        The levels of each categorical column.
     """
 
     features: tuple[str, ...]
     X: npt.NDArray[np.float64]
     y: npt.NDArray[np.int64]
     label: str
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit each other."""
         if self.X.shape != (len(self.y), len(self.features)):
             raise ValueError(f"X has shape {self.X.shape}: expected {(len(self.y), len(self.features))}")
-        if not np.isfinite(self.X).all() or not np.isin(self.y, (0, 1)).all():
-            raise ValueError("X must be finite and y must be 0 or 1")
+        if np.isinf(self.X).any() or not np.isin(self.y, (0, 1)).all():
+            raise ValueError("X must not be infinite and y must be 0 or 1")
+        for name, levels in self.levels.items():
+            codes = self.X[:, self.features.index(name)]
+            if not np.isin(codes[~np.isnan(codes)], np.arange(len(levels))).all():
+                raise ValueError(f'X holds a level of "{name}" that does not exist')
 
     @property
     def rows(self) -> int:
@@ -59,13 +66,25 @@ class Table:
         """Count the rows whose label is 1."""
         return int(self.y.sum())
 
+    @property
+    def plain(self) -> bool:
+        """Whether every value is a number, none missing."""
+        return not self.levels and not np.isnan(self.X).any()
+
     def take(self, index: npt.NDArray[np.int64]) -> "Table":
         """Return the rows at these positions, in this order."""
         return replace(self, X=self.X[index], y=self.y[index])
 
 
-def read_table(path: Path, *, label: str, positive: str | None = None, ignore: str | None = None) -> Table:
-    """Read a CSV with a header into a table, in one pass.
+def read_table(
+    path: Path,
+    *,
+    label: str,
+    positive: str | None = None,
+    ignore: Sequence[str] = (),
+    kinds: Mapping[str, Kind] | None = None,
+) -> Table:
+    """Read a CSV with a header into a table.
 
     Floats are read exactly: what `write_table` wrote comes back bit for bit. Blank lines, and blanks around
     names and values, do not count.
@@ -78,8 +97,10 @@ def read_table(path: Path, *, label: str, positive: str | None = None, ignore: s
         Name of the label column. Its values are 0 and 1, true and false, or any two, one of them `positive`.
     positive : str, optional
         The value of the label that counts as 1.
-    ignore : str, optional
-        Name of a column that is no feature and may hold text.
+    ignore : sequence of str
+        Names of columns that are no features.
+    kinds : mapping of str to Kind, optional
+        What each feature holds; found out from its values where it is not given.
 
     Raises
     ------
@@ -88,37 +109,20 @@ def read_table(path: Path, *, label: str, positive: str | None = None, ignore: s
     LabelError
         If there is no such column, or it is not binary, or a row has none.
     FeatureError
-        If a feature is missing, infinite or not a number. Names the column, the data row and the line.
+        If a value does not fit its column. Names the column, the data row and the line.
     DataError
         If the file is no well-formed CSV, or its columns cannot make a table.
     """
-    values, labels = array("d"), list[str]()
-    with open_records(path) as (header, rows):
-        at = _label_position(path, header, label)
-        keep = [i for i, name in enumerate(header) if i != at and name != ignore]
-        if not keep:
-            raise DataError(f'{path}: "{label}" is the only column.', "Add at least one feature column.")
-        for number, (line, row) in enumerate(rows, start=1):
-            labels.append(row[at].strip())
-            if labels[-1].lower() in _MISSING:
-                raise LabelError(
-                    f'{path}: label "{label}", data row {number} (line {line}): empty.',
-                    "Give every row a label, or remove the row.",
-                )
-            if (numbers := _numbers([row[i] for i in keep])) is None:
-                column, problem, remedy = next(
-                    (header[i], *found) for i in keep if (found := _problem(row[i]))
-                )
-                raise FeatureError(
-                    f'{path}: column "{column}", data row {number} (line {line}): {problem}.', remedy
-                )
-            values.extend(numbers)
-    return Table(
-        features=tuple(header[i] for i in keep),
-        X=np.array(values, dtype=np.float64).reshape(len(labels), len(keep)),
-        y=_binary(path, label, labels, positive),
-        label=label,
-    )
+    given = dict(kinds or {})
+    if not set(given.values()) - {"numeric"} and (table := _read_numbers(path, label, positive, ignore)):
+        return table
+    profiled = _profile(path, [label, *ignore, *given])
+    readers = {
+        name: Reader(given[name] if name in given else profiled[name].kind)
+        for name in read_header(path)
+        if name != label and name not in ignore
+    }
+    return _read_mixed(path, label, positive, readers)
 
 
 def read_header(path: Path) -> tuple[str, ...]:
@@ -150,107 +154,97 @@ def read_texts(path: Path, column: str) -> list[str]:
 
 def write_table(table: Table, path: Path) -> None:
     r"""Write a CSV with a header, the label first; the same bytes on every system (``\n`` ends a line)."""
+    columns = [_written(table, position) for position in range(len(table.features))]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([table.label, *table.features])
-        for label, row in zip(table.y.tolist(), table.X.tolist(), strict=True):
-            writer.writerow([label, *(repr(value).removesuffix(".0") for value in row)])
+        writer.writerows(zip(table.y.tolist(), *columns, strict=True))
 
 
-def near(name: str, names: Sequence[str]) -> str:
-    """Say which of `names` a mistyped `name` may have meant, or which there are."""
-    of_lower = {other.lower(): other for other in names}
-    if close := difflib.get_close_matches(name.lower(), of_lower, n=3):
-        return "Did you mean " + " or ".join(f'"{of_lower[match]}"' for match in close) + "?"
-    first = ", ".join(f'"{other}"' for other in names[:5])
-    return f"The {len(names)} columns are {first}{', ...' if len(names) > 5 else ''}."  # noqa: PLR2004 - the 5 above
+def _written(table: Table, position: int) -> list[str]:
+    values, levels = table.X[:, position].tolist(), table.levels.get(table.features[position])
+    if levels is not None:
+        return ["" if math.isnan(code) else levels[int(code)] for code in values]
+    return ["" if math.isnan(value) else repr(value).removesuffix(".0") for value in values]
 
 
-@contextmanager
-def open_records(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
-    """Open a CSV as its header and an iterator of line number and texts; errors as in `read_table`."""
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file.", "Check the path.")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True, skipinitialspace=True)
-            header = _header(path, [name.strip() for name in next(reader, [])])
-            yield header, _rows(path, ((reader.line_num, row) for row in reader), len(header))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a UTF-8 text file.", "Save it as CSV in UTF-8.") from error
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: not CSV ({error}).", "Check its quotes.") from error
-    except OSError as error:
-        raise MissingFileError(
-            f"{path}: cannot be read ({error.strerror}).", "Check its permissions."
-        ) from error
+def _read_numbers(path: Path, label: str, positive: str | None, ignore: Sequence[str]) -> Table | None:
+    """Read a table of finite numbers in one pass, or return None at the first value that is none."""
+    values, labels = array("d"), list[str]()
+    with open_records(path) as (header, rows):
+        at, keep = _positions(path, header, label, ignore)
+        for number, (line, row) in enumerate(rows, start=1):
+            labels.append(_label(path, label, row[at], number, line))
+            if (numbers := finite([row[i] for i in keep])) is None:
+                return None
+            values.extend(numbers.tolist())
+    return Table(
+        features=tuple(header[i] for i in keep),
+        X=np.array(values, dtype=np.float64).reshape(len(labels), len(keep)),
+        y=_binary(path, label, labels, positive),
+        label=label,
+    )
 
 
-def _header(path: Path, header: list[str]) -> list[str]:
-    if not any(header):
-        raise DataError(
-            f"{path}: no header in the first line.", "Save the table with its column names first."
-        )
-    if len(header) == 1 and any(separator in header[0] for separator in ";\t|"):
-        raise DataError(f"{path}: columns are not separated by commas.", "Save it as CSV with commas.")
-    if "" in header:
-        raise DataError(f"{path}: column {header.index('') + 1} has no name.", "Name it in the header.")
-    if repeated := sorted({name for name in header if header.count(name) > 1}):
-        names = ", ".join(f'"{name}"' for name in repeated)
-        raise DataError(f"{path}: the header names {names} more than once.", "Give each column its own name.")
-    return header
+def _profile(path: Path, known: Sequence[str]) -> dict[str, Profile]:
+    with open_records(path) as (header, rows):
+        profiles = {name: Profile() for name in header if name not in known}
+        while chunk := [row for _, row in islice(rows, _CHUNK)]:
+            for name, values in zip(header, zip(*chunk, strict=True), strict=True):
+                if name in profiles:
+                    profiles[name].add(values)
+    return profiles
 
 
-def _rows(
-    path: Path, numbered: Iterator[tuple[int, list[str]]], width: int
-) -> Iterator[tuple[int, list[str]]]:
-    empty = True
-    for line, row in numbered:
-        if not row:
-            continue
-        if len(row) != width:
-            raise DataError(
-                f"{path}, line {line}: {len(row)} values under {width} column names.",
-                "Quote values that hold a comma, and give every row all its values.",
-            )
-        empty = False
-        yield line, row
-    if empty:
-        raise DataError(f"{path}: a header without rows.", "Check that the export is complete.")
+def _read_mixed(path: Path, label: str, positive: str | None, readers: Mapping[str, Reader]) -> Table:
+    parts, labels = list[npt.NDArray[np.float64]](), list[str]()
+    with open_records(path) as (header, rows):
+        at = header.index(label)
+        while chunk := list(islice(rows, _CHUNK)):
+            first = len(labels) + 1
+            labels += [_label(path, label, row[at], first + i, line) for i, (line, row) in enumerate(chunk)]
+            part = np.empty((len(chunk), len(readers)))
+            for position, (name, reader) in enumerate(readers.items()):
+                column = header.index(name)
+                try:
+                    part[:, position] = reader.read([row[column] for _, row in chunk])
+                except BadValueError as error:
+                    where = f"data row {first + error.index} (line {chunk[error.index][0]})"
+                    raise FeatureError(
+                        f'{path}: column "{name}", {where}: {error.problem}.', error.remedy
+                    ) from None  # the cause may quote the value
+            parts.append(part)
+    return Table(
+        features=tuple(readers),
+        X=np.concatenate(parts),
+        y=_binary(path, label, labels, positive),
+        label=label,
+        levels=levels_of(readers),
+    )
 
 
-def _label_position(path: Path, header: list[str], label: str) -> int:
+def _positions(path: Path, header: list[str], label: str, ignore: Sequence[str]) -> tuple[int, list[int]]:
+    """Return where the label is, and where the features are."""
     if label not in header:
         raise LabelError(f'{path}: no label column "{label}".', near(label, header))
-    return header.index(label)
+    keep = [i for i, name in enumerate(header) if name != label and name not in ignore]
+    if not keep:
+        raise DataError(f'{path}: "{label}" is the only column.', "Add at least one feature column.")
+    return header.index(label), keep
 
 
-def _numbers(texts: list[str]) -> list[float] | None:
-    """Read finite numbers, or None if any is something else."""
-    try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
-        return None
-    # Python alone reads 1_000 as a number: no other reader of the same file would.
-    return numbers if all(map(math.isfinite, numbers)) and "_" not in "".join(texts) else None
-
-
-def _problem(text: str) -> tuple[str, str] | None:
-    """Say why a text is no finite number, and what to do about it."""
-    if text.strip().lower() in _MISSING:
-        return "empty or NaN", "Fill it in, or remove the row or the column."
-    if _numbers([text]) is not None:
-        return None
-    try:
-        float(text.replace("_", "x"))
-    except ValueError:
-        return "not a number", "Encode the column as numbers, or remove it."
-    return "infinity or too large", "Correct it, or remove the row or the column."
+def _label(path: Path, label: str, text: str, number: int, line: int) -> str:
+    if text.strip().lower() in MISSING:
+        raise LabelError(
+            f'{path}: label "{label}", data row {number} (line {line}): empty.',
+            "Give every row a label, or remove the row.",
+        )
+    return text.strip()
 
 
 def _binary(path: Path, label: str, labels: list[str], positive: str | None) -> npt.NDArray[np.int64]:
     distinct = sorted(set(labels))
-    coding = {value: _BINARY.get(value.lower(), -1) for value in distinct}
+    coding = {value: BOOLEAN.get(value.lower(), -1) for value in distinct}
     if positive is not None or -1 in coding.values():
         if len(distinct) > 2 or (len(distinct) == 1 and positive is None):  # noqa: PLR2004 - binary
             values = "1 distinct value" if len(distinct) == 1 else f"{len(distinct)} distinct values"

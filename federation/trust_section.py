@@ -9,10 +9,10 @@ _UNDEFINED = "\N{EN DASH}"
 
 
 class CertaintyTable(NamedTuple):
-    """Hold the models' names, and for each metric its name and each model's value and interval."""
+    """Hold the models' names, and for each metric its name and each model's value and interval, as text."""
 
     columns: list[str]
-    rows: list[tuple[str, list[str]]]
+    rows: list[tuple[str, list[tuple[str, str]]]]
 
 
 def certainty_table(
@@ -43,8 +43,7 @@ def certainty_table(
     return CertaintyTable(list(models), rows)
 
 
-def _cell(value: float | None, interval: Interval | None) -> str:
+def _cell(value: float | None, interval: Interval | None) -> tuple[str, str]:
     if value is None:
-        return _UNDEFINED
-    between = f" ({interval[0]:.3f}–{interval[1]:.3f})" if interval else ""
-    return f"{value:.3f}{between}"
+        return _UNDEFINED, ""
+    return f"{value:.3f}", f"{interval[0]:.3f}–{interval[1]:.3f}" if interval else ""

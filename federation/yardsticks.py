@@ -31,12 +31,15 @@ class Settings(TypedDict, total=False):
     log1p : tuple of bool
         Which columns to take the logarithm of. Unless given: those nowhere negative in the training rows.
         Give it when rows to score may be negative where the training rows are not.
+    plain : tuple of bool
+        Which columns are left as they are, neither centred nor scaled. None unless given.
     """
 
     C: float
     penalty: Literal["l2", "none"]
     class_weight: Literal["balanced"] | None
     log1p: tuple[bool, ...] | None
+    plain: tuple[bool, ...]
 
 
 def fit_pooled(tables: Mapping[str, Table], **settings: Unpack[Settings]) -> LinearModel:
@@ -88,7 +91,7 @@ def _fit(
         raise EmptyClientError(
             f"Nothing to fit for {who}: there are no rows.", "Use fewer clients or more rows."
         )
-    preprocessing = _preprocessing(table.features, X, settings.get("log1p"))
+    preprocessing = _preprocessing(table.features, X, settings.get("log1p"), settings.get("plain"))
     single_class = len(np.unique(y)) == 1
     if single_class:
         coef, intercept, converged = np.zeros(X.shape[1]), _smoothed_log_odds(y), True
@@ -110,7 +113,10 @@ def _fit(
 
 
 def _preprocessing(
-    features: tuple[str, ...], X: NDArray[np.float64], log1p: tuple[bool, ...] | None
+    features: tuple[str, ...],
+    X: NDArray[np.float64],
+    log1p: tuple[bool, ...] | None,
+    plain: tuple[bool, ...] | None,
 ) -> Preprocessing:
     """Fit log1p and standardisation on these rows; a column without spread keeps scale 1."""
     d = len(features)
@@ -120,7 +126,13 @@ def _preprocessing(
     Z = raw.apply(X)
     mean, scale = Z.mean(axis=0), Z.std(axis=0)
     constant = np.ptp(Z, axis=0) == 0  # a rounding error is no spread
-    return Preprocessing(features=features, log1p=log1p, mean=mean, scale=np.where(constant, 1.0, scale))
+    as_it_is = np.array(plain or (False,) * d)
+    return Preprocessing(
+        features=features,
+        log1p=log1p,
+        mean=np.where(as_it_is, 0.0, mean),
+        scale=np.where(constant | as_it_is, 1.0, scale),
+    )
 
 
 def _logistic_regression(

@@ -45,7 +45,7 @@ def sts_of(region: str) -> Callable[[SignedRequest], str]:
         response = {"status_code": answer.status_code, "headers": answer.headers, "body": body}
         try:
             return _arn(answer.status_code, parser.parse(response, shape))
-        except ResponseParserError as error:
+        except (ResponseParserError, KeyError) as error:  # KeyError: XML without a result
             raise UncheckedError("AWS STS answers what the server cannot read") from error
 
     return ask
@@ -54,7 +54,7 @@ def sts_of(region: str) -> Callable[[SignedRequest], str]:
 def _arn(status: int, parsed: dict[str, Any]) -> str:
     if status == OK and "Arn" in parsed:
         return str(parsed["Arn"])
-    code = parsed.get("Error", {}).get("Code", f"status {status}")
-    if code in ("Throttling", "ThrottlingException"):
-        raise UncheckedError(f"AWS STS puts the server off ({code})")
+    code = parsed.get("Error", {}).get("Code")
+    if code in (None, "Throttling", "ThrottlingException"):
+        raise UncheckedError(f"AWS STS tells the server nothing ({code or f'status {status}'})")
     raise ProofError(f"AWS does not accept its proof of identity ({code})")

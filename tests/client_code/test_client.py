@@ -86,11 +86,12 @@ def test_the_server_understands_the_statistics(app: ClientApp, context: Context,
     """The reply to the server's first query holds every count and moment, under the names it reads."""
     reply = app(Message(RecordDict(), 2, "query.statistics"), context)
     statistics = ClientStatistics.from_reply(reply, "a")
-    arrays, non_negative = utils.moments(task.train, task.validation)
+    arrays, non_negative, gaps, kinds, _ = utils.statistics(task.train, task.validation)
     assert (statistics.label, statistics.features) == ("fraud", task.train.features)
     assert (statistics.rows, statistics.positives) == (80, int(task.train.y.sum()))
     assert (statistics.validation_rows, statistics.validation_positives) == (40, int(task.validation.y.sum()))
     assert statistics.non_negative.tolist() == non_negative
+    assert (statistics.gaps.tolist(), list(statistics.kinds)) == (gaps, kinds)
     for name, values in arrays.items():
         np.testing.assert_array_equal(getattr(statistics, name.replace("-", "_")), values)
 
@@ -174,7 +175,7 @@ def test_columns_that_the_client_lacks_are_named(app: ClientApp, context: Contex
             "config": ConfigRecord({"class-weight": [1.0, 1.0]}),
         }
     )
-    with pytest.raises(utils.TableError, match=r"those of the server: amount, weight"):
+    with pytest.raises(utils.TableError, match=r"takes columns that are not here: weight"):
         app(Message(content, 2, "train"), context)
 
 
@@ -275,7 +276,7 @@ def test_an_argument_that_does_not_fit_is_named(
         ("train.csv", None, 'no "train.csv" in the training channel'),
         ("validation.csv", None, 'no "validation.csv" in the training channel'),
         ("train.csv", "a,b\n1,2\n", 'no label column "y"'),
-        ("validation.csv", "a,b,y\n1,x,0\n", 'column "b", data row 1'),
+        ("validation.csv", "a,b,y\n1,x,0\n1,2,0\n", 'column "b", data row 1'),
         ("validation.csv", "a,c,y\n1,2,0\n", "differ from those of train.csv: b, c"),
     ],
 )

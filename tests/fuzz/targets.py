@@ -1,12 +1,15 @@
 """Everything that parses a peer's bytes, on both sides: it raises what it promises, or nothing.
 
-Each target is a hypothesis test: `test_fuzz.py` runs it briefly, ``python -m tests.fuzz`` for long.
+Each target takes damaged copies of its seeds: from hypothesis in `test_fuzz.py`, briefly, and at random, by
+the million, in ``python -m tests.fuzz``.
 """
 
 import datetime as dt
 import json
 import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -14,8 +17,6 @@ import botocore.session
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
-from hypothesis import given
-from hypothesis import strategies as st
 
 import link
 import messages
@@ -30,23 +31,36 @@ SERVER = link.Server(address="10.0.0.5:8080", certificate=b"", patience=1)
 BINDING = Binding(run_id="r", server_address=SERVER.address, certificate="0" * 64, region="eu-west-1")
 
 
-def _mutate(seed: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
-    """Replace slices of a seed: so bytes are changed, cut out and put in."""
+Changes = Sequence[tuple[int, int, bytes]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Something that parses bytes.
+
+    Parameters
+    ----------
+    parse : callable
+        Feeds it; raises if a promise is broken.
+    seeds : callable
+        Returns inputs that are valid.
+    """
+
+    parse: Callable[[bytes], None]
+    seeds: Callable[[], tuple[bytes, ...]]
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.parse.__name__
+
+
+def damaged(seed: bytes, changes: Changes) -> bytes:
+    """Return a seed with slices replaced: so bytes are changed, cut out and put in."""
     for start, length, new in changes:
         at = start % (len(seed) + 1)
         seed = seed[:at] + new + seed[at + length :]
     return seed
-
-
-CHANGES = st.lists(
-    st.tuples(st.integers(0, 4095), st.sampled_from([0, 1, 1, 2, 8, 64]), st.binary(max_size=6)),
-    min_size=1,
-    max_size=4,
-)
-
-
-def _mutated(*seeds: bytes) -> st.SearchStrategy[bytes]:
-    return st.builds(_mutate, st.sampled_from(seeds), CHANGES)
 
 
 def _content() -> RecordDict:
@@ -73,7 +87,6 @@ def message_seeds() -> tuple[bytes, ...]:
 JOIN = link.Identity(name="a", prove=proof.by_token("t"), label="y", features=("b", "c")).frame()
 
 
-@given(_mutated(JOIN) | st.binary(max_size=80).map(lambda body: frames.JOIN + body))
 def join_frame(frame: bytes) -> None:
     """Read a stranger's first frame, as the server does."""
     with suppress(frames.FrameError):
@@ -82,21 +95,17 @@ def join_frame(frame: bytes) -> None:
         json.dumps([join.label, *join.features, *join.proof.items()]).encode()
 
 
-@st.composite
-def _cut(draw: st.DrawFn) -> list[bytes]:
-    """Cut a damaged message into frames, or into frames of any kind."""
-    payload = draw(_mutated(*message_seeds()))
-    at = draw(st.integers(0, len(payload)))
-    kinds = draw(st.sampled_from([(b"M", b"E"), (b"M", b"E"), (b"E", b"E"), (b"M", b"J"), (b"", b"E")]))
-    return [kinds[0] + payload[:at], kinds[1] + payload[at:]]
-
-
-@given(_cut())
-def frames_of_a_client(parts: list[bytes]) -> None:
+def frames_of_a_client(data: bytes) -> None:
     """Put a client's messages together and read their arrays, as the server does."""
+    # The first bytes say where the message is cut, and what its frames claim to be.
+    at, kinds, payload = int.from_bytes(data[:2], "big"), data[2:3], data[3:]
+    first, last = {b"\x01": (b"E", b"E"), b"\x02": (b"M", b"J"), b"\x03": (b"", b"E")}.get(
+        kinds, (b"M", b"E")
+    )
+    at %= len(payload) + 1
     assembler = servers.MessageAssembler(lambda: 1 << 16)
     with suppress(frames.FrameError):
-        for part in parts:
+        for part in (first + payload[:at], last + payload[at:]):
             if message := assembler.add(part):
                 assert message.has_content() or message.has_error()
                 _read_all(message)
@@ -124,7 +133,6 @@ def _answer() -> link.Answer:
     return link.Answer(app, context, link.Ledger(Path(os.devnull).open("w")))
 
 
-@given(st.deferred(lambda: _mutated(*message_seeds())) | st.binary(max_size=80))
 def message_of_the_server(payload: bytes) -> None:
     """Answer whatever the server sends, or say what is wrong with it, as the client does."""
     with suppress(link.ProtocolError):
@@ -132,14 +140,13 @@ def message_of_the_server(payload: bytes) -> None:
 
 
 IDENTITY = link.Identity(name="a", prove=proof.by_token("t"), label="y", features=())
-VERDICTS = (b'{"ok": true, "reason": ""}', b'{"code": 58, "reason": "another role"}')
+VERDICTS = (b'F{"ok": true, "reason": ""}', b'R{"code": 58, "reason": "another role"}')
 
 
-@given(st.sampled_from([link.FINISH, link.REFUSED]), _mutated(*VERDICTS) | st.binary(max_size=40))
-def verdict_of_the_server(kind: bytes, body: bytes) -> None:
+def verdict_of_the_server(frame: bytes) -> None:
     """Hear how the run ended, or say that it cannot be told, as the client does."""
     with suppress(link.ClientError):
-        link._end(kind, body, IDENTITY)
+        link._end(link.REFUSED if frame[:1] == link.REFUSED else link.FINISH, frame[1:], IDENTITY)
 
 
 @cache
@@ -155,7 +162,6 @@ def _headers() -> bytes:
     return json.dumps(prove() | {"X-Federation-Certificate": "0" * 64}).encode()
 
 
-@given(st.deferred(lambda: _mutated(_headers())))
 def proof_of_a_role(text: bytes) -> None:
     """Read a proof, as the server does before it asks AWS about it."""
     with suppress(ProofError, frames.FrameError):
@@ -172,18 +178,22 @@ def _loaded(text: bytes) -> object:
         return text.decode("latin-1")
 
 
-@given(_mutated(b"arn:aws:sts::222222222222:assumed-role/FL-claims-training-job/SageMaker"))
 def arn_of_a_caller(arn: bytes) -> None:
     """Read whom AWS names: a role with an account of twelve digits, or none."""
     role = Role.of_session(arn.decode("latin-1"))
     assert role is None or (len(role.account) == 12 and role.name)
 
 
+ARN = b"arn:aws:sts::222222222222:assumed-role/FL-claims-training-job/SageMaker"
+
 TARGETS = (
-    join_frame,
-    frames_of_a_client,
-    message_of_the_server,
-    verdict_of_the_server,
-    proof_of_a_role,
-    arn_of_a_caller,
+    Target(parse=join_frame, seeds=lambda: (JOIN, frames.JOIN)),
+    Target(
+        parse=frames_of_a_client,
+        seeds=lambda: tuple(bytes([0, 20, kind]) + seed for kind in range(4) for seed in message_seeds()),
+    ),
+    Target(parse=message_of_the_server, seeds=message_seeds),
+    Target(parse=verdict_of_the_server, seeds=lambda: VERDICTS),
+    Target(parse=proof_of_a_role, seeds=lambda: (_headers(),)),
+    Target(parse=arn_of_a_caller, seeds=lambda: (ARN,)),
 )

@@ -361,6 +361,31 @@ def test_foreign_credentials_do_not_work_in_the_servers_network(
         ), name
 
 
+def test_a_clients_proof_of_identity_passes_the_servers_door(
+    deployment: Deployment, server: ServerNames, client: ClientNames
+) -> None:
+    """The server sends on what a client's role signed: its endpoint for STS admits the parties' accounts.
+
+    Read, not evaluated: AWS lets everybody ask who they are, and so does the evaluator, whatever the policy.
+    """
+    document = door(deployment, "sts").properties["PolicyDocument"]
+    (who_am_i,) = [it for it in document["Statement"] if it["Action"] == "sts:GetCallerIdentity"]
+    assert (who_am_i["Effect"], who_am_i["Principal"], who_am_i["Resource"]) == ("Allow", "*", "*")
+    accounts = who_am_i["Condition"].pop("StringEquals").pop("aws:PrincipalAccount")
+    assert {server.account, client.account} <= set(accounts)
+    assert "999999999999" not in accounts
+
+
+def test_a_clients_role_can_do_nothing_else_in_the_servers_network(
+    iam: Evaluator, deployment: Deployment, client: ClientNames
+) -> None:
+    """Even with all rights it assumes no role through the server's STS, but for the kickoff roles."""
+    sts, admin = door(deployment, "sts"), f"arn:aws:iam::{client.account}:role/admin"
+    assert not iam.allows(
+        client.training_role_arn, "sts:AssumeRole", admin, endpoint=sts, with_all_rights=True
+    )
+
+
 def test_each_client_connects_with_its_own_roles_only(
     iam: Evaluator, two: FederationConfig, server: ServerNames, client: ClientNames, other: ClientNames
 ) -> None:

@@ -104,7 +104,9 @@ class Pool:
 
     def scaled(self, result: Federated) -> Floats:
         """Return the pooled rows, prepared as the federation agreed."""
-        return result.model.preprocessing.apply(self.X)
+        return result.model.preprocessing.prepare(
+            Table(features=self.features, X=self.X, y=self.y, label="y")
+        )
 
     def pooled(
         self, result: Federated, *, C: float = 1.0, weight: str | None = None, solver: str = "newton-cholesky"

@@ -345,3 +345,36 @@ def test_the_command_asks_for_the_label_of_a_file(tmp_path: Path, capsys: pytest
     with pytest.raises(SystemExit, match="20"):
         run(main, ["--input", str(source), "--out", str(tmp_path / "out")])
     assert 'error: --input without --label. The 4 columns are "y", "a", "b", "c".' in capsys.readouterr().err
+
+
+# Texts and gaps ---------------------------------------------------------------------------------------------
+
+
+def mixed(folder: Path, rows: int = 200) -> Path:
+    """Write a table with texts and gaps."""
+    lines = [f"{i % 3 == 0:d},{i},{'' if i % 7 == 0 else 'abc'[i % 3]}" for i in range(rows)]
+    path = folder / "mixed.csv"
+    path.write_text("\n".join(["y,n,s", *lines]) + "\n")
+    return path
+
+
+def test_a_table_with_texts_is_prepared_with_class_weights(tmp_path: Path) -> None:
+    """SMOTE cannot lie between words: class weights are the default then, and every row stays as it was."""
+    manifest = prepare(mixed(tmp_path), tmp_path / "out", PreparationSettings(label="y"))
+    assert manifest.resample == "balanced"
+    rows = read_table(tmp_path / "out" / "client-1" / "train.csv", label="y")
+    assert set(rows.levels["s"]) == {"a", "b", "c"}
+    assert np.isnan(rows.X).any()
+
+
+def test_smote_of_a_table_with_texts_is_refused(tmp_path: Path) -> None:
+    """Who asks for it is told why not, and nothing is written."""
+    with pytest.raises(SettingError, match="resample by SMOTE: the table holds texts"):
+        prepare(mixed(tmp_path), tmp_path / "out", PreparationSettings(label="y", resample="smote"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_partition_by_size_needs_numbers(tmp_path: Path) -> None:
+    """Words have no size."""
+    with pytest.raises(SettingError, match='by the size of "s": it holds texts'):
+        prepare(mixed(tmp_path), tmp_path / "out", PreparationSettings(label="y", partition="quantile:s"))

@@ -4,11 +4,13 @@ import datetime as dt
 import io
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 
+import grpc
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
@@ -21,6 +23,7 @@ from federation.admission import Admission, by_token
 from federation.certificate import RunCertificate
 from federation.errors import ClientFailedError, JoinDeadlineError, PortTakenError, SchemaMismatchError
 from federation.grid import StreamGrid
+from federation.limits import Limits
 
 TOKEN, LABEL, FEATURES = "open sesame", "y", ("a", "b")
 NAMES = ("anna", "bert", "carl")
@@ -134,7 +137,7 @@ def opened() -> Iterator[Opened]:
     """Open grids that are closed at the end of the test."""
     with ExitStack() as stack:
 
-        def open_grid(*names: str, **settings: float) -> StreamGrid:
+        def open_grid(*names: str, **settings: object) -> StreamGrid:
             admit = Admission(by_token(TOKEN), names=names, label=LABEL, features=FEATURES)
             return stack.enter_context(
                 StreamGrid(names, certificate=CERTIFICATE, admit=admit, **settings)  # type: ignore[arg-type]
@@ -322,6 +325,37 @@ def test_another_certificate_is_not_trusted(opened: Opened) -> None:
     with pytest.raises(link.ServerUnreachableError, match="no answer from"):
         link.serve(echo(), context, server=server, identity=identity, ledger=link.Ledger(io.StringIO()))
     assert grid.get_node_ids() == []
+
+
+def test_connections_are_bounded(opened: Opened) -> None:
+    """Who holds connections open without joining finds no more of them; who has joined is not disturbed."""
+    grid = opened("anna", limits=Limits(connections=4))
+    ready(grid, "anna")
+    context = ssl.create_default_context(cadata=CERTIFICATE.certificate.decode())
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.set_alpn_protocols(["h2"])
+    with ExitStack() as held:
+        greeted = 0
+        for _ in range(8):
+            line = held.enter_context(socket.create_connection(("127.0.0.1", grid.port), 5))
+            with suppress(OSError):
+                stream = held.enter_context(context.wrap_socket(line, server_hostname="127.0.0.1"))
+                greeted += bool(stream.recv(1))
+        assert 1 <= greeted <= 4
+        assert not ask(grid, np.array([1.0]))[0].has_error()
+
+
+def test_what_nobody_asked_for_ends_the_stream(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that begins to send by itself is hung up on, and may join again as an honest one."""
+    grid = opened("anna")
+    credentials = grpc.ssl_channel_credentials(root_certificates=CERTIFICATE.certificate)
+    identity = link.Identity(name="anna", prove=proof.by_token(TOKEN), label=LABEL, features=FEATURES)
+    with grpc.secure_channel(f"127.0.0.1:{grid.port}", credentials) as channel:
+        answers = channel.stream_stream(link.METHOD)(iter([identity.frame(), b"M" + b"x" * 1000]), timeout=10)
+        assert [answer[:1] for answer in answers] == [link.WELCOME]
+    assert "a message came that nothing had asked for" in caplog.text
+    ready(grid, "anna")
+    assert not ask(grid, np.array([1.0]))[0].has_error()
 
 
 def test_two_servers_never_share_a_port(opened: Opened) -> None:

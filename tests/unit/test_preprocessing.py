@@ -7,21 +7,33 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 
 from federation.errors import RoundError, SchemaMismatchError
-from federation.preprocessing import ClientStatistics, check_schemas, class_weight, pool
+from federation.preprocessing import ClientStatistics, check_schemas, claimed_names, class_weight
 
 FEATURES = ("delta", "money")
+KINDS = {"delta": "numeric", "money": "numeric"}
 
 
 def content(**changes: Any) -> RecordDict:
     """Return a client's answer to the statistics query, with single parts replaced; None leaves one out."""
     moments = {
+        "observed": np.array([8.0, 7.0]),
         "mean": np.array([0.5, 100.0]),
         "m2": np.array([8.0, 32.0]),
+        "m3": np.array([-1.0, 5.0]),
         "log1p-mean": np.array([0.0, 4.0]),
         "log1p-m2": np.array([0.0, 2.0]),
+        "log1p-m3": np.array([0.0, 1.0]),
     }
     counts = {"num-examples": 8, "positives": 2, "validation-examples": 4, "validation-positives": 1}
-    schema = {"client": "a", "label": "y", "features": list(FEATURES), "non-negative": [False, True]}
+    schema = {
+        "client": "a",
+        "label": "y",
+        "features": list(FEATURES),
+        "kinds": ["numeric", "numeric"],
+        "gaps": [False, True],
+        "non-negative": [False, True],
+        "levels": "{}",
+    }
 
     def kept(parts: dict[str, Any]) -> dict[str, Any]:
         merged = {key: changes.get(key.replace("-", "_"), value) for key, value in parts.items()}
@@ -46,7 +58,11 @@ def read(answer: RecordDict | Error, client: str = "hospital-b") -> ClientStatis
 
 
 def statistics(
-    client: str = "a", label: str = "y", features: tuple[str, ...] = FEATURES, **counts: int
+    client: str = "a",
+    label: str = "y",
+    features: tuple[str, ...] = FEATURES,
+    kinds: tuple[str, ...] = (),
+    **counts: int,
 ) -> ClientStatistics:
     """Return plausible statistics of a client with these columns and counts."""
     d = len(features)
@@ -54,11 +70,17 @@ def statistics(
         client=client,
         label=label,
         features=features,
+        kinds=kinds or ("numeric",) * d,
+        gaps=np.zeros(d, dtype=np.bool_),
         non_negative=np.ones(d, dtype=np.bool_),
+        observed=np.ones(d),
         mean=np.zeros(d),
         m2=np.ones(d),
+        m3=np.zeros(d),
         log1p_mean=np.zeros(d),
         log1p_m2=np.ones(d),
+        log1p_m3=np.zeros(d),
+        levels={},
         **({"rows": 8, "positives": 2, "validation_rows": 4, "validation_positives": 1} | counts),
     )
 
@@ -72,7 +94,16 @@ def test_statistics_are_read() -> None:
     assert (got.client, got.label, got.features) == ("hospital-b", "y", FEATURES)
     assert (got.rows, got.positives, got.validation_rows, got.validation_positives) == (8, 2, 4, 1)
     assert got.non_negative.tolist() == [False, True]
+    assert got.gaps.tolist() == [False, True]
     assert got.log1p_m2.tolist() == [0.0, 2.0]
+    assert got.observed.tolist() == [8, 7]
+    assert got.kinds == ("numeric", "numeric")
+
+
+def test_levels_are_read_with_their_counts() -> None:
+    """A categorical column comes with the levels that its client tells, and how many rows hold each."""
+    got = read(content(kinds=["categorical", "numeric"], levels='{"delta": {"CA": 3, "NY": 5}}'))
+    assert got.levels == {"delta": {"CA": 3, "NY": 5}}
 
 
 def test_a_client_that_failed_is_quoted() -> None:
@@ -107,10 +138,26 @@ def test_a_client_that_failed_is_quoted() -> None:
         {"num_examples": float("inf")},
         {"num_examples": [8]},
         {"positives": -1},
+        {"kinds": ["numeric"]},
+        {"kinds": ["numeric", "text"]},
+        {"gaps": [True]},
+        {"observed": np.array([9.0, 7.0])},
+        {"observed": np.array([-1.0, 7.0])},
+        {"m3": np.array([np.nan, 0.0])},
+        {"levels": "[]"},
+        {"levels": "{"},
+        {"levels": "[" * 100_000},
+        {"levels": '{"delta": {"CA": 3}}'},
+        {"levels": '{"absent": {"CA": 3}}'},
+        {"levels": '{"delta": {"CA": 3}}', "kinds": ["numeric", "categorical"]},
+        {"levels": '{"delta": {"CA": 9}}', "kinds": ["categorical", "numeric"]},
+        {"levels": '{"delta": {"CA": 0}}', "kinds": ["categorical", "numeric"]},
+        {"levels": '{"delta": {"CA": 1.5}}', "kinds": ["categorical", "numeric"]},
+        {"levels": '{"delta": [["CA", 3]]}', "kinds": ["categorical", "numeric"]},
         {"validation_examples": 0},
         {"validation_positives": 5},
     ],
-    ids=str,
+    ids=lambda changes: str(changes)[:60],
 )
 def test_statistics_that_cannot_be_are_refused(changes: dict[str, Any]) -> None:
     """Missing, contradictory or non-finite parts name the client, and never reach the pooled scaling."""
@@ -133,7 +180,7 @@ def test_an_answer_that_lacks_a_record_is_refused(record: str) -> None:
 
 def test_equal_columns_in_any_order_pass() -> None:
     """Clients may hold the server's columns in any order."""
-    check_schemas([statistics(), statistics(features=("money", "delta"))], "y", FEATURES)
+    check_schemas([statistics(), statistics(features=("money", "delta"))], "y", KINDS)
 
 
 @pytest.mark.parametrize(
@@ -149,42 +196,28 @@ def test_equal_columns_in_any_order_pass() -> None:
 def test_a_client_with_other_columns_is_named(changes: dict[str, Any], words: str) -> None:
     """The error names the client and the columns, and has the exit code of a schema mismatch."""
     with pytest.raises(SchemaMismatchError) as caught:
-        check_schemas([statistics(), statistics("hospital-b", **changes)], "y", FEATURES)
+        check_schemas([statistics(), statistics("hospital-b", **changes)], "y", KINDS)
     assert f'client "hospital-b": {words}' in str(caught.value)
     assert caught.value.exit_code == 15
 
 
-# Pooling ----------------------------------------------------------------------------------------------------
-
-
-def test_pooling_merges_by_rows() -> None:
-    """Means weigh by rows, and the distance between the clients' means adds to the deviation."""
-    one, other = statistics(rows=1), statistics(rows=3)
-    for client, mean, m2 in ((one, 0.0, 0.0), (other, 4.0, 6.0)):
-        client.log1p_mean[:], client.log1p_m2[:] = mean, m2
-    pooled = pool([one, other], FEATURES, non_negative=np.ones(2, dtype=np.bool_))
-    # Rows 0 and 3 times something of mean 4 and squared deviation 6: mean 3, squared deviations 6 + 12.
-    np.testing.assert_allclose(pooled.mean, 3.0)
-    np.testing.assert_allclose(pooled.scale, np.sqrt(18 / 4))
-
-
-def test_the_order_of_clients_does_not_matter() -> None:
-    """Merging in another order gives the same scaling up to rounding."""
-    rng = np.random.default_rng(0)
-    clients = [statistics(rows=int(rows)) for rows in rng.integers(1, 1000, 6)]
-    for client in clients:
-        client.log1p_mean[:], client.log1p_m2[:] = rng.normal(size=2), rng.uniform(1, 9, 2)
-    here, there = (
-        pool(order, FEATURES, non_negative=np.ones(2, dtype=np.bool_)) for order in (clients, clients[::-1])
+def test_texts_at_one_client_and_numbers_at_another_are_named() -> None:
+    """The message names the column, the client that differs and who it differs from."""
+    others = [statistics("hospital-a"), statistics("hospital-b", kinds=("numeric", "categorical"))]
+    with pytest.raises(SchemaMismatchError) as caught:
+        check_schemas(others, "y", KINDS | {"money": "empty"})
+    assert 'column "money" holds texts at client "hospital-b" and numbers at client "hospital-a"' in str(
+        caught.value
     )
-    np.testing.assert_allclose(here.mean, there.mean, rtol=1e-12)
-    np.testing.assert_allclose(here.scale, there.scale, rtol=1e-12)
+    with pytest.raises(
+        SchemaMismatchError, match=r'numbers at client "hospital-a" and texts at the server\.'
+    ):
+        check_schemas(others[:1], "y", KINDS | {"money": "categorical"})
 
 
-def test_the_servers_own_negative_rows_count() -> None:
-    """A column that only the server's test rows are negative in is not logged: they are scored too."""
-    pooled = pool([statistics()], FEATURES, non_negative=np.array([False, True]))
-    assert pooled.log1p == (False, True)
+def test_a_column_without_values_at_one_client_is_of_any_kind() -> None:
+    """Where everything is missing there is nothing to contradict."""
+    check_schemas([statistics(kinds=("empty", "numeric"))], "y", {"delta": "categorical", "money": "empty"})
 
 
 # Class weights ----------------------------------------------------------------------------------------------
@@ -204,3 +237,23 @@ def test_balanced_weights_are_of_the_pooled_counts() -> None:
 def test_weights_are_even_where_balance_is_off_or_undefined(positives: int, balanced: bool) -> None:  # noqa: FBT001 - a parameter
     """Without both classes there is nothing to balance."""
     assert class_weight([statistics(positives=positives)], balanced=balanced) == (1.0, 1.0)
+
+
+def _answers(*answers: RecordDict | Error) -> dict[int, Message]:
+    """Return these answers by node id, from 2 on."""
+    return {
+        node: Message(answer, reply_to=Message(RecordDict(), node, "query.statistics"))
+        for node, answer in enumerate(answers, 2)
+    }
+
+
+def test_a_grid_without_names_gets_them_from_the_clients() -> None:
+    """Each client is called what it calls itself; one that could not answer, by its node."""
+    answers = _answers(content(client="north"), Error(2, "no rows"), content(client="south"))
+    assert claimed_names(answers) == {2: "north", 3: "node 3", 4: "south"}
+
+
+def test_two_clients_of_one_name_are_refused() -> None:
+    """A figure or a failure could not be told apart otherwise."""
+    with pytest.raises(RoundError, match='two clients are named "north"'):
+        claimed_names(_answers(content(client="north"), content(client="north")))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+import contract
 import link
 import utils
 from federation.errors import FederationError
@@ -24,6 +25,7 @@ def _documented() -> dict[str, int]:
 def test_every_error_has_a_heading_with_its_exit_code() -> None:
     """Who meets an error finds it on the page, and finds nothing there that does not exist."""
     assert issubclass(utils.TableError, link.ClientError)
+    assert issubclass(contract.ContractError, link.ClientError)
     errors = [*_family(FederationError), *_family(link.ClientError)]
     assert {error.__name__: error.exit_code for error in errors} == _documented()  # type: ignore[attr-defined]
 

@@ -1,5 +1,6 @@
 """Reading and writing tables."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -99,8 +100,8 @@ def test_one_class_alone_is_a_table(tmp_path: Path) -> None:
         ("y,a\n1,2\n1\n", "line 3: 1 values under 2"),
         ('y,a\n1,"2\n', "not CSV"),
         ("y,a\n1," + "2" * 200_000 + "\n", "not CSV"),
-        ("y,ä\n1,2\n".encode("latin-1"), "not a UTF-8"),
-        ("y,a\n1,2\n".encode("utf-16"), "not a UTF-8"),
+        ("y,ä\n1,2\n".encode("latin-1"), "not UTF-8"),
+        ("y,a\n1,2\n".encode("utf-16"), "not UTF-8"),
     ],
 )
 def test_a_file_that_is_no_table_is_a_data_error(tmp_path: Path, content: str | bytes, problem: str) -> None:
@@ -113,10 +114,6 @@ def test_a_file_that_is_no_table_is_a_data_error(tmp_path: Path, content: str | 
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("", "empty or NaN"),
-        ("  ", "empty or NaN"),
-        ("nan", "empty or NaN"),
-        ("N/A", "empty or NaN"),
         ("secret", "not a number"),
         ("1_000", "not a number"),
         ("-inf", "infinity"),
@@ -166,7 +163,7 @@ def test_a_missing_file_and_a_folder_are_missing(tmp_path: Path) -> None:
 def test_a_text_column_can_be_left_out_and_read_apart(tmp_path: Path) -> None:
     """The column that names the clients is no feature."""
     path = save(tmp_path, "y,site,a\n1, St. Mary ,2\n0,B,3\n")
-    assert read_table(path, label="y", ignore="site").features == ("a",)
+    assert read_table(path, label="y", ignore=("site",)).features == ("a",)
     assert read_texts(path, "site") == ["St. Mary", "B"]
 
 
@@ -176,8 +173,79 @@ def test_a_row_without_a_client_is_refused(tmp_path: Path) -> None:
         read_texts(save(tmp_path, "y,site,a\n1,A,2\n0,,3\n"), "site")
 
 
-@pytest.mark.parametrize("X", [np.array([[np.nan]]), np.zeros((2, 1)), np.zeros((1, 2))])
+@pytest.mark.parametrize("X", [np.array([[np.inf]]), np.zeros((2, 1)), np.zeros((1, 2))])
 def test_an_invalid_table_cannot_exist(X: np.ndarray) -> None:
     """Shapes fit, and values are finite."""
     with pytest.raises(ValueError, match="X"):
         Table(features=("a",), X=X, y=np.array([1]), label="y")
+
+
+# Texts and gaps ---------------------------------------------------------------------------------------------
+
+MIXED = 'y,age,state,ok\n1,30,"CA, or so",true\n0,,NY,\n1,N/A, nan ,FALSE\n0,4e1,CA,1\n'
+
+
+def test_texts_become_levels_and_gaps_nan(tmp_path: Path) -> None:
+    """Each column is of the kind that its values are; true and false are numbers."""
+    table = read_table(save(tmp_path, MIXED), label="y")
+    assert table.levels == {"state": ("CA, or so", "NY", "CA")}
+    expected = [[30, 0, 1], [np.nan, 1, np.nan], [np.nan, np.nan, 0], [40, 2, 1]]
+    np.testing.assert_array_equal(table.X, expected)
+    assert not table.plain
+
+
+def test_levels_and_gaps_survive_a_file(tmp_path: Path) -> None:
+    """What was written is read back, whatever the texts hold."""
+    table = read_table(save(tmp_path, MIXED), label="y")
+    write_table(table, tmp_path / "again.csv")
+    again = read_table(tmp_path / "again.csv", label="y")
+    assert again.levels == table.levels
+    np.testing.assert_array_equal(again.X, table.X)
+
+
+def test_a_word_among_numbers_is_a_mistake_and_a_number_among_words_is_a_level(tmp_path: Path) -> None:
+    """Which of the two a column is, most of its values decide; the mistake is located, not quoted."""
+    error = refusal(tmp_path, "y,a\n1,1\n0,2\n1,secret\n")
+    assert 'column "a", data row 3 (line 4): not a number.' in error.problem
+    assert "secret" not in str(error)
+    table = read_table(save(tmp_path, "y,a\n1,A\n0,B\n1,7\n"), label="y")
+    assert table.levels == {"a": ("A", "B", "7")}
+
+
+def test_a_mistake_is_located_in_a_later_part_of_the_file(tmp_path: Path) -> None:
+    """Rows have one number and one line, whatever part they are read in."""
+    rows = "".join(f"1,{i},t\n" for i in range(9_000))
+    assert "data row 9001 (line 9002): not a number" in refusal(tmp_path, f"y,a,b\n{rows}0,x,t\n").problem
+
+
+def test_kinds_that_are_given_are_not_found_out(tmp_path: Path) -> None:
+    """Numbers can be levels, and words among numbers too."""
+    path = save(tmp_path, "y,a,b\n1,1,1\n0,2,x\n1,2,3\n")
+    table = read_table(path, label="y", kinds={"a": "categorical", "b": "categorical"})
+    assert table.levels == {"a": ("1", "2"), "b": ("1", "x", "3")}
+    with pytest.raises(FeatureError, match=r'column "a", data row 2 .*neither true nor false'):
+        read_table(path, label="y", kinds={"a": "boolean", "b": "categorical"})
+
+
+def test_a_stray_quote_is_found_where_its_row_begins(tmp_path: Path) -> None:
+    """A quote that is never closed swallows the rest of the file: the message says where that began."""
+    rows = "".join(f"1,{i}\n" for i in range(5_000))
+    error = refusal(tmp_path, f'y,a\n{rows}0,"7\n{rows}')
+    assert "the row that begins on line 5002" in error.problem
+    swallowed = refusal(tmp_path, f'y,a\n{rows}0,"7\n{rows}0,"8"\n{rows}')
+    assert "the row that begins on line 5002" in swallowed.problem
+
+
+def test_a_file_in_two_encodings_is_found_near_the_change(tmp_path: Path) -> None:
+    """Half UTF-8, half Latin-1: the message says from which line on to look."""
+    rows = "1,Ávila\n" * 20_000
+    content = f"y,a\n{rows}".encode() + "0,Ávila\n".encode("latin-1")
+    found = re.search(r"at or after line (\d+)", refusal(tmp_path, content).problem)
+    assert found
+    assert 18_000 < int(found.group(1)) <= 20_002
+
+
+def test_an_invalid_level_cannot_exist() -> None:
+    """The number of a level that is not there is a mistake of ours."""
+    with pytest.raises(ValueError, match="level"):
+        Table(features=("a",), X=np.array([[2.0]]), y=np.array([1]), label="y", levels={"a": ("x", "y")})

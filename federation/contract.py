@@ -1,0 +1,321 @@
+"""Write down what every party's table must be, and check a table: ``python -m federation.contract --help``.
+
+The rules are evaluated in one place, by the clients' own code (`client_code/contract.py`), which checks a
+client's files before it joins: the check here starts it as a program.
+"""
+
+import hashlib
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import typer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from federation.columns import Kind
+from federation.command import Debug, run
+from federation.errors import ContractBrokenError, ContractFileError, SettingError
+from federation.files import replacing
+from federation.source_archive import CLIENT_CODE
+from federation.tables import Table, read_table
+
+NAME = "contract.json"
+"""What a contract is called beside the files of a party."""
+
+IDENTIFIER_SHARE = 0.5
+_HEAD = """\
+# What every party's table must be, found out from {rows} rows of {file}. Widen what other parties need wider.
+# A type is numeric, boolean, categorical or ignored (not used, and need not be there); missing is the largest
+# share of missing values. Ranges are rounded outwards. Check a table with:
+#   python -m federation.contract check --contract contract.toml --data TABLE
+"""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ColumnRule(_Part):
+    """What a column must be.
+
+    Parameters
+    ----------
+    type : {"numeric", "boolean", "categorical", "ignored"}
+        What it holds; an ignored column is not used.
+    minimum, maximum : float, optional
+        Of a numeric column.
+    missing : float
+        Largest share of missing values, 0 to 1.
+    """
+
+    type: Literal["numeric", "boolean", "categorical", "ignored"]
+    minimum: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    maximum: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    missing: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        low, high = self.minimum, self.maximum
+        if self.type != "numeric" and (low, high) != (None, None):
+            raise ValueError(f"a {self.type} column has no minimum or maximum")
+        if low is not None and high is not None and low > high:
+            raise ValueError("the minimum is above the maximum")
+        return self
+
+
+class Contract(_Part):
+    """What every party's table must be.
+
+    Parameters
+    ----------
+    label : str
+        The label column.
+    positive : str, optional
+        The label's value that counts as 1, if its values are not 0 and 1 or true and false.
+    columns : mapping of str to ColumnRule
+        The other columns.
+    inferred : bool
+        Whether nobody wrote it: data preparation tells with it what the columns of its files hold.
+    """
+
+    label: Annotated[str, Field(min_length=1)]
+    positive: str | None = None
+    inferred: bool = False
+    columns: Annotated[dict[str, ColumnRule], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.label in self.columns:
+            raise ValueError(f'the label "{self.label}" is also a column')
+        if all(rule.type == "ignored" for rule in self.columns.values()):
+            raise ValueError("every column is ignored")
+        return self
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """What each feature column holds."""
+        return {name: rule.type for name, rule in self.columns.items() if rule.type != "ignored"}
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The columns that are not used."""
+        return tuple(name for name, rule in self.columns.items() if rule.type == "ignored")
+
+    def to_json(self) -> str:
+        """Return the same text for the same contract: what travels, and what `digest` is of."""
+        return json.dumps(self.model_dump(), sort_keys=True)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 that a client joins with; "" if nobody wrote the contract."""
+        return "" if self.inferred else hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def load_contract(path: Path) -> Contract:
+    """Read a contract.
+
+    Raises
+    ------
+    ContractFileError
+        It cannot be read, or says something that cannot be.
+    """
+    remedy = "Compare it with what `python -m federation.contract infer` writes."
+    try:
+        return Contract.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ContractFileError(f"{path}: cannot be read ({error.strerror}).", "Check the path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ContractFileError(f"{path}: not TOML ({error}).", remedy) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        what = first["msg"].removeprefix("Value error, ")
+        raise ContractFileError(f"{path}: {key + ': ' if key else ''}{what}.", remedy) from error
+
+
+def types_of(table: Table) -> Contract:
+    """Return a contract that tells nothing but what the columns of a table hold."""
+    types: dict[str, Any] = {
+        name: ColumnRule(type="categorical" if name in table.levels else "numeric", missing=1.0)
+        for name in table.features
+    }
+    return Contract(label=table.label, columns=types, inferred=True)
+
+
+def contract_beside(table: Path) -> Contract | None:
+    """Return the contract in the folder of a prepared table, if one is there.
+
+    Raises
+    ------
+    ContractFileError
+        It cannot be read.
+    """
+    path = table.parent / NAME
+    if not path.is_file():
+        return None
+    try:
+        return Contract.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, OSError, UnicodeDecodeError) as error:
+        raise ContractFileError(f"{path}: damaged.", "Prepare the data again.") from error
+
+
+def read_prepared(path: Path, *, label: str) -> Table:
+    """Read a prepared table, each column as its contract says; errors as in `read_table`."""
+    contract = contract_beside(path)
+    return read_table(path, label=label, kinds=contract.kinds if contract else None)
+
+
+def infer(table: Table, *, positive: str | None = None, file: str = "a table") -> str:
+    """Return the text of a contract that a table keeps.
+
+    Neither a level nor a single row's number is in it: ranges are rounded outwards to one digit, shares of
+    missing values upwards to a twentieth.
+    """
+    lines = [_HEAD.format(rows=table.rows, file=file), f"label = {_quoted(table.label)}"]
+    lines += ["", *([] if positive is None else [f"positive = {_quoted(positive)}", ""])]
+    for at, name in enumerate(table.features):
+        lines += [f"[columns.{_quoted(name)}]", *_rule(table, at), ""]
+    return "\n".join(lines)
+
+
+def _rule(table: Table, at: int) -> list[str]:
+    values = table.X[:, at]
+    there = values[~np.isnan(values)]
+    share = math.ceil(20 * (1 - there.size / table.rows)) / 20
+    missing = [f"missing = {share:g}"] if share else []
+    if not there.size:
+        return ['type = "ignored"  # it is empty']
+    distinct = np.unique(there).size
+    different = distinct > IDENTIFIER_SHARE * table.rows
+    if table.features[at] in table.levels:
+        if different:
+            return ['type = "ignored"  # texts, most of them different: an identifier, or prose']
+        return ['type = "categorical"', *missing]
+    if set(np.unique(there)) <= {0.0, 1.0}:
+        return ['type = "boolean"', *missing]
+    remark = ""
+    if distinct == table.rows and (there == np.round(there)).all():
+        remark = '  # whole numbers, all different: if they identify rows, "ignored"'
+    low, high = float(there.min()), float(there.max())
+    bounds = [f"minimum = {_outwards(min(low, 0.0)):g}", f"maximum = {_outwards(max(high, 0.0)):g}"]
+    return [f'type = "numeric"{remark}', *bounds, *missing]
+
+
+def _outwards(value: float) -> float:
+    """Round away from 0 to one digit."""
+    if value == 0:
+        return 0.0
+    unit = 10.0 ** math.floor(math.log10(abs(value)))
+    return math.copysign(math.ceil(abs(value) / unit) * unit, value)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def check(contract: Contract, files: list[Path]) -> dict[str, list[dict[str, Any]]]:
+    """Return what in each file breaks the contract, by the file's name, as the clients' own code finds it.
+
+    Raises
+    ------
+    ContractBrokenError
+        A file cannot be read as a table.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / NAME
+        written.write_text(contract.to_json(), encoding="utf-8")
+        program = [sys.executable, str(CLIENT_CODE / "contract.py"), "--contract", str(written)]
+        done = subprocess.run(  # noqa: S603 - our own program
+            [*program, *map(str, files)], capture_output=True, text=True, check=False
+        )
+    if not done.stdout:
+        problem = (
+            done.stderr.strip().splitlines()[-1].removeprefix("error: ") if done.stderr else "no answer."
+        )
+        raise ContractBrokenError(problem, "Give CSV files in UTF-8, or Parquet files.")
+    found: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
+    return found
+
+
+def require(contract: Contract, files: list[Path]) -> None:
+    """Refuse files that break the contract.
+
+    Raises
+    ------
+    ContractBrokenError
+        Names file, columns, counts and rows.
+    """
+    for name, broken in check(contract, files).items():
+        told = "; ".join(map(describe, broken[:5]))
+        more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""  # noqa: PLR2004 - the five above
+        raise ContractBrokenError(
+            f"{name} breaks the contract: {told}{more}.", "Correct the table, or widen the contract."
+        )
+
+
+def describe(violation: dict[str, Any]) -> str:
+    """Say a violation in words."""
+    column, problem, count, rows = (violation[key] for key in ("column", "problem", "count", "rows"))
+    if not count:
+        return f'column "{column}" {problem}'
+    more = ", ..." if count > len(rows) else ""
+    return f'column "{column}": {count} {problem} (data rows {", ".join(map(str, rows))}{more})'
+
+
+def main(
+    *,
+    action: Annotated[Literal["infer", "check"], typer.Argument(help="Write a contract, or check a table.")],
+    data: Annotated[Path, typer.Option(help="CSV file; for check also a Parquet file, or a folder of them.")],
+    contract: Annotated[Path, typer.Option(help="The contract to write or to check against.")] = Path(
+        "contract.toml"
+    ),
+    label: Annotated[str | None, typer.Option(help="infer: name of the label column.")] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="infer: value of the label that counts as positive, if it is not 0/1.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="check: print the violations as JSON.")] = False,
+    debug: Debug = False,  # noqa: ARG001 - read by federation.command
+) -> None:
+    """Write down what every party's table must be (infer), or check a table against it (check).
+
+    A contract is a commented TOML file: label, columns, types, ranges, largest shares of missing values.
+    infer proposes one from a table, without any row's values. check tells what breaks it: columns, counts and
+    row numbers, without values. Each client checks its own files before it joins.
+
+    \b
+    Examples:
+      python -m federation.contract infer --data claims.csv --label fraud
+      python -m federation.contract check --data claims.csv
+    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    if action == "infer":
+        if label is None:
+            raise SettingError(f"which column of {data} is the label?", "Name it with --label.")
+        if contract.exists():
+            raise SettingError(f"{contract} exists already.", "Choose another file with --contract.")
+        text = infer(read_table(data, label=label, positive=positive), positive=positive, file=data.name)
+        with replacing(contract) as partial:
+            partial.write_text(text, encoding="utf-8")
+        typer.echo(f"Wrote {contract}. Next:\n  python -m federation.contract check --data {data}", err=True)
+        return
+    files = sorted([*data.glob("*.csv"), *data.glob("*.parquet")]) if data.is_dir() else [data]
+    if not files:
+        raise SettingError(f"{data}: no CSV or Parquet file is there.", "Name a table.")
+    found = check(load_contract(contract), files)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        for name, broken in found.items():
+            typer.echo("\n".join(f"{name}: {describe(violation)}" for violation in broken))
+    if found:
+        raise ContractBrokenError(f"{', '.join(found)}: broken contract.", "The lines above say where.")
+    typer.echo(f"{len(files)} files keep the contract {contract}.", err=True)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,83 @@
+"""The server's side on stock Flower: wait for the SuperNodes, train with them, keep the model.
+
+Everything that learns is `federation.server_app.federate`, which takes any grid of Flower.
+"""
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+
+from federation.errors import JoinDeadlineError, OutputExistsError
+from federation.model import save
+from federation.preprocessing import ClientStatistics
+from federation.rounds import Round
+from federation.server_app import TrainingSettings, federate
+from federation.tables import read_table
+
+app = ServerApp()
+log = logging.getLogger("flwr")
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Train as the run configuration says; write ``model.json``, ``model.joblib`` and ``rounds.jsonl``."""
+    config: dict[str, Any] = dict(context.run_config)
+    out = Path(config["out"])
+    if out.exists() and any(out.iterdir()):
+        raise OutputExistsError(f"{out} exists already.", "Choose another folder with out=…, or remove it.")
+    training = TrainingSettings(
+        strategy=config["strategy"],
+        parameters=dict(part.split("=", 1) for part in config["parameters"].split()),
+        rounds=config["rounds"],
+        balanced=config["balanced"],
+        quorum=config["quorum"] or None,
+        round_timeout=config["round-timeout"],
+        penalty=config["penalty"],
+    )
+    test = read_table(Path(config["test"]), label=config["label"])
+    _wait_for_nodes(grid, config["clients"], config["join-timeout"])
+    federated = federate(
+        grid,
+        training,
+        test,
+        name_of=None,
+        observer=Log(),
+        provenance={"strategy": training.strategy, "rounds": training.rounds, "clients": config["clients"]},
+    )
+    if federated.conclusion:
+        log.info(federated.conclusion)
+    out.mkdir(parents=True, exist_ok=True)
+    save(federated.model, out)
+    lines = [json.dumps(record.as_json(), allow_nan=False) + "\n" for record in federated.rounds]
+    (out / "rounds.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+class Log:
+    """Tells Flower's log, which `flwr run --stream` shows, how the training goes."""
+
+    def agreed(self, statistics: list[ClientStatistics]) -> None:
+        """Take note of what the clients said of their data."""
+        for one in statistics:
+            log.info("%s: %d training rows, %d positive", one.client, one.rows, one.positives)
+
+    def round_ended(self, record: Round, of: int) -> None:
+        """Take note of a round's figures."""
+        roc_auc = record.server["roc_auc"]
+        log.info("round %d/%d: %.3f s, ROC-AUC %s", record.round, of, record.seconds, roc_auc)
+
+
+def _wait_for_nodes(grid: Grid, count: int, timeout: float) -> None:
+    """Wait for the SuperNodes, which a strategy of Flower would do without end."""
+    deadline = time.monotonic() + timeout
+    while (there := len(list(grid.get_node_ids()))) < count:
+        if time.monotonic() > deadline:
+            raise JoinDeadlineError(
+                f"{there} of {count} SuperNodes are connected after {timeout:g} s.",
+                "Start the others, or allow more time with join-timeout=….",
+            )
+        time.sleep(0.2)
