@@ -21,7 +21,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url
 FIND_PYTHON = for p in $(PYTHON) python3.12 python3 python3.13 python3.11 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done
 
-.PHONY: help demo demo-local synth deploy destroy test fuzz check fix bench bench-full lock clean
+.PHONY: help demo demo-local synth deploy destroy test faults fuzz check fix bench bench-full lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ destroy: node_modules/.cdk ## remove them again; see docs/how-to-clean-up.md
 
 test: $(VENV)/.dev node_modules/.dev ## run the tests
 	@$(BIN)/python -m pytest
+
+faults: $(VENV)/.dev ## break a running federation in every way of docs/faults.md, and write that page
+	@$(BIN)/python -m pytest tests/faults --fault-page docs/faults.md
 
 fuzz: $(VENV)/.dev ## feed a million damaged messages to everything that parses a peer's bytes
 	@$(BIN)/python -m tests.fuzz
@@ -75,6 +78,7 @@ bench-full: $(VENV)/.dev ## the same with more rounds and sizes, about an hour
 	@$(BIN)/python -m benchmarks.overhead
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.growth
+	@$(BIN)/python -m benchmarks.storm
 	@[ ! -d $(HEART) ] || $(BIN)/python -m benchmarks.heart $(HEART)
 
 lock: $(VENV)/.dev ## pin every dependency of pyproject.toml in requirements*.txt

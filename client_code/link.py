@@ -25,6 +25,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +48,7 @@ CLIENT_APP_RAISED = 2  # Flower's ErrorCode.CLIENT_APP_RAISED_EXCEPTION
 CHANNEL_OPTIONS = (
     ("grpc.keepalive_time_ms", 5_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 9_000),  # what really bounds a silence; gRPC's default is a minute
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.enable_http_proxy", 0),  # the server is in a private network, never behind a proxy
@@ -80,6 +82,12 @@ class RunFailedError(ClientError):
     """The server ended the run without a model."""
 
     exit_code = 53
+
+
+class LedgerError(ClientError):
+    """What is about to be sent cannot be written down, so it is not sent."""
+
+    exit_code = 90
 
 
 class IdentityError(ClientError):
@@ -183,7 +191,13 @@ class Ledger:
         content: RecordDict | None = None,
         server_round: object = None,
     ) -> None:
-        """Write one line about what is sent, naming its arrays, metrics and settings but not their values."""
+        """Write one line about what is sent, naming its arrays, metrics and settings but not their values.
+
+        Raises
+        ------
+        LedgerError
+            The disk is full, or fails.
+        """
         self._lines += 1
         digest = hashlib.sha256()
         for piece in pieces:
@@ -207,8 +221,13 @@ class Ledger:
                 f"{r}.{name}" for r, c in (content.config_records.items() if content else ()) for name in c
             ],
         }
-        self._stream.write(json.dumps(line) + "\n")
-        self._stream.flush()
+        try:
+            self._stream.write(json.dumps(line) + "\n")
+            self._stream.flush()
+        except OSError as error:
+            raise LedgerError(
+                f"cannot write the egress ledger ({error.strerror}); nothing is sent."
+            ) from error
 
 
 def serve(app: ClientApp, context: Context, *, server: Server, identity: Identity, ledger: Ledger) -> None:
@@ -369,7 +388,13 @@ def _status(error: grpc.RpcError) -> str:
     return f"{code.name}: {error.details()}" if code else type(error).__name__
 
 
-def open_ledger(folder: Path) -> TextIO:
+@contextmanager
+def open_ledger(folder: Path) -> Iterator[TextIO]:
     """Open ``ledger.jsonl`` in ``folder``, which is made if need be, for appending."""
     folder.mkdir(parents=True, exist_ok=True)
-    return (folder / "ledger.jsonl").open("a", encoding="utf-8")
+    stream = (folder / "ledger.jsonl").open("a", encoding="utf-8")
+    try:
+        yield stream
+    finally:
+        with suppress(OSError):  # what could not be written has been told
+            stream.close()

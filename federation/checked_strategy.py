@@ -1,6 +1,8 @@
 """Guard any strategy of Flower: only valid updates reach it, and a failed round is never silent."""
 
+import random
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -12,13 +14,46 @@ from numpy.typing import NDArray
 
 from federation.early_end import EndsEarly
 from federation.errors import RoundError
+from federation.events import Events, unrecorded
 from federation.frames import FrameError
 from federation.messages import floats
 from federation.rounds import Recorder
 
 MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others
 
+MAX_UPDATE_NORM = 1e6
+"""Farthest an update may be from the global model; coefficients of standardised columns stay far below."""
+
 _REMEDY = "Choose other parameters or another strategy."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What every round of a run keeps to.
+
+    Parameters
+    ----------
+    quorum : int, optional
+        Fewest valid updates a round may aggregate; None: one from every client asked.
+    max_update_norm : float
+        Farthest an update may be from the global model (Euclidean norm over all arrays).
+    rows : mapping of str to (int, int)
+        Training and validation rows that each client told of before round 1.
+    seed : int
+        Of the choice of clients; with the number of the round it alone decides, so that a resumed run chooses
+        as the uninterrupted one.
+    finished : int
+        Rounds that were finished before this process began.
+    event : callable
+        Told the decision on each update.
+    """
+
+    quorum: int | None = None
+    max_update_norm: float = MAX_UPDATE_NORM
+    rows: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    seed: int = 0
+    finished: int = 0
+    event: Events = unrecorded
 
 
 @runtime_checkable
@@ -45,8 +80,13 @@ class CheckedStrategy(EndsEarly):
         Where the figures go.
     name_of : callable
         The name of the client with a node id.
-    quorum : int, optional
-        Fewest valid updates a round may aggregate; None: one from every client asked.
+    rules : Rules
+        What every round keeps to.
+
+    Attributes
+    ----------
+    asked : set of int
+        The node ids of the clients asked in this round.
     """
 
     def __init__(
@@ -55,15 +95,16 @@ class CheckedStrategy(EndsEarly):
         preprocessing: ConfigRecord,
         recorder: Recorder,
         name_of: Callable[[int], str],
-        quorum: int | None,
+        rules: Rules,
     ) -> None:
         self._inner = inner
         self._preprocessing = preprocessing
         self._recorder = recorder
         self._name_of = name_of
-        self._quorum = quorum
-        self._asked = 0
-        self._shapes: Mapping[str, tuple[int, ...]] = {}
+        self._rules = rules
+        self._in_phase = 0
+        self._global: Mapping[str, NDArray[np.float64]] = {}
+        self.asked: set[int] = set()
 
     def summary(self) -> None:
         """Log the settings of the strategy."""
@@ -73,9 +114,12 @@ class CheckedStrategy(EndsEarly):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
         """Ask the clients that the strategy chooses to fit the global model."""
+        server_round += self._rules.finished
+        random.seed(f"{self._rules.seed}/{server_round}/train")  # what Flower's strategies draw from
         messages = self._inner.configure_train(server_round, arrays, config, grid)
         self._recorder.begin(server_round)
-        self._shapes = {name: array.numpy().shape for name, array in arrays.items()}
+        self._global = {name: array.numpy() for name, array in arrays.items()}
+        self.asked = set()
         return self._with_preprocessing(messages)
 
     def aggregate_train(
@@ -88,6 +132,7 @@ class CheckedStrategy(EndsEarly):
         RoundError
             There are fewer than the quorum, or the strategy makes nothing of them.
         """
+        server_round += self._rules.finished
         accepted = self._accepted(server_round, replies, "train", self._update_problem)
         try:
             arrays, metrics = self._inner.aggregate_train(server_round, accepted)
@@ -104,6 +149,8 @@ class CheckedStrategy(EndsEarly):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> list[Message]:
         """Ask the clients that the strategy chooses to score the global model."""
+        server_round += self._rules.finished
+        random.seed(f"{self._rules.seed}/{server_round}/evaluate")
         return self._with_preprocessing(self._inner.configure_evaluate(server_round, arrays, config, grid))
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
@@ -114,14 +161,15 @@ class CheckedStrategy(EndsEarly):
         RoundError
             There are fewer than the quorum.
         """
-        self._accepted(server_round, replies, "evaluate", lambda _: "")
+        self._accepted(server_round + self._rules.finished, replies, "evaluate", lambda _: "")
         return None
 
     def _with_preprocessing(self, messages: Iterable[Message]) -> list[Message]:
         configured = list(messages)
         for message in configured:
             message.content["preprocessing"] = self._preprocessing
-        self._asked = len(configured)
+        self._in_phase = len(configured)
+        self.asked |= {message.metadata.dst_node_id for message in configured}
         return configured
 
     def _accepted(
@@ -135,7 +183,15 @@ class CheckedStrategy(EndsEarly):
         rejected: dict[str, str] = {}
         for reply in replies:
             name = self._name_of(reply.metadata.src_node_id)
-            if problem := _error(reply) or _metric_problem(reply.content) or problem_of(reply.content):
+            problem = (
+                _error(reply)
+                or _metric_problem(reply.content)
+                or self._row_problem(name, phase, reply.content)
+                or problem_of(reply.content)
+            )
+            decision = {"client": name, "round": server_round, "phase": phase, "accepted": not problem}
+            self._rules.event("decision", **decision, reason=problem)
+            if problem:
                 rejected[name] = problem
             else:
                 metrics = reply.content.metric_records["metrics"]
@@ -147,7 +203,7 @@ class CheckedStrategy(EndsEarly):
             self._recorder.current.rejected.setdefault(
                 name, problem
             )  # the first reason in a round tells most
-        quorum = self._asked if self._quorum is None else self._quorum
+        quorum = self._in_phase if self._rules.quorum is None else self._rules.quorum
         if len(accepted) < quorum:
             problem = f"round {server_round}, {phase}: {len(accepted)} valid replies of {quorum} needed."
             raise RoundError(f"{problem} {listed(rejected)}", "Look at the logs of the clients named.")
@@ -157,11 +213,29 @@ class CheckedStrategy(EndsEarly):
         if list(content.array_records) != ["arrays"]:
             return "its update holds other records than the model's"
         update = content.array_records["arrays"]
-        if not isinstance(self._inner, OwnUpdates):
-            return _array_problem(update, self._shapes)
-        return _array_problem(update, self._inner.update_shapes()) or self._inner.update_problem(
-            {name: array.numpy() for name, array in update.items()}
-        )
+        if isinstance(self._inner, OwnUpdates):
+            shapes = self._inner.update_shapes()
+            return _array_problem(update, shapes) or self._inner.update_problem(
+                {name: array.numpy() for name, array in update.items()}
+            )
+        return _array_problem(update, self._shapes) or self._norm_problem(update)
+
+    @property
+    def _shapes(self) -> Mapping[str, tuple[int, ...]]:
+        return {name: values.shape for name, values in self._global.items()}
+
+    def _norm_problem(self, update: ArrayRecord) -> str:
+        with np.errstate(over="ignore"):  # an infinite norm is too large like any other
+            norm = float(np.sqrt(sum(np.sum((update[k].numpy() - v) ** 2) for k, v in self._global.items())))
+        limit = self._rules.max_update_norm
+        return "" if norm <= limit else f"its update is {norm:.3g} away from the model, and {limit:g} is most"
+
+    def _row_problem(self, name: str, phase: str, content: RecordDict) -> str:
+        if name not in self._rules.rows:
+            return ""
+        told = self._rules.rows[name][phase == "evaluate"]
+        rows = content.metric_records["metrics"]["num-examples"]
+        return "" if rows == told else f"its number of examples is {rows}, and it had told of {told}"
 
 
 def _array_problem(arrays: ArrayRecord, shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -21,6 +21,10 @@
     ├── RoundError              32  a round without enough valid updates
     ├── ClientFailedError       33  a client process that died
     ├── NoOptimumError          34  training rows that no finite model fits best
+    ├── ResumeError             35  a run that cannot be resumed, or not with these settings or data
+    ├── StorageError            36  a disk that is full or fails
+    ├── AuditError              37  a client's ledger and the server's record that disagree
+    │   └── AuditInputError     38  an audit without a record or ledgers to compare
     ├── ConfigError             40  a configuration that cannot work
     │   ├── ConfigFileError     41  a configuration file that cannot be read
     │   ├── ConfigKeyError      42  a key that is missing or unknown
@@ -62,6 +66,9 @@
 
 Each has a heading in ``docs/reference-errors.md``; a test ties the two together.
 """
+
+from pathlib import Path
+from typing import Self
 
 
 class FederationError(Exception):
@@ -201,6 +208,38 @@ class NoOptimumError(FederationError):
     """The training rows have no finite optimum, or Newton's method cannot get nearer to it."""
 
     exit_code = 34
+
+
+class ResumeError(FederationError):
+    """A run cannot be resumed, or not with these settings or these data."""
+
+    exit_code = 35
+
+
+class StorageError(FederationError):
+    """A file of the run cannot be written."""
+
+    exit_code = 36
+
+    @classmethod
+    def of(cls, path: Path, error: OSError) -> Self:
+        """Return the error of a file that the system refuses to write."""
+        return cls(
+            f"cannot write {path}: {error.strerror or error}.",
+            "Make room, then go on from the last finished round with --resume.",
+        )
+
+
+class AuditError(FederationError):
+    """A client's ledger and the server's record disagree."""
+
+    exit_code = 37
+
+
+class AuditInputError(AuditError):
+    """There is no record, or no ledger, to compare."""
+
+    exit_code = 38
 
 
 class ConfigError(FederationError):

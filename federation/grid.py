@@ -22,15 +22,19 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from federation.certificate import RunCertificate
 from federation.errors import ClientFailedError, FederationError, JoinDeadlineError
+from federation.events import Events, unrecorded
 from federation.frames import FINISH, Join, control_frame
 from federation.limits import Limits
-from federation.members import Member, Outbox, Pending, Refusal, error_reply
+from federation.members import Arrived, Member, Outbox, Pending, Refusal, error_reply
 from federation.messages import MessageEncoder
 from federation.stream import StreamServer
 
 RUN_ID = 1
 SERVER_NODE_ID = 1  # Flower keeps node 1 for the server; clients count from 2
 HOUR = 3600.0
+CANCEL_SECONDS = 2.0
+DEAD_STREAM_SECONDS = 16.0  # keepalive asks after 5 s of silence and waits 9 s for the answer
+MOST_REFUSALS = 1000  # written down; a storm of joins must not fill the disk
 
 log = logging.getLogger("federation.grid")
 T = TypeVar("T")
@@ -54,6 +58,8 @@ class StreamGrid(Grid):
         How long a client whose stream broke may take to come back before it counts as lost.
     limits : Limits, optional
         What peers may cost.
+    event : callable
+        Told what happens.
 
     Raises
     ------
@@ -71,10 +77,13 @@ class StreamGrid(Grid):
         port: int = 0,
         rejoin_seconds: float = 30.0,
         limits: Limits | None = None,
+        event: Events = unrecorded,
     ) -> None:
         self._admit = admit
         self._limits = limits or Limits()
         self._rejoin_seconds = rejoin_seconds
+        self._event = event
+        self._refusals = 0
         self._members = {
             name: Member(name, node_id) for node_id, name in enumerate(names, SERVER_NODE_ID + 1)
         }
@@ -156,12 +165,18 @@ class StreamGrid(Grid):
         """Return the name of the client with ``node_id``."""
         return self._by_node_id[node_id].name
 
+    def process_of(self, node_id: int) -> str:
+        """Return what tells apart the processes that speak for the client with ``node_id``."""
+        return self._by_node_id[node_id].instance
+
     def received(self) -> dict[str, list[tuple[str, int]]]:
         """Return the kind and the bytes of everything that each client sent, in order of arrival."""
         return {name: list(member.received) for name, member in self._members.items()}
 
-    def wait_for_clients(self, timeout: float, on_change: OnChange) -> None:
-        """Wait until every client has joined.
+    def wait_for_clients(self, timeout: float, on_change: OnChange, *, least: int | None = None) -> None:
+        """Wait until every client has joined, or until enough have when the time is over.
+
+        Those that join later take part from the next round on.
 
         Parameters
         ----------
@@ -169,17 +184,20 @@ class StreamGrid(Grid):
             Seconds to wait.
         on_change : callable
             Called with the joined and the missing names, at once and after each join.
+        least : int, optional
+            How many are enough; None: all.
 
         Raises
         ------
         JoinDeadlineError
-            Clients are missing after ``timeout`` seconds; they are named.
+            Too few have joined after ``timeout`` seconds; the missing ones are named.
         ClientFailedError
-            A client ended before it joined.
+            A client ended before it joined, and without it they are too few.
         SchemaMismatchError
             A client's columns differ from the server's.
         """
-        self._ask(self._wait_joined(timeout, on_change))
+        enough = len(self._members) if least is None else least
+        self._ask(self._wait_joined(timeout, on_change, enough))
 
     def fail_client(self, name: str, reason: str) -> None:
         """Note from outside that a client has ended: its messages are answered with ``reason`` at once."""
@@ -216,6 +234,7 @@ class StreamGrid(Grid):
             raise
 
     def _stop_loop(self) -> None:
+        self._ask(_end_other_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -225,20 +244,28 @@ class StreamGrid(Grid):
         self._server = StreamServer(self, self._limits)
         return await self._server.start(certificate, host, port)
 
-    async def join(self, join: Join, size: int) -> Refusal | tuple[Member, Outbox]:
+    async def join(self, join: Join, arrived: Arrived) -> Refusal | tuple[Member, Outbox]:
         """Make a stream the client's, and send again what it has not answered; or refuse it."""
-        if refusal := await self._admit(join):
+        facts = {
+            "client": join.client,
+            "instance": join.instance,
+            "bytes": arrived.size,
+            "sha256": arrived.sha256,
+        }
+        if refusal := await self._admit(join) or await self._rival(join):
+            self._refusals += 1
+            if self._refusals <= MOST_REFUSALS:
+                self._event("refused", **facts, reason=refusal.reason)
             self._fatal = self._fatal or refusal.fatal
             self._announce()
             return refusal
         member = self._members[join.client]
-        if member.outbox is not None and member.instance != join.instance:
-            return Refusal(reason=f'another process has already joined as "{join.client}"')
         if member.give_up:
             member.give_up.cancel()
         if member.outbox is not None:
             member.outbox.put_nowait([])  # the same process opened a new stream: end the old one
-        member.received.append(("join", size))
+        self._event("join", **facts)
+        member.received.append(("join", arrived.size))
         member.instance, member.joined, member.failure = join.instance, True, ""
         member.outbox = outbox = Outbox()
         for pending in member.pending.values():
@@ -246,18 +273,42 @@ class StreamGrid(Grid):
         self._announce()
         return member, outbox
 
+    async def _rival(self, join: Join) -> Refusal | None:
+        """Refuse a second process under a client's name, unless the first one's stream turns out to be dead.
+
+        A job that was restarted elsewhere may be back before keepalive has found the old stream dead.
+        """
+        member = self._members[join.client]
+        deadline = self._loop.time() + min(DEAD_STREAM_SECONDS, self._rejoin_seconds)
+        while member.outbox is not None and member.instance != join.instance:
+            if self._loop.time() > deadline:
+                return Refusal(reason=f'another process has already joined as "{join.client}"')
+            await asyncio.sleep(0.1)
+        return None
+
     def leave(self, member: Member, outbox: Outbox) -> None:
         """Note that the client's stream is gone; give it some time to come back."""
         if member.outbox is outbox:
             member.outbox = None
+            self._event("leave", client=member.name, instance=member.instance)
             reason = f"its connection was lost and it did not come back within {self._rejoin_seconds:g} s"
             member.give_up = self._loop.call_later(self._rejoin_seconds, self._fail, member, reason)
 
-    def deliver(self, member: Member, message: Message, size: int) -> None:
+    def deliver(self, member: Member, message: Message, arrived: Arrived) -> None:
         """Take a reply; drop it if nothing waits for it."""
-        member.received.append((message.metadata.message_type, size))
+        member.received.append((message.metadata.message_type, arrived.size))
         pending = member.pending.get(message.metadata.reply_to_message_id)
-        if pending is None or pending.reply.done():
+        waited_for = pending is not None and not pending.reply.done()
+        self._event(
+            "received",
+            client=member.name,
+            kind=message.metadata.message_type,
+            round=_round_of(pending.message) if pending else None,
+            bytes=arrived.size,
+            sha256=arrived.sha256,
+            used=waited_for,
+        )
+        if pending is None or not waited_for:
             log.info('dropped a late or duplicate reply of client "%s"', member.name)
         elif message.metadata.src_node_id != member.node_id:
             pending.reply.set_result(error_reply(pending.message, "it replied in another client's name"))
@@ -296,30 +347,35 @@ class StreamGrid(Grid):
         done = [i for i in message_ids if i in self._pushed and self._pushed[i].reply.done()]
         return [self._pushed.pop(i).reply.result() for i in done]
 
-    async def _wait_joined(self, timeout: float, on_change: OnChange) -> None:  # noqa: ASYNC109
+    async def _wait_joined(self, timeout: float, on_change: OnChange, enough: int) -> None:  # noqa: ASYNC109
         try:
             async with asyncio.timeout(timeout):
-                while missing := self._missing(on_change):
+                while missing := self._missing(on_change, enough):
                     await self._changed.wait()
         except TimeoutError:
             names = ", ".join(f'"{name}"' for name in missing)
+            if len(self._members) - len(missing) >= enough:
+                self._event("start-without", clients=missing)
+                return
             raise JoinDeadlineError(
                 f"no join from {names} within {timeout:g} s.", "Look at their logs, or allow more time."
             ) from None
 
-    def _missing(self, on_change: OnChange) -> list[str]:
-        """Tell who has joined, and return who has not; raise if somebody never will."""
+    def _missing(self, on_change: OnChange, enough: int) -> list[str]:
+        """Tell who has joined, and return who may still come; raise if too few ever will."""
         self._changed.clear()
         missing = [name for name, member in self._members.items() if not member.joined]
         on_change([name for name in self._members if name not in missing], missing)
         if self._fatal:
             raise self._fatal
-        for name in missing:
-            if failure := self._members[name].failure:
-                raise ClientFailedError(f'client "{name}" did not join: {failure}.', "Its log says more.")
-        return missing
+        failed = [name for name in missing if self._members[name].failure]
+        if failed and len(self._members) - len(failed) < enough:
+            failure = self._members[failed[0]].failure
+            raise ClientFailedError(f'client "{failed[0]}" did not join: {failure}.', "Its log says more.")
+        return [name for name in missing if name not in failed]
 
     def _fail(self, member: Member, reason: str) -> None:
+        self._event("failed", client=member.name, reason=reason)
         member.failure = reason
         member.resolve_all(reason)
         self._announce()
@@ -336,3 +392,17 @@ class StreamGrid(Grid):
             if member.outbox is not None:
                 member.outbox.put_nowait([verdict])
         await self._server.stop()
+
+
+async def _end_other_tasks() -> None:
+    """Cancel what still runs, such as a stream that gRPC gave up on: asyncio would complain of it at exit."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
+
+
+def _round_of(message: Message) -> object:
+    config = message.content.config_records.get("config")
+    return config.get("server-round") if config else None

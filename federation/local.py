@@ -6,9 +6,10 @@ SageMaker will run takes part. Nothing of AWS is used.
 
 import datetime as dt
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,12 +19,15 @@ from federation.options import (
     ContractFile,
     JoinTimeout,
     MaxIter,
+    MaxUpdateNorm,
+    MinClients,
     Out,
     Penalty,
     Quorum,
     Rounds,
     RoundTimeout,
     Seed,
+    SetAsideAfter,
     StrategyName,
     StrategyParameters,
     penalty_name,
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
 def main(  # noqa: PLR0913 - a command's options
     *,
+    context: typer.Context,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -75,7 +80,10 @@ def main(  # noqa: PLR0913 - a command's options
     param: StrategyParameters = None,
     penalty: Penalty = "l2",
     max_iter: MaxIter = 10,
+    min_clients: MinClients = None,
     quorum: Quorum = None,
+    set_aside_after: SetAsideAfter = 3,
+    max_update_norm: MaxUpdateNorm = 1e6,
     round_timeout: RoundTimeout = 600.0,
     join_timeout: JoinTimeout = 120.0,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
@@ -88,8 +96,11 @@ def main(  # noqa: PLR0913 - a command's options
         ),
     ] = None,
     out: Out = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder of a run that stopped, to go on with.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
-    debug: Debug = False,  # noqa: ARG001 - read by federation.command
+    debug: Debug = False,
 ) -> None:
     """Train one model across several clients on this machine, each a process with its own rows.
 
@@ -102,53 +113,79 @@ def main(  # noqa: PLR0913 - a command's options
       python -m federation.local --data claims.csv --label fraud --clients 4 --rounds 10
       python -m federation.local --data claims.csv --label fraud --partition column:hospital
       python -m federation.local --strategy fedavgm --param server_momentum=0.5
+      python -m federation.local --resume runs/20261122-155228
       python -m federation.local --data claims.csv --label fraud --repeat 10
     """  # noqa: D301 - a backspace keeps typer from joining the lines
+    carry_out(context)
+
+
+def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fields of any type
+    """Run what the command line asks for.
+
+    Parameters
+    ----------
+    context : typer.Context
+        The options, and which of them were given.
+    **how
+        Fields of `federation.local_training.LocalRun` that no option sets.
+    """
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
-    from federation.local_training import LocalRun, choose_preparation, train_locally  # noqa: PLC0415
+    from federation.local_training import train_locally  # noqa: PLC0415
     from federation.progress import Progress, show_metrics  # noqa: PLC0415
-    from federation.server_app import TrainingSettings  # noqa: PLC0415
-    from federation.strategies import default_rounds  # noqa: PLC0415
+    from federation.resume import all_options, given_options, recall  # noqa: PLC0415
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # Flower's account of every round; ours is shorter
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger("federation").setLevel(logging.WARNING)  # who was refused, and why
-    started = dt.datetime.now(dt.UTC)
-    settings = LocalRun(
-        source=data,
-        preparation=choose_preparation(
-            data,
-            seed,
-            label=label,
-            positive=positive,
-            clients=clients,
-            partition=partition,
-            resample=resample,
-            contract=contract,
-        ),
-        training=TrainingSettings(
-            strategy=strategy,
-            parameters=strategy_parameters(param),
-            rounds=default_rounds(strategy) if rounds is None else rounds,
-            quorum=quorum,
-            round_timeout=round_timeout,
-            seed=seed,
-        ),
-        out=out or Path("runs") / f"{started:%Y%m%d-%H%M%S}",
-        penalty=penalty_name(penalty),
-        max_iter=max_iter,
-        port=port,
-        join_timeout=join_timeout,
-        started=started,
-    )
-    if repeat is not None:
-        _repeat(settings, repeat, as_json=as_json)
+    resume = Path(context.params["resume"]) if context.params["resume"] else None
+    if resume:
+        options = recall(resume, given_options(context))
+    else:
+        started = dt.datetime.now(dt.UTC)
+        folder = str(context.params["out"] or Path("runs") / f"{started:%Y%m%d-%H%M%S}")
+        options = all_options(context) | {"out": folder, "started": started.isoformat()}
+    settings = replace(_settings(options, resume=resume), **how)
+    if context.params["repeat"] is not None and not resume:
+        _repeat(settings, context.params["repeat"], as_json=context.params["as_json"])
         return
     metrics = train_locally(settings, Progress())
-    if as_json:
+    if context.params["as_json"]:
         typer.echo((settings.out / "metrics.json").read_text(encoding="utf-8"), nl=False)
     else:
         show_metrics(metrics, settings.out)
+
+
+def _settings(options: Mapping[str, Any], *, resume: Path | None) -> "LocalRun":
+    """Return what to run, from the options of this command or of the one that is resumed."""
+    from federation.local_training import LocalRun, choose_preparation  # noqa: PLC0415
+    from federation.server_app import TrainingSettings  # noqa: PLC0415
+    from federation.strategies import default_rounds  # noqa: PLC0415
+
+    data = Path(options["data"]) if options["data"] else None
+    how = ("label", "positive", "clients", "partition", "resample")
+    contract = Path(options["contract"]) if options.get("contract") else None
+    given = {name: options[name] for name in how}
+    preparation = choose_preparation(data, options["seed"], **given, contract=contract)
+    rounds = default_rounds(options["strategy"]) if options["rounds"] is None else options["rounds"]
+    plain = ("strategy", "quorum", "round_timeout", "seed")
+    limits = ("min_clients", "set_aside_after", "max_update_norm")
+    return LocalRun(
+        source=data,
+        preparation=preparation,
+        training=TrainingSettings(
+            parameters=strategy_parameters(options["param"]),
+            rounds=rounds,
+            **{name: options[name] for name in (*plain, *limits)},
+        ),
+        out=resume or Path(options["out"]),
+        penalty=penalty_name(options["penalty"]),
+        max_iter=options["max_iter"],
+        port=options["port"],
+        join_timeout=options["join_timeout"],
+        started=dt.datetime.fromisoformat(options["started"]),
+        options=options,
+        resumed=resume is not None,
+    )
 
 
 def _repeat(settings: "LocalRun", times: int, *, as_json: bool) -> None:
@@ -160,7 +197,10 @@ def _repeat(settings: "LocalRun", times: int, *, as_json: bool) -> None:
 
     def train(run: "LocalRun") -> "RunMetrics":
         progress.step(f"Seed {run.training.seed}")
-        return train_locally(replace(run, started=dt.datetime.now(dt.UTC)), progress)
+        own = {"seed": run.training.seed, "out": str(run.out), "repeat": None}
+        return train_locally(
+            replace(run, started=dt.datetime.now(dt.UTC), options={**run.options, **own}), progress
+        )
 
     summary = repeat(settings, times, train)
     if as_json:

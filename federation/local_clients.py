@@ -8,7 +8,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -93,11 +93,12 @@ class LocalClients:
         Admits them to the run.
     """
 
-    def __init__(self, *, token: str) -> None:
+    def __init__(self, token: str) -> None:
         self._token = token
         self._jobs: dict[str, ClientJob] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._failures: dict[str, str] = {}
+        self._said_before: dict[str, int] = {}
         self._finishing = threading.Event()
 
     def start(self, jobs: Sequence[ClientJob], *, on_exit: Callable[[str, str], None]) -> None:
@@ -110,21 +111,26 @@ class LocalClients:
         on_exit : callable
             Told the name of a client whose process ended before :meth:`expect_end`, and why.
         """
-        self._jobs = {job.name: job for job in jobs}
-        threads = max(1, (os.cpu_count() or 1) // len(jobs))
+        threads = max(1, (os.cpu_count() or 1) // max(1, len(jobs)))
         for job in jobs:
-            job.model_dir.mkdir(parents=True)
-            with job.log.open("wb") as log:
-                self._processes[job.name] = subprocess.Popen(  # noqa: S603 - our own code
-                    job.command(),
-                    cwd=CLIENT_CODE,
-                    env=job.environment(token=self._token, threads=threads),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            self.launch(job, threads=threads)
         threading.Thread(target=self._watch, args=(on_exit,), name="clients", daemon=True).start()
+
+    def launch(self, job: ClientJob, *, threads: int) -> None:
+        """Start one process, with so many threads to compute with."""
+        self._jobs[job.name] = job
+        job.model_dir.mkdir(parents=True, exist_ok=True)
+        with job.log.open("ab") as log:
+            self._said_before[job.name] = log.tell()  # by the client of a run that is resumed
+            self._processes[job.name] = subprocess.Popen(  # noqa: S603 - our own code
+                job.command(),
+                cwd=CLIENT_CODE,
+                env=job.environment(token=self._token, threads=threads),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -139,8 +145,13 @@ class LocalClients:
         """Take it for normal from now on that processes end."""
         self._finishing.set()
 
-    def wait(self) -> None:
+    def wait(self, *, but: Collection[str] = ()) -> None:
         """Wait for every other process to end by itself after the server said that the run is over.
+
+        Parameters
+        ----------
+        but : collection of str
+            Clients that the run went on without.
 
         Raises
         ------
@@ -150,7 +161,7 @@ class LocalClients:
         allowed = END_SECONDS + len(self._processes)  # many share this machine's cores
         deadline = time.monotonic() + allowed
         for name, process in self._processes.items():
-            if name in self._failures:
+            if name in self._failures or name in but:
                 continue
             try:
                 code = process.wait(max(0.0, deadline - time.monotonic()))
@@ -197,7 +208,8 @@ class LocalClients:
         """Say how a process ended, with the error line that it left in its log."""
         code = self._processes[name].returncode
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        lines = self._jobs[name].log.read_text(encoding="utf-8", errors="replace").splitlines()
+        log = self._jobs[name].log.read_bytes()[self._said_before[name] :]
+        lines = log.decode(errors="replace").splitlines()
         said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         said = said or (lines if code > 0 else [])  # of a traceback, the last line tells most
         return f"its process {how}" + (f": {said[-1]}" if said else "")

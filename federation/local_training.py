@@ -3,8 +3,8 @@
 import datetime as dt
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from federation.errors import (
     DataError,
     OutputExistsError,
     PortTakenError,
+    ResumeError,
     RoundError,
     SettingError,
 )
@@ -24,12 +25,14 @@ from federation.limits import Limits
 from federation.local_clients import PATIENCE_SECONDS, ClientJob, LocalClients
 from federation.local_report import RunSettings, compare, describe
 from federation.manifest import NAME as MANIFEST
-from federation.manifest import Manifest, read_manifest
+from federation.manifest import Manifest, changed_files, read_manifest
 from federation.preparation import PreparationSettings, prepare
 from federation.progress import Progress
 from federation.records import table_files
 from federation.report import RunMetrics
+from federation.resume import remember
 from federation.run_folder import PACKAGES, read_egress, write_run
+from federation.run_record import RunRecord
 from federation.server_app import Federated, TrainingSettings, federate
 from federation.synthetic import LABEL
 from federation.tables import Table
@@ -61,6 +64,12 @@ class LocalRun:
         Seconds until a client that has not joined is given up.
     started : datetime
         When the run began.
+    clients : callable
+        Makes what starts the clients, from the token that admits them.
+    options : mapping
+        The command's options, kept for a resume.
+    resumed : bool
+        Whether ``out`` holds a run that stopped and goes on now.
     """
 
     source: Path | None
@@ -72,6 +81,9 @@ class LocalRun:
     port: int = 0
     join_timeout: float = 120.0
     started: dt.datetime
+    clients: Callable[[str], LocalClients] = LocalClients
+    options: Mapping[str, Any] = field(default_factory=dict)
+    resumed: bool = False
 
 
 def train_locally(settings: LocalRun, progress: Progress) -> RunMetrics:
@@ -83,6 +95,8 @@ def train_locally(settings: LocalRun, progress: Progress) -> RunMetrics:
         What is wrong with the data, the settings, a client or a round. A mistake in what was given leaves
         nothing behind; a failure of the training leaves the data and the clients' logs.
     """
+    if settings.resumed:
+        return _train_and_compare(settings, progress)
     if settings.out.exists() and (not settings.out.is_dir() or any(settings.out.iterdir())):
         raise OutputExistsError(
             f"{settings.out} exists already.", "Choose another folder with --out, or remove it."
@@ -131,7 +145,23 @@ def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
     training = replace(settings.training, balanced=balanced, penalty=settings.penalty)
     training.strategy_for(len(manifest.clients))  # what does not fit is found before anything starts
     test = read_prepared(data / "server" / "test.csv", label=manifest.label)
-    federated = _train(settings, training, manifest, data, test, progress)
+    remember(settings.out, settings.options)
+    record = RunRecord(settings.out)
+    plan = {"strategy": training.strategy, "rounds": training.rounds, "clients": list(manifest.clients)}
+    with record.telling(**plan, resumed=settings.resumed):
+        federated = _train(settings, training, manifest, data, test, progress, record)
+        return _compare_and_write(settings, training, manifest, data, test, federated, progress)
+
+
+def _compare_and_write(
+    settings: LocalRun,
+    training: TrainingSettings,
+    manifest: Manifest,
+    data: Path,
+    test: Table,
+    federated: Federated,
+    progress: Progress,
+) -> RunMetrics:
     progress.step("Comparing with the pooled model and with each client alone")
     how = RunSettings(
         training=training, penalty=settings.penalty, max_iter=settings.max_iter, started=settings.started
@@ -156,12 +186,34 @@ def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
 
 def _prepared(settings: LocalRun, progress: Progress) -> tuple[Path, Manifest]:
     """Return the folder of prepared data, prepared now unless the source is one."""
+    if settings.resumed:
+        return _resumed_data(settings, progress)
     if settings.source and settings.preparation is None:
         progress.step(f"Using the prepared data in {settings.source}")
         return settings.source, read_manifest(settings.source)
     progress.step(f"Preparing {settings.source or 'synthetic data'}")
     data = settings.out / "data"
     return data, prepare(settings.source, data, settings.preparation or PreparationSettings(label=LABEL))
+
+
+def _resumed_data(settings: LocalRun, progress: Progress) -> tuple[Path, Manifest]:
+    """Return the folder of the data that a run began with.
+
+    Raises
+    ------
+    ResumeError
+        They have changed since.
+    """
+    prepared_before = settings.source is not None and settings.preparation is None
+    data = settings.source if prepared_before and settings.source else settings.out / "data"
+    progress.step(f"Going on with the run in {settings.out}, with the data in {data}")
+    manifest = read_manifest(data)
+    if changed := changed_files(data, manifest):
+        raise ResumeError(
+            f"{', '.join(changed)} in {data} changed since the run began.",
+            "Put back the data that the run began with, or start a new run.",
+        )
+    return data, manifest
 
 
 def _train(
@@ -171,10 +223,11 @@ def _train(
     data: Path,
     test: Table,
     progress: Progress,
+    record: RunRecord,
 ) -> Federated:
     names = list(manifest.clients)
     token = secrets.token_urlsafe(32)
-    certificate = RunCertificate.create(HOST, now=settings.started)
+    certificate = RunCertificate.create(HOST, now=dt.datetime.now(dt.UTC))
     agreed = contract_beside(data / "server" / "test.csv")
     admit = Admission(
         by_token(token),
@@ -183,17 +236,22 @@ def _train(
         features=test.features,
         contract=agreed.digest if agreed else "",
     )
-    with LocalClients(token=token) as clients:
+    with settings.clients(token) as clients:
         # The grid closes first, and so tells the clients why a run failed before their processes are ended.
-        limits = Limits.for_features(len(test.features))
         with StreamGrid(
-            names, certificate=certificate, admit=admit, host=HOST, port=settings.port, limits=limits
+            names,
+            certificate=certificate,
+            admit=admit,
+            host=HOST,
+            port=settings.port,
+            limits=Limits.for_features(len(test.features)),
+            event=record.event,
         ) as grid:
             address = f"{HOST}:{grid.port}"
             progress.step(f"Starting {len(names)} clients; the server listens on {address} (TLS)")
             jobs = _jobs(settings, manifest, data, address=address, certificate=certificate)
             clients.start(jobs, on_exit=grid.fail_client)
-            grid.wait_for_clients(settings.join_timeout, progress.joined)
+            grid.wait_for_clients(settings.join_timeout, progress.joined, least=training.min_clients)
             progress.step(f"Training: {training.plan}")
             try:
                 federated = federate(
@@ -203,12 +261,14 @@ def _train(
                     name_of=grid.name_of,
                     observer=progress,
                     provenance=_provenance(training, manifest, settings.started),
+                    record=record,
+                    process_of=grid.process_of,
                 )
                 progress.concluded(federated.conclusion)
             except RoundError as error:
                 raise clients.explanation_of(error) from error
             clients.expect_end()
-        clients.wait()
+        clients.wait(but=federated.missed)
         clients.pack_models()
         return federated
 

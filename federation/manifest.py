@@ -1,5 +1,6 @@
 """What data preparation did, as one file: ``manifest.json``."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -140,3 +141,12 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f"{path}: damaged ({error}).", "Prepare the data again.") from error
+
+
+def changed_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Return the files of a prepared folder that are gone, or not as they were written."""
+    return [name for name, digest in manifest.files.items() if _sha256(folder / name) != digest]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

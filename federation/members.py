@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from flwr.app import Error, Message
 
@@ -11,6 +12,13 @@ JOIN_REFUSED, IDENTITY_REFUSED = 51, 58  # exit codes of a client, see client_co
 
 Outbox = asyncio.Queue[list[bytes]]
 """Lists of frames to send over one stream; an empty list, or one that ends the run, is the last."""
+
+
+class Arrived(NamedTuple):
+    """What came over the wire: how many bytes, and their SHA-256, which the client's ledger has too."""
+
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@
 place on the server that knows Flower's protobuf.
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
@@ -65,11 +66,14 @@ class MessageAssembler:
     ----------
     last_size : int
         Bytes of the message completed last.
+    last_sha256 : str
+        And their SHA-256.
     """
 
     def __init__(self, room: Callable[[], int]) -> None:
         self._room = room
-        self.last_size = 0
+        self.last_size, self.last_sha256 = 0, ""
+        self._digest = hashlib.sha256()
         self._parts: list[memoryview] = []
         self._size = 0
 
@@ -88,6 +92,7 @@ class MessageAssembler:
         if not room:
             raise FrameError("a message came that nothing had asked for")
         self._parts.append(memoryview(frame)[1:])
+        self._digest.update(self._parts[-1])
         self._size += len(frame) - 1
         if self._size > room:
             raise FrameError(f"a message is larger than {room} bytes")
@@ -97,6 +102,7 @@ class MessageAssembler:
             return None
         parts = self._parts
         self.last_size, self._parts, self._size = self._size, [], 0
+        self.last_sha256, self._digest = self._digest.hexdigest(), hashlib.sha256()
         try:
             return decode(parts)
         except Exception as error:  # Flower's reader fails on foreign bytes in many ways

@@ -27,6 +27,20 @@ Quorum = Annotated[
         help="Fewest valid updates a round may aggregate. [default: every client's]", show_default=False
     ),
 ]
+MinClients = Annotated[
+    int | None,
+    typer.Option(
+        help="Fewest clients to start with when --join-timeout is over; late ones take part from the next "
+        "round on. [default: all]",
+        show_default=False,
+    ),
+]
+SetAsideAfter = Annotated[
+    int, typer.Option(help="Rounds running that a client may fail before it is asked no more.", min=1)
+]
+MaxUpdateNorm = Annotated[
+    float, typer.Option(help="Farthest an update may be from the global model, as a Euclidean norm.")
+]
 RoundTimeout = Annotated[float, typer.Option(help="Seconds a client may take for a round.")]
 JoinTimeout = Annotated[float, typer.Option(help="Seconds a client may take to start and join.", min=0)]
 ContractFile = Annotated[

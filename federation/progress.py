@@ -67,6 +67,8 @@ class Progress:
         self._print("  ".join(cells) + "   " + " ".join(_cell(value, 0) for value in own))
         for name, reason in record.rejected.items():
             self._print(f'  client "{name}" does not count in this round: {reason}')
+        for name, reason in record.set_aside.items():
+            self._print(f'  client "{name}" is set aside: {reason}')
 
     def concluded(self, conclusion: str | None) -> None:
         """Say how the strategy ended, where it can tell."""

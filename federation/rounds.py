@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from flwr.app import ArrayRecord, MetricRecord
+from flwr.app import ArrayRecord
 from numpy.typing import NDArray
 
 from federation.evaluation import evaluate
@@ -33,6 +33,8 @@ class Round:
         Per client, ``train`` and ``evaluate`` figures as it reported them.
     rejected : dict
         Per client, why its update did not count.
+    set_aside : dict
+        Per client that is not asked from the next round on, why.
     """
 
     round: int
@@ -41,6 +43,7 @@ class Round:
     server: Mapping[str, Any] = field(default_factory=dict)
     clients: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
+    set_aside: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; a figure that is undefined is None."""
@@ -85,8 +88,8 @@ class Recorder:
         self._started = time.perf_counter()
         self.current = Round(round=server_round)
 
-    def evaluate(self, _server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
-        """Score the aggregate and close the round; Flower calls this last in each round."""
+    def evaluate(self, arrays: ArrayRecord) -> None:
+        """Score the aggregate and close the round."""
         scoring = time.perf_counter()
         self.current.server = evaluate(self._y, _sigmoid(self._Z, arrays))
         ended = time.perf_counter()
@@ -100,8 +103,10 @@ class Recorder:
         self.current.seconds = ended - self._started
         self.current.overhead = max(scoring - self._started - slowest, 0.0)
         self.rounds.append(self.current)
+
+    def announce(self) -> None:
+        """Tell the observer of the closed round."""
         self._observer.round_ended(self.current, self._total)
-        return None
 
 
 def _sigmoid(Z: NDArray[np.float64], arrays: ArrayRecord) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import datetime as dt
 import logging
 import secrets
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,12 +18,15 @@ from federation.options import (
     Host,
     JoinTimeout,
     MaxIter,
+    MaxUpdateNorm,
+    MinClients,
     Out,
     Penalty,
     Quorum,
     Rounds,
     RoundTimeout,
     Seed,
+    SetAsideAfter,
     StrategyName,
     StrategyParameters,
     TestData,
@@ -32,8 +35,9 @@ from federation.options import (
 )
 
 
-def main(  # noqa: PLR0913 - a command's options
+def main(  # noqa: PLR0913, PLR0915 - a command's options, and what becomes of each
     *,
+    context: typer.Context,
     config: Config,
     label: Annotated[str, typer.Option(help="Column to predict.")],
     test_data: TestData = None,
@@ -43,7 +47,10 @@ def main(  # noqa: PLR0913 - a command's options
     penalty: Penalty = "l2",
     max_iter: MaxIter = 10,
     balanced: Annotated[bool, typer.Option("--balanced", help="Weight both classes equally.")] = False,
+    min_clients: MinClients = None,
     quorum: Quorum = None,
+    set_aside_after: SetAsideAfter = 3,
+    max_update_norm: MaxUpdateNorm = 1e6,
     round_timeout: RoundTimeout = 600.0,
     join_timeout: JoinTimeout = 1800.0,
     spot: Annotated[bool, typer.Option("--spot", help="Use managed Spot capacity.")] = False,
@@ -56,6 +63,9 @@ def main(  # noqa: PLR0913 - a command's options
     ] = 5.0,
     seed: Seed = 0,
     out: Out = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder of a run that stopped, to go on with.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,  # noqa: ARG001 - read by federation.command
 ) -> None:
@@ -68,20 +78,25 @@ def main(  # noqa: PLR0913 - a command's options
     Examples:
       python -m federation.server --config federation.toml --label fraudulent_provider
       python -m federation.server --config federation.toml --label fraud --rounds 10 --quorum 2 --spot
+      python -m federation.server --config federation.toml --label fraud --resume runs/20261122-155228-3f46
     """  # noqa: D301 - a backspace keeps typer from joining the lines
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
     from federation.aws.sts import sts_of  # noqa: PLC0415
     from federation.aws.views import OnAws  # noqa: PLC0415
+    from federation.bucket_copy import BucketCopy  # noqa: PLC0415
     from federation.checks import first_error, run_checks  # noqa: PLC0415
     from federation.config import load_config  # noqa: PLC0415
     from federation.errors import OutputExistsError  # noqa: PLC0415
     from federation.job_request import JobSettings  # noqa: PLC0415
+    from federation.names import RUNS_PREFIX  # noqa: PLC0415
     from federation.progress import Progress, show_metrics  # noqa: PLC0415
+    from federation.resume import all_options, attempts, given_options, recall, remember  # noqa: PLC0415
+    from federation.run_record import RunRecord  # noqa: PLC0415
     from federation.server_app import TrainingSettings  # noqa: PLC0415
     from federation.server_checks import server_checks  # noqa: PLC0415
     from federation.server_run import ServerRun, keep_in_bucket, run_on_aws  # noqa: PLC0415
     from federation.source_archive import source_archive  # noqa: PLC0415
-    from federation.started_jobs import new_run_id, note_jobs  # noqa: PLC0415
+    from federation.started_jobs import new_run_id, note_jobs, stop_former_jobs  # noqa: PLC0415
     from federation.strategies import default_rounds  # noqa: PLC0415
     from federation.tables import read_table  # noqa: PLC0415
 
@@ -90,8 +105,17 @@ def main(  # noqa: PLR0913 - a command's options
     logging.getLogger("federation").setLevel(logging.WARNING)  # who was refused, and why
     started = dt.datetime.now(dt.UTC)
     run_id = new_run_id(started, secrets.token_hex(2))
-    folder = out or Path("runs") / run_id
-    if folder.exists():
+    folder = resume or out or Path("runs") / run_id
+    attempt, kept = 1, dict[str, Any]()
+    if resume:
+        kept = recall(resume, given_options(context))
+        run_id, started = kept["run_id"], dt.datetime.fromisoformat(kept["started"])
+        attempt = attempts(resume) + 1
+        rounds, strategy, param, seed = (kept[name] for name in ("rounds", "strategy", "param", "seed"))
+        penalty, max_iter, balanced = (kept[name] for name in ("penalty", "max_iter", "balanced"))
+        quorum, min_clients = kept["quorum"], kept["min_clients"]
+        set_aside_after, max_update_norm = kept["set_aside_after"], kept["max_update_norm"]
+    elif folder.exists():
         raise OutputExistsError(f"{folder} exists already.", "Choose another folder with --out.")
     federation, archive = load_config(config), source_archive()
     settings = ServerRun(
@@ -105,6 +129,9 @@ def main(  # noqa: PLR0913 - a command's options
             round_timeout=round_timeout,
             seed=seed,
             penalty=penalty_name(penalty),
+            min_clients=min_clients,
+            set_aside_after=set_aside_after,
+            max_update_norm=max_update_norm,
         ),
         jobs=JobSettings(
             label=label,
@@ -120,6 +147,7 @@ def main(  # noqa: PLR0913 - a command's options
         out=folder,
         run_id=run_id,
         started=started,
+        attempt=attempt,
     )
     progress = Progress()
     test = read_table(test_data or config.parent / "test.csv", label=label)
@@ -129,9 +157,18 @@ def main(  # noqa: PLR0913 - a command's options
     progress.checked(checks)
     if error := first_error(checks):
         raise error
-    note_jobs(aws.results, federation, run_id)
+    if resume:
+        progress.step(f"Going on with run {run_id}")
+        stop_former_jobs(federation, aws.results, aws.accounts, run_id, now=dt.datetime.now(dt.UTC))
+    note_jobs(aws.results, federation, settings.jobs_id)
+    remember(folder, all_options(context) | {"run_id": run_id, "started": started.isoformat()} | kept)
+    record = RunRecord(folder)
+    copy = BucketCopy(aws.results, f"{RUNS_PREFIX}{run_id}/", folder, event=record.event, say=progress.step)
     try:
-        metrics = run_on_aws(settings, test, aws.accounts, progress, ask_sts=sts_of(federation.server.region))
+        with copy:
+            record.copy = copy
+            sts = sts_of(federation.server.region)
+            metrics = run_on_aws(settings, test, aws.accounts, progress, ask_sts=sts, record=record)
     finally:
         if folder.exists():  # also if a job failed after the model was saved
             progress.step(f"Keeping the run in {keep_in_bucket(aws.results, folder, run_id)}")

@@ -3,28 +3,29 @@
 It needs nothing but Flower's ``Grid``, so it runs over ours and over stock Flower alike.
 """
 
-import json
-import random
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-from federation.checked_strategy import CheckedStrategy, listed
+from federation.agreement import Agreement, agree, ask_all, read_statistics, refuse_change
+from federation.checked_strategy import MAX_UPDATE_NORM, CheckedStrategy, Rules, listed
 from federation.errors import RoundError, SettingError
+from federation.events import Events
 from federation.fednewton import FedNewton
 from federation.inference import infer
-from federation.model import LinearModel, Preprocessing
-from federation.pooling import kinds_of, pool
-from federation.preprocessing import ClientStatistics, check_schemas, claimed_names, class_weight
+from federation.model import LinearModel
+from federation.preprocessing import ClientStatistics, claimed_names
+from federation.roster import Roster
 from federation.rounds import Observer, Recorder, Round
+from federation.run_record import Record, Unrecorded
 from federation.strategies import create_strategy
 from federation.tables import Table
+from federation.training import Training, as_record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,12 @@ class TrainingSettings:
         Seconds until a client that has not answered counts as missing.
     seed : int
         Of the choice of clients, where a strategy takes a fraction of them.
+    min_clients : int, optional
+        Fewest clients to start with when the time to join is over; None: all of them.
+    set_aside_after : int
+        Rounds running in which a client may fail before it is asked no more.
+    max_update_norm : float
+        Farthest an update may be from the global model.
     penalty : {"l2", "none"}
         For strategies that penalise on the server.
     """
@@ -58,6 +65,9 @@ class TrainingSettings:
     quorum: int | None = None
     round_timeout: float = 600.0
     seed: int = 0
+    min_clients: int | None = None
+    set_aside_after: int = 3
+    max_update_norm: float = MAX_UPDATE_NORM
     penalty: str = "l2"
 
     def __post_init__(self) -> None:
@@ -66,6 +76,12 @@ class TrainingSettings:
             raise SettingError(f"{self.rounds} rounds are not possible.", "Use at least 1.")
         if self.round_timeout <= 0:
             raise SettingError(f"a round cannot end within {self.round_timeout:g} s.", "Use more than 0.")
+        if self.set_aside_after < 1:
+            raise SettingError(f"clients cannot be set aside after {self.set_aside_after} rounds.", "Use 1.")
+        if not self.max_update_norm > 0:
+            raise SettingError(
+                f"no update is within {self.max_update_norm:g} of a model.", "Use more than 0."
+            )
         create_strategy(self.strategy, self.parameters, clients=sys.maxsize)
 
     @property
@@ -82,6 +98,10 @@ class TrainingSettings:
         SettingError
             They are too few for the strategy or the quorum.
         """
+        if self.min_clients is not None and not 1 <= self.min_clients <= clients:
+            raise SettingError(
+                f"{self.min_clients} clients to start with do not fit {clients}.", f"Use 1 to {clients}."
+            )
         strategy = create_strategy(self.strategy, self.parameters, clients=clients, penalty=self.penalty)
         asked = max(int(clients * strategy.fraction_train), strategy.min_train_nodes)
         if self.quorum is not None and not 1 <= self.quorum <= asked:
@@ -89,6 +109,27 @@ class TrainingSettings:
                 f"a quorum of {self.quorum} does not fit {asked} clients a round.", f"Use 1 to {asked}."
             )
         return strategy
+
+    def rules(self, rows: Mapping[str, tuple[int, int]], *, finished: int, event: Events) -> Rules:
+        """Return what every round keeps to.
+
+        Parameters
+        ----------
+        rows : mapping of str to (int, int)
+            Training and validation rows by client.
+        finished : int
+            Rounds that were finished before this process began.
+        event : callable
+            Told the decision on each update.
+        """
+        return Rules(
+            quorum=self.quorum,
+            max_update_norm=self.max_update_norm,
+            rows=rows,
+            seed=self.seed,
+            finished=finished,
+            event=event,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,15 +143,18 @@ class Federated:
     rounds : list of Round
         From round 0 on.
     statistics : list of ClientStatistics
-        Of every client.
+        Of every client that was there before round 1.
     conclusion : str, optional
         How the strategy ended, where it can tell.
+    missed : mapping of str to str
+        Per client that did not get the final model, why.
     """
 
     model: LinearModel
     rounds: list[Round]
     statistics: list[ClientStatistics]
     conclusion: str | None = None
+    missed: Mapping[str, str] = field(default_factory=dict)
 
 
 def federate(
@@ -121,13 +165,15 @@ def federate(
     name_of: Callable[[int], str] | None,
     observer: Observer,
     provenance: Mapping[str, Any],
+    record: Record | None = None,
+    process_of: Callable[[int], str] = str,
 ) -> Federated:
     """Train the global model with the clients of ``grid``.
 
     Parameters
     ----------
     grid : Grid
-        Whose clients have all joined.
+        Whose clients have joined.
     settings : TrainingSettings
         Strategy, rounds, quorum.
     test : Table
@@ -138,91 +184,93 @@ def federate(
         Told about every step.
     provenance : mapping
         Kept in the model.
+    record : Record, optional
+        Keeps every finished round; if it holds some already, the training goes on after them.
+    process_of : callable
+        What tells the processes apart that speak for one client, by its node id.
 
     Raises
     ------
     SchemaMismatchError
         A client's columns differ from the server's.
+    ResumeError
+        The data are not those that the finished rounds were trained on.
     RoundError
         A round had too few valid updates; says which clients failed and why.
     """
-    random.seed(settings.seed)  # Flower's strategies draw their sample from the global generator
+    record = record or Unrecorded()
     node_ids = list(grid.get_node_ids())
     strategy = settings.strategy_for(len(node_ids))
-    replies = _ask_all(grid, node_ids, "query.statistics", RecordDict(), settings.round_timeout)
-    name_of = name_of or claimed_names(replies).__getitem__
-    statistics = [
-        ClientStatistics.from_reply(reply, name_of(node_id)) for node_id, reply in sorted(replies.items())
-    ]
-    check_schemas(statistics, test.label, kinds_of(test))
-    preprocessing = pool(statistics, test)
+    saved = record.load()
+    replies = ask_all(grid, node_ids, "query.statistics", RecordDict(), settings.round_timeout)
+    name_of = name_of or _claimed(replies)
+    statistics = read_statistics(replies, name_of, test)
+    if saved:
+        refuse_change(saved.agreement, statistics, test)
+    agreement = saved.agreement if saved else agree(statistics, test)
     observer.agreed(statistics)
 
-    recorder = Recorder(test, preprocessing, observer, settings.rounds)
-    checked = CheckedStrategy(strategy, _as_record(preprocessing), recorder, name_of, settings.quorum)
-    dimension = len(preprocessing.features)
-    result = checked.start(
-        grid,
-        ArrayRecord({"coef": Array(np.zeros((1, dimension))), "intercept": Array(np.zeros(1))}),
-        num_rounds=settings.rounds,
+    roster = Roster(grid, name_of=name_of, process_of=process_of, limit=settings.set_aside_after)
+    roster.admit(*node_ids)
+    rows = agreement.rows | {one.client: (one.rows, one.validation_rows) for one in statistics}
+    recorder = Recorder(test, agreement.preprocessing, observer, settings.rounds)
+    rules = settings.rules(rows, finished=saved.round if saved else 0, event=record.event)
+    training = Training(
+        roster=roster,
+        strategy=strategy,
+        checked=CheckedStrategy(strategy, as_record(agreement.preprocessing), recorder, name_of, rules),
+        recorder=recorder,
+        record=record,
+        agreement=agreement,
+        test=test,
+        name_of=name_of,
+        rows=rows,
         timeout=settings.round_timeout,
-        train_config=ConfigRecord(
-            {"class-weight": list(class_weight(statistics, balanced=settings.balanced))}
-        ),
-        evaluate_fn=recorder.evaluate,
     )
+    arrays = training.run(settings.rounds, balanced=settings.balanced, saved=saved)
     model = LinearModel(
         label=test.label,
-        preprocessing=preprocessing,
-        coef=result.arrays["coef"].numpy()[0],
-        intercept=float(result.arrays["intercept"].numpy()[0]),
+        preprocessing=agreement.preprocessing,
+        coef=arrays["coef"].numpy()[0],
+        intercept=float(arrays["intercept"].numpy()[0]),
         provenance=dict(provenance)
-        | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in statistics)},
+        | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)},
     )
     conclusion = None
     if isinstance(strategy, FedNewton):
         model, conclusion = replace(model, inference=infer(strategy, model)), strategy.conclusion()
-    _hand_over(grid, node_ids, result.arrays, preprocessing, name_of, settings)
-    return Federated(model=model, rounds=recorder.rounds, statistics=statistics, conclusion=conclusion)
+    missed = _hand_over(roster, arrays, agreement, name_of, settings)
+    return Federated(
+        model=model,
+        rounds=recorder.rounds,
+        statistics=agreement.statistics,
+        conclusion=conclusion,
+        missed=missed,
+    )
+
+
+def _claimed(replies: Mapping[int, Message]) -> Callable[[int], str]:
+    names = claimed_names(replies)
+    return lambda node_id: names.get(node_id, f"node {node_id}")
 
 
 def _hand_over(
-    grid: Grid,
-    node_ids: list[int],
+    roster: Roster,
     arrays: ArrayRecord,
-    preprocessing: Preprocessing,
+    agreement: Agreement,
     name_of: Callable[[int], str],
     settings: TrainingSettings,
-) -> None:
-    """Give every client the final model; fewer than the quorum must not miss it."""
-    content = RecordDict({"arrays": arrays, "preprocessing": _as_record(preprocessing)})
-    replies = _ask_all(grid, node_ids, "query.save_model", content, settings.round_timeout)
+) -> dict[str, str]:
+    """Give every client that takes part the final model; return who missed it, and why.
+
+    Raises
+    ------
+    RoundError
+        Fewer than the quorum have it.
+    """
+    content = RecordDict({"arrays": arrays, "preprocessing": as_record(agreement.preprocessing)})
+    replies = ask_all(roster, roster.get_node_ids(), "query.save_model", content, settings.round_timeout)
     failed = {name_of(i): str(reply.error.reason) for i, reply in replies.items() if reply.has_error()}
     if len(replies) - len(failed) < (len(replies) if settings.quorum is None else settings.quorum):
         raise RoundError(f"the final model did not reach every client: {listed(failed)}", "See their logs.")
-
-
-def _ask_all(
-    grid: Grid, node_ids: list[int], kind: str, content: RecordDict, timeout: float
-) -> dict[int, Message]:
-    messages = [Message(content, node_id, kind) for node_id in node_ids]
-    replies = {
-        reply.metadata.src_node_id: reply
-        for reply in grid.send_and_receive(messages=messages, timeout=timeout)
-    }
-    if missing := set(node_ids) - set(replies):
-        raise RoundError(f"no answer to {kind} from nodes {sorted(missing)}.", "See the clients' logs.")
-    return replies
-
-
-def _as_record(preprocessing: Preprocessing) -> ConfigRecord:
-    """Return one text: it goes along with every message, and a client reads it once."""
-    parts: dict[str, Any] = {
-        "features": preprocessing.features,
-        "log1p": preprocessing.log1p,
-        "mean": preprocessing.mean.tolist(),
-        "scale": preprocessing.scale.tolist(),
-    }
-    if not preprocessing.encoding.is_plain:
-        parts["made_of"] = [feature.as_parts for feature in preprocessing.encoding.features]
-    return ConfigRecord({"json": json.dumps(parts)})
+    return failed | dict.fromkeys(roster.aside(), "it was set aside")

@@ -28,6 +28,7 @@ from federation.progress import Progress
 from federation.report import ClientData, Run, RunMetrics, Scores
 from federation.role_proof import Binding, Role, RoleVerifier, SignedRequest
 from federation.run_folder import PACKAGES, sum_egress, write_run
+from federation.run_record import RunRecord
 from federation.server_app import Federated, TrainingSettings, federate
 from federation.server_checks import listening_address
 from federation.tables import Table
@@ -76,6 +77,8 @@ class ServerRun:
         Names the run.
     started : datetime
         When.
+    attempt : int
+        How often the run was begun, this time included: a run that is resumed has jobs of its own.
     """
 
     config: FederationConfig
@@ -87,6 +90,12 @@ class ServerRun:
     out: Path
     run_id: str
     started: dt.datetime
+    attempt: int = 1
+
+    @property
+    def jobs_id(self) -> str:
+        """What names the jobs of this attempt."""
+        return self.run_id if self.attempt == 1 else f"{self.run_id}-{self.attempt}"
 
 
 def run_on_aws(
@@ -96,6 +105,7 @@ def run_on_aws(
     progress: Progress,
     *,
     ask_sts: Callable[[SignedRequest], str],
+    record: RunRecord | None = None,
 ) -> RunMetrics:
     """Run one federation and write the run folder.
 
@@ -111,6 +121,8 @@ def run_on_aws(
         Told about every step.
     ask_sts : callable
         Asks AWS who signed a request, see `federation.aws.sts`.
+    record : RunRecord, optional
+        Keeps every finished round; by default in the run folder only.
 
     Raises
     ------
@@ -127,8 +139,14 @@ def run_on_aws(
     progress.step(f"Asking the clients to run {settings.jobs.source_key}, published by each of them")
     progress.step("Looking up the clients' training networks")
     networks = {name: account.network() for name, account in accounts.items()}
-    with TrainingJobs(accounts, poll_seconds=settings.poll_seconds, on_status=progress.job) as jobs:
-        federated, received = _train(settings, test, networks, jobs, progress, ask_sts)
+    record = record or RunRecord(settings.out)
+    training = settings.training
+    plan = {"strategy": training.strategy, "rounds": training.rounds, "clients": list(accounts)}
+    with (
+        record.telling(**plan, resumed=settings.attempt > 1),
+        TrainingJobs(accounts, poll_seconds=settings.poll_seconds, on_status=progress.job) as jobs,
+    ):
+        federated, received = _train(settings, test, networks, jobs, progress, ask_sts, record)
         progress.step("Waiting for the jobs to end")
         metrics = write_run(
             settings.out,
@@ -165,12 +183,13 @@ def _train(
     jobs: TrainingJobs,
     progress: Progress,
     ask_sts: Callable[[SignedRequest], str],
+    record: RunRecord,
 ) -> tuple[Federated, Mapping[str, list[tuple[str, int]]]]:
     config, names = settings.config, list(networks)
     host = listening_address(config, settings.host)
-    certificate = RunCertificate.create(host, now=settings.started)
+    certificate = RunCertificate.create(host, now=dt.datetime.now(dt.UTC))
     binding = Binding(
-        run_id=settings.run_id,
+        run_id=settings.jobs_id,
         server_address=f"{host}:{config.federation.port}",
         certificate=certificate.fingerprint,
         region=config.server.region,
@@ -179,9 +198,17 @@ def _train(
     admit = Admission(verify, names=names, label=test.label, features=test.features)
     port = config.federation.port
     limits = Limits.for_features(len(test.features))
-    with StreamGrid(names, certificate=certificate, admit=admit, host=host, port=port, limits=limits) as grid:
+    with StreamGrid(
+        names,
+        certificate=certificate,
+        admit=admit,
+        host=host,
+        port=port,
+        limits=limits,
+        event=record.event,
+    ) as grid:
         identity = RunIdentity(
-            run_id=settings.run_id,
+            run_id=settings.jobs_id,
             server_address=binding.server_address,
             certificate=certificate.for_clients(),
         )
@@ -192,7 +219,8 @@ def _train(
         }
         jobs.start(requests, on_exit=grid.fail_client)
         with _explained_by(jobs, admit):
-            grid.wait_for_clients(settings.join_timeout, progress.joined)
+            least = settings.training.min_clients
+            grid.wait_for_clients(settings.join_timeout, progress.joined, least=least)
             progress.step(f"Training: {settings.training.plan}")
             federated = federate(
                 grid,
@@ -201,6 +229,8 @@ def _train(
                 name_of=grid.name_of,
                 observer=progress,
                 provenance=_provenance(settings),
+                record=record,
+                process_of=grid.process_of,
             )
         progress.concluded(federated.conclusion)
         return federated, grid.received()

@@ -138,6 +138,34 @@ class JobFinder:
         return noted
 
 
+class StoppableAccount(Account, Protocol):
+    """A client's account whose jobs may be stopped."""
+
+    def stop_job(self, name: str) -> None: ...  # noqa: D102
+
+
+def stop_former_jobs(
+    config: FederationConfig,
+    results: Results,
+    accounts: Mapping[str, StoppableAccount],
+    run_id: str,
+    *,
+    now: dt.datetime,
+) -> None:
+    """Stop what still runs of a run whose server ended: its clients cannot know the new certificate.
+
+    Raises
+    ------
+    FederationError
+        An account or the bucket refuses: a job may still run.
+    """
+    finder = JobFinder(config, results, accounts, now=now)
+    for client in config.clients:
+        for job in finder.of(client.name):
+            if job.name.startswith(job_name(config, client, run_id)) and not job.status.ended:
+                accounts[client.name].stop_job(job.name)
+
+
 def past_runs(results: Results) -> dict[str, set[str]]:
     """Return the runs in the results bucket, the latest last, each with the names of its files."""
     runs = dict[str, set[str]]()

@@ -1,6 +1,7 @@
 """The gRPC service: one bidirectional stream per client, TLS, bytes in and bytes out."""
 
 import asyncio
+import hashlib
 import logging
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ from federation.frames import (
     control_frame,
 )
 from federation.limits import Doorkeeper, Exchange, Limits, SparingLog
-from federation.members import Member, Outbox, Refusal
+from federation.members import Arrived, Member, Outbox, Refusal
 from federation.messages import MessageAssembler
 
 FIRST_FRAME_SECONDS = 10.0
@@ -30,6 +31,7 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),  # a taken port must be an error, not a shared one
     ("grpc.keepalive_time_ms", 5_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 9_000),  # what really bounds a silence; gRPC's default is a minute
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 4_000),
@@ -44,14 +46,14 @@ log = logging.getLogger("federation.stream")
 class Hub(Protocol):
     """Whom the streams belong to."""
 
-    async def join(self, join: Join, size: int) -> Refusal | tuple[Member, Outbox]:
-        """Decide on a join, whose frame has so many bytes."""
+    async def join(self, join: Join, arrived: Arrived) -> Refusal | tuple[Member, Outbox]:
+        """Decide on a join."""
 
     def leave(self, member: Member, outbox: Outbox) -> None:
         """Take note that a stream has ended."""
 
-    def deliver(self, member: Member, message: Message, size: int) -> None:
-        """Take a message of so many bytes from a client."""
+    def deliver(self, member: Member, message: Message, arrived: Arrived) -> None:
+        """Take a message from a client."""
 
 
 class StreamServer:
@@ -129,7 +131,7 @@ class StreamServer:
             why = error if isinstance(error, FrameError) else "no join frame in time"
             self._refusals.warning("refused a stream from %s: %s", context.peer(), why)
             return None
-        decision = await self._hub.join(join, len(first))
+        decision = await self._hub.join(join, Arrived(len(first), hashlib.sha256(first).hexdigest()))
         if not isinstance(decision, Refusal):
             return decision
         self._refusals.warning(
@@ -146,7 +148,7 @@ class StreamServer:
             while isinstance(frame := await context.read(), bytes):
                 if message := assembler.add(frame):
                     exchange.answered()
-                    self._hub.deliver(member, message, assembler.last_size)
+                    self._hub.deliver(member, message, Arrived(assembler.last_size, assembler.last_sha256))
         except FrameError as error:
             self._refusals.warning('ended the stream of client "%s": %s', member.name, error)
 

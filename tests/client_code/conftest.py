@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import utils
-from federation import model, server_app
+from federation import model
+from federation.training import as_record
 
 FEATURES = ("amount", "balance", "count")
 
@@ -51,7 +52,7 @@ def agreed(preprocessing: utils.Preprocessing) -> model.Preprocessing:
 @pytest.fixture
 def agreement(agreed: model.Preprocessing) -> str:
     """Return that scaling as the server writes it down for its clients."""
-    return str(server_app._as_record(agreed)["json"])
+    return str(as_record(agreed)["json"])
 
 
 @pytest.fixture

@@ -21,11 +21,11 @@ from flwr.serverapp.strategy import FedAvg
 import client
 import utils
 from federation import model as server_model
-from federation import server_app
-from federation.checked_strategy import CheckedStrategy
+from federation.checked_strategy import CheckedStrategy, Rules
 from federation.preprocessing import ClientStatistics
 from federation.rounds import Recorder, Round
 from federation.tables import Table
+from federation.training import as_record
 
 CLIENT_CODE = Path(client.__file__).parent
 SOURCES = sorted(CLIENT_CODE.glob("*.py"))
@@ -69,7 +69,7 @@ def server(agreed: server_model.Preprocessing, make_table: Callable[..., utils.T
     test = Table(features=rows.features, X=rows.X, y=rows.y, label="fraud")
     recorder = Recorder(test, agreed, Ignorant(), 1)
     inner = FedAvg(min_train_nodes=1, min_evaluate_nodes=1, min_available_nodes=1)
-    return CheckedStrategy(inner, server_app._as_record(agreed), recorder, lambda _: "a", None)
+    return CheckedStrategy(inner, as_record(agreed), recorder, lambda _: "a", Rules())
 
 
 GRID: Any = SimpleNamespace(get_node_ids=lambda: [2])  # all that a strategy asks of a grid
@@ -149,9 +149,7 @@ def test_the_final_model_is_kept(
     task: utils.Task,
 ) -> None:
     """The model that the server hands over is in the model dir and scores raw columns as the server's."""
-    content = RecordDict(
-        {"arrays": parameters((0.5, -1.0, 2.0), 0.1), "preprocessing": server_app._as_record(agreed)}
-    )
+    content = RecordDict({"arrays": parameters((0.5, -1.0, 2.0), 0.1), "preprocessing": as_record(agreed)})
     reply = app(Message(content, 2, "query.save_model"), context)
     frame = pd.DataFrame(task.validation.X, columns=list(task.validation.features))
     theirs = server_model.LinearModel(

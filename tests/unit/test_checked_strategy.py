@@ -24,6 +24,7 @@ from federation.errors import RoundError, SettingError
 from federation.messages import MessageAssembler, MessageEncoder
 from federation.preprocessing import ClientStatistics
 from federation.rounds import Round
+from federation.run_record import Record
 from federation.server_app import Federated, TrainingSettings, federate
 from federation.strategies import STRATEGIES
 from federation.synthetic import LABEL, SITE, generate
@@ -158,8 +159,8 @@ class Federation:
         )
         self.notes = Notes()
 
-    def run(self, spoil: Spoil | None = None, **settings: Any) -> Federated:
-        """Train with replies of "bert" to training spoilt."""
+    def run(self, spoil: Spoil | None = None, record: Record | None = None, **settings: Any) -> Federated:
+        """Train with replies of "bert" spoilt."""
         answers = [
             link.Answer(
                 client.create_app(task),
@@ -175,6 +176,7 @@ class Federation:
             name_of=lambda node_id: NAMES[node_id - 2],
             observer=self.notes,
             provenance={},
+            record=record,
         )
 
 
@@ -288,6 +290,9 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     "fractional examples": (metric(num_examples=200.0), "its number of examples is not positive"),
     "list of examples": (metric(num_examples=[200]), "its number of examples is not positive"),
     "huge examples": (metric(num_examples=MOST_ROWS + 1), "is 1000000001, which is not credible"),
+    "other examples": (metric(num_examples=201), "its number of examples is 201, and it had told of 200"),
+    "far away": (first_value("coef", 2e6), "its update is 2e+06 away from the model, and 1e+06 is most"),
+    "overflow": (first_value("coef", 1e200), "its update is inf away from the model, and 1e+06 is most"),
     "no seconds": (metric(seconds=None), "its reply does not say how long it took"),
     "error": (error("column x: too large"), "column x: too large"),
     "error without a reason": (error(None), "it failed without a reason"),
@@ -346,11 +351,32 @@ def test_a_boolean_is_no_number_of_examples() -> None:
         )
 
 
-def test_one_clients_weight_is_its_rows(federation: Federation, without_bert: Federated) -> None:
-    """An update that is merely odd counts, by the rows that it claims."""
-    heavy = federation.run(metric(num_examples=MOST_ROWS), quorum=QUORUM, rounds=1)
-    assert heavy.rounds[1].rejected == {}
-    assert not np.allclose(heavy.model.coef, without_bert.model.coef)
+def test_the_limit_of_an_update_can_be_set(federation: Federation) -> None:
+    """An honest update is rejected by a limit below its norm, and the reason says both."""
+    with pytest.raises(RoundError, match=r"away from the model, and 0\.001 is most"):
+        federation.run(max_update_norm=0.001)
+
+
+def test_a_client_that_fails_round_after_round_is_set_aside(federation: Federation) -> None:
+    """After three rounds it is asked no more, the record names it and its last reason; the others go on."""
+    change, _ = ERRORS["nan"]
+    result = federation.run(change, quorum=QUORUM, rounds=5)
+    assert [list(one.rejected) for one in result.rounds] == [[], ["bert"], ["bert"], ["bert"], [], []]
+    assert [list(one.set_aside) for one in result.rounds] == [[], [], [], ["bert"], [], []]
+    assert "failed 3 rounds running, last: coef is not finite" in result.rounds[3].set_aside["bert"]
+    assert result.missed == {"bert": "it was set aside"}
+
+
+def test_a_good_round_forgives_the_failed_ones_before(federation: Federation) -> None:
+    """Only rounds running count: two failures, a good round and two failures set nobody aside."""
+    change, _ = ERRORS["nan"]
+    seen = iter([True, True, False, True, True])
+
+    def sometimes(reply: Message) -> Message:
+        return change(reply) if reply.metadata.message_type == "train" and next(seen) else reply
+
+    result = federation.run(sometimes, quorum=QUORUM, rounds=5)
+    assert all(not one.set_aside for one in result.rounds)
 
 
 def test_scores_that_are_missing_end_the_round_too(federation: Federation) -> None:

@@ -307,7 +307,7 @@ def test_other_columns_end_the_waiting(opened: Opened) -> None:
 
 def test_a_second_process_under_a_taken_name_is_refused(opened: Opened) -> None:
     """While a client is connected, nobody else becomes it; the first goes on."""
-    grid = opened("anna")
+    grid = opened("anna", rejoin_seconds=0.5)
     ready(grid, "anna")
     error = Peer(grid.port, "anna").ended()
     assert isinstance(error, link.JoinRefusedError)

@@ -17,12 +17,12 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 import columns as client_columns
 import utils
-from federation import server_app
 from federation.errors import DataError
 from federation.model import LinearModel, Preprocessing, save
 from federation.pooling import MOST_LEVELS, Moments, dropped, pool
 from federation.preprocessing import ClientStatistics
 from federation.tables import Table, read_table, write_table
+from federation.training import as_record
 
 Floats = NDArray[np.float64]
 LEAST = client_columns.LEAST_ROWS
@@ -124,7 +124,7 @@ def test_the_clients_prepare_rows_as_the_server_does(tmp_path: Path) -> None:
     """What the server writes down, a client reads: the same features of the same rows, to the last bit."""
     rows = frame()
     agreed = agreement([rows[:400], rows[400:]], rows[:50], tmp_path)
-    record = str(server_app._as_record(agreed)["json"])
+    record = str(as_record(agreed)["json"])
     mine = utils.Preprocessing.from_json(record)
     table = client_table(rows, tmp_path)
     Z = mine.transform(mine.encode(table.features, table.X, table.levels))
@@ -150,7 +150,7 @@ def test_the_saved_pipelines_take_raw_rows(tmp_path: Path, keeper: str) -> None:
         copy = utils.new_model("l2", 1)
         utils.initialise_parameters(copy, model.coef.size)
         copy.coef_[0], copy.intercept_[0] = model.coef, model.intercept
-        record = str(server_app._as_record(agreed)["json"])
+        record = str(as_record(agreed)["json"])
         utils.save_model(utils.Preprocessing.from_json(record), copy, tmp_path)
     new = frame(300, seed=5)
     new.loc[:9, "state"] = "never seen, and longer than any other level"
@@ -267,7 +267,7 @@ def test_numbers_without_gaps_are_features_as_they_are(tmp_path: Path) -> None:
     rows = numbers(x=np.arange(100.0), z=np.arange(100.0) - 50)
     agreed = agreement([rows[:30], rows[30:]], rows[:5], tmp_path)
     assert agreed.encoding.is_plain
-    record = json.loads(str(server_app._as_record(agreed)["json"]))
+    record = json.loads(str(as_record(agreed)["json"]))
     assert set(record) == {"features", "log1p", "mean", "scale"}
 
 

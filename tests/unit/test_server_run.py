@@ -1,6 +1,7 @@
 """A run as on AWS, with accounts whose jobs are threads of this process."""
 
 import datetime as dt
+import json
 import re
 import socket
 import threading
@@ -31,6 +32,7 @@ from federation.job_request import ClientNetwork, JobSettings
 from federation.preparation import PreparationSettings, prepare
 from federation.progress import Progress
 from federation.role_proof import SignedRequest
+from federation.rounds import Round
 from federation.run_folder import read_egress
 from federation.server_app import TrainingSettings
 from federation.server_checks import own_address
@@ -130,7 +132,15 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def run(config: FederationConfig, data: Path, accounts: Mapping[str, ThreadAccount], out: Path) -> None:
+def run(
+    config: FederationConfig,
+    data: Path,
+    accounts: Mapping[str, ThreadAccount],
+    out: Path,
+    *,
+    progress: Progress | None = None,
+    attempt: int = 1,
+) -> None:
     """Run a federation with these accounts."""
     settings = ServerRun(
         config=config,
@@ -142,8 +152,9 @@ def run(config: FederationConfig, data: Path, accounts: Mapping[str, ThreadAccou
         out=out,
         run_id="r1",
         started=dt.datetime.now(dt.UTC),
+        attempt=attempt,
     )
-    run_on_aws(settings, held_back(data), accounts, Progress(), ask_sts=caller)
+    run_on_aws(settings, held_back(data), accounts, progress or Progress(), ask_sts=caller)
 
 
 def caller(request: SignedRequest) -> str:
@@ -176,7 +187,8 @@ def test_the_model_is_saved_on_both_sides(config: FederationConfig, data: Path, 
     accounts = accounts_of(data, tmp_path / "jobs")
     run(config, data, accounts, tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {"model.joblib", "model.json", "metrics.json", "rounds.jsonl", "run.json", "report.html"}
+    results = {"model.joblib", "model.json", "metrics.json", "rounds.jsonl", "run.json", "report.html"}
+    assert names == results | {"events.jsonl", "checkpoint"}
     rows = pd.read_csv(data / "server" / "test.csv")
     expected = joblib.load(tmp_path / "run" / "model.joblib").predict_proba(rows)
     for name in accounts:
@@ -204,7 +216,7 @@ def test_a_client_that_fails_is_named_and_the_others_jobs_are_stopped(
     accounts = accounts_of(data, tmp_path / "jobs", client_2="no_such_label")
     with pytest.raises(TrainingJobError, match=r'client "client-2".*no label column "no_such_label"'):
         run(config, data, accounts, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "model.json").exists()
 
 
 def test_a_client_of_another_account_is_refused(config: FederationConfig, data: Path, tmp_path: Path) -> None:
@@ -216,7 +228,29 @@ def test_a_client_of_another_account_is_refused(config: FederationConfig, data: 
     with pytest.raises(IdentityRefusedError, match=r'client "client-2".*444444444444') as refused:
         run(config, data, accounts, tmp_path / "run")
     assert refused.value.exit_code == 86
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "model.json").exists()
+
+
+class CutShort(Progress):
+    """Ends the run after a round, as a crash does."""
+
+    def round_ended(self, record: Round, of: int) -> None:
+        super().round_ended(record, of)
+        if record.round == 1:
+            raise KeyboardInterrupt
+
+
+def test_a_run_that_was_cut_short_goes_on(config: FederationConfig, data: Path, tmp_path: Path) -> None:
+    """New jobs, with names of the attempt, take up the next round; the model is the uninterrupted one's."""
+    run(config, data, accounts_of(data, tmp_path / "whole jobs"), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(config, data, accounts_of(data, tmp_path / "jobs"), tmp_path / "cut", progress=CutShort())
+    run(config, data, accounts_of(data, tmp_path / "new jobs"), tmp_path / "cut", attempt=2)
+    whole, cut = (json.loads((tmp_path / name / "model.json").read_text()) for name in ("whole", "cut"))
+    assert cut["features"] == whole["features"]
+    assert cut["intercept"] == whole["intercept"]
+    rounds = [json.loads(line) for line in (tmp_path / "cut" / "events.jsonl").read_text().splitlines()]
+    assert [one["round"] for one in rounds if one["event"] == "round"] == [0, 1, 2, 3]
 
 
 def test_a_second_run_while_one_is_active_is_refused(

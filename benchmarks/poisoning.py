@@ -1,0 +1,206 @@
+"""What one poisoning client does to the model under each strategy.
+
+python -m benchmarks.poisoning
+
+Seven clients with synthetic rows, one of which attacks. Its updates are finite, of the right shape, on the
+right number of rows and within the limit of the norm, so no check rejects them: what stops them, or does not,
+is the strategy.
+"""
+
+import logging
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from flwr.app import Array, Context, Message, RecordDict
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+from flwr.supercore.task_identity import TaskIdentity
+from numpy.typing import NDArray
+
+from benchmarks.machine import describe
+from benchmarks.results import write_section
+from federation.preparation import PreparationSettings, prepare
+from federation.rounds import Round
+from federation.server_app import TrainingSettings, federate
+from federation.synthetic import LABEL
+from federation.tables import read_table
+
+CLIENTS, ROUNDS, SEEDS = 7, 5, range(3)
+ATTACKER = "client-4"
+STRATEGIES: Mapping[str, Mapping[str, str]] = {
+    "fedavg": {},
+    "fedmedian": {},
+    "fedtrimmedavg": {"beta": "0.2"},
+    "krum": {"num_malicious_nodes": "1"},
+    "multikrum": {"num_malicious_nodes": "1", "num_nodes_to_select": "5"},
+    "bulyan": {"num_malicious_nodes": "1"},
+}
+Floats = NDArray[np.float64]
+Attack = Callable[[Floats, Floats], Floats]
+"""Makes the attacker's coefficients of the global ones and of its honest ones."""
+
+
+def reverse(model: Floats, honest: Floats) -> Floats:
+    """Go ten times as far in the opposite direction."""
+    return model - 10.0 * (honest - model)
+
+
+def noise(model: Floats, honest: Floats) -> Floats:
+    """Send coefficients of the right size at random."""
+    size = max(float(np.abs(honest).max()), 1.0)
+    return np.random.default_rng(int(np.abs(model).sum() * 1e6)).normal(0.0, size, honest.shape)
+
+
+def opposite(_model: Floats, honest: Floats) -> Floats:
+    """Send what was learnt with the opposite sign: as far away as the honest ones, and so the quietest."""
+    return -honest
+
+
+ATTACKS: Mapping[str, Attack | None] = {
+    "no attack": None,
+    "10× the other way": reverse,
+    "random": noise,
+    "opposite sign": opposite,
+}
+
+
+class Peers(Grid):
+    """The clients' own code in this process, with one of them attacking.
+
+    Parameters
+    ----------
+    apps : mapping of str to callable
+        The Flower app of each client.
+    attack : callable, optional
+        What the attacker does.
+    """
+
+    def __init__(self, apps: Mapping[str, Callable[..., Message]], attack: Attack | None) -> None:
+        self._apps = dict(enumerate(apps.values(), 2))
+        self.names = dict(enumerate(apps, 2))
+        self._attack = attack
+        self._context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
+
+    def set_run(self, run: Run) -> None:
+        """Not needed."""
+
+    @property
+    def run(self) -> Run:
+        """Not needed."""
+        return Run.create_empty(1)
+
+    def create_message(self, *_: object, **__: object) -> Message:
+        """Not needed."""
+        raise NotImplementedError
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Not needed."""
+        raise NotImplementedError
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Not needed."""
+        raise NotImplementedError
+
+    def get_node_ids(self) -> list[int]:
+        """Return the ids of all clients."""
+        return list(self._apps)
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        """Ask the clients one after another."""
+        assert timeout is None or timeout > 0
+        by_client = sorted(messages, key=lambda message: message.metadata.dst_node_id)
+        return [self._ask(message) for message in by_client]
+
+    def _ask(self, message: Message) -> Message:
+        node_id = message.metadata.dst_node_id
+        reply = self._apps[node_id](message, self._context)
+        if self._attack and self.names[node_id] == ATTACKER and message.metadata.message_type == "train":
+            update = reply.content.array_records["arrays"]
+            for name, array in message.content.array_records["arrays"].items():
+                update[name] = Array(self._attack(array.numpy(), update[name].numpy()))
+        return reply
+
+
+class Silent:
+    """An observer that takes no note."""
+
+    def agreed(self, statistics: list[Any]) -> None:
+        """Take no note."""
+
+    def round_ended(self, record: Round, of: int) -> None:
+        """Take no note."""
+
+
+def apps_of(data: Path, folder: Path) -> dict[str, Callable[..., Message]]:
+    """Return the app of every client in a folder of prepared data."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "client_code"))
+    import client  # noqa: PLC0415 - the clients' code, which nothing of the server imports
+    import utils  # noqa: PLC0415
+
+    apps = {}
+    for part in sorted(data.glob("client-*")):
+        train, validation = (utils.load_table(part / name, LABEL) for name in ("train.csv", "validation.csv"))
+        task = utils.Task(
+            name=part.name,
+            label=LABEL,
+            train=train,
+            validation=validation,
+            penalty="l2",
+            max_iter=10,
+            model_dir=folder / part.name,
+        )
+        apps[part.name] = cast("Callable[..., Message]", client.create_app(task))
+    return apps
+
+
+def measure(folder: Path, seed: int) -> dict[tuple[str, str], float]:
+    """Return the ROC-AUC of the model on the server's rows, by strategy and attack."""
+    data = folder / f"data-{seed}"
+    prepare(None, data, PreparationSettings(label=LABEL, clients=CLIENTS, partition="iid", seed=seed))
+    apps, test = apps_of(data, folder), read_table(data / "server" / "test.csv", label=LABEL)
+    found = {}
+    for strategy, parameters in STRATEGIES.items():
+        for name, attack in ATTACKS.items():
+            peers = Peers(apps, attack)
+            result = federate(
+                peers,
+                TrainingSettings(strategy=strategy, parameters=parameters, rounds=ROUNDS),
+                test,
+                name_of=peers.names.__getitem__,
+                observer=Silent(),
+                provenance={},
+            )
+            assert not any(one.rejected for one in result.rounds), "a check stopped it, not the strategy"
+            found[strategy, name] = result.rounds[-1].server["roc_auc"]
+    return found
+
+
+def main() -> None:
+    """Measure, and write the table."""
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 1, 1
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [measure(Path(folder), seed) for seed in SEEDS]
+    lines = [
+        f"{CLIENTS} clients with rows of the same kind, one attacking in all {ROUNDS} rounds; ROC-AUC on the",
+        f"server's rows, mean over {len(SEEDS)} seeds (least). 0.5 is guessing. Robust strategies are told",
+        "of one attacker, which is the truth here.",
+        "",
+        "| strategy | " + " | ".join(ATTACKS) + " |",
+        "|---|" + "---|" * len(ATTACKS),
+    ]
+    for strategy in STRATEGIES:
+        cells = []
+        for attack in ATTACKS:
+            values = [run[strategy, attack] for run in runs]
+            cells.append(f"{np.mean(values):.3f} ({min(values):.3f})")
+        lines.append(f"| `{strategy}` | " + " | ".join(cells) + " |")
+    write_section("One poisoning client", describe(), lines)
+
+
+if __name__ == "__main__":
+    main()

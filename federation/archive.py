@@ -1,0 +1,79 @@
+"""Write arrays and plain values as one file that is whole or not there, and that nothing unpickles.
+
+A zip file of ``state.json`` and NumPy's ``.npy`` files.
+"""
+
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from federation.files import replacing
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def write_archive(path: Path, state: Any) -> int:  # noqa: ANN401 - dicts, lists, arrays, plain values
+    """Replace an archive; after this returns it survives a loss of power too. Return its size in bytes.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    state : dict, list, array, or a plain value
+        Nested as one likes; keys of dicts are texts or whole numbers.
+    """
+    arrays: Arrays = {}
+    text = json.dumps(_pack(state, "state", arrays))
+    with replacing(path) as partial:
+        with zipfile.ZipFile(partial, "w") as archive:
+            archive.writestr("state.json", text)
+            for name, array in arrays.items():
+                content = io.BytesIO()
+                np.lib.format.write_array(content, array, allow_pickle=False)
+                archive.writestr(name, content.getvalue())
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        return partial.stat().st_size
+
+
+def read_archive(path: Path) -> Any:  # noqa: ANN401 - what was written
+    """Return what `write_archive` was given; the zip format's checksums are verified.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile
+        The file is not there, damaged, or something else.
+    """
+    with zipfile.ZipFile(path) as archive:
+        return _unpack(json.loads(archive.read("state.json")), archive)
+
+
+def _pack(value: Any, name: str, arrays: Arrays) -> Any:  # noqa: ANN401
+    """Return JSON for a value: what JSON cannot hold as it is becomes a list that begins with its kind."""
+    if isinstance(value, np.ndarray):
+        arrays[f"{name}.npy"] = value
+        return ["array", f"{name}.npy"]
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return ["dict", [[key, _pack(part, f"{name}/{key}", arrays)] for key, part in value.items()]]
+    if isinstance(value, list | tuple):
+        return ["list", [_pack(part, f"{name}/{at}", arrays) for at, part in enumerate(value)]]
+    return value
+
+
+def _unpack(packed: Any, archive: zipfile.ZipFile) -> Any:  # noqa: ANN401
+    if not isinstance(packed, list):
+        return packed
+    kind, content = packed
+    if kind == "array":
+        return np.lib.format.read_array(io.BytesIO(archive.read(content)), allow_pickle=False)
+    if kind == "dict":
+        return {key: _unpack(part, archive) for key, part in content}
+    return [_unpack(part, archive) for part in content]
