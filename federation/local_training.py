@@ -26,6 +26,7 @@ from federation.local_clients import PATIENCE_SECONDS, ClientJob, LocalClients
 from federation.local_report import RunSettings, compare, describe
 from federation.manifest import NAME as MANIFEST
 from federation.manifest import Manifest, changed_files, read_manifest
+from federation.pooling import most_features
 from federation.preparation import PreparationSettings, prepare
 from federation.progress import Progress
 from federation.records import table_files
@@ -244,7 +245,7 @@ def _train(
             admit=admit,
             host=HOST,
             port=settings.port,
-            limits=Limits.for_features(len(test.features)),
+            limits=Limits.for_features(most_features(test)),
             event=record.event,
         ) as grid:
             address = f"{HOST}:{grid.port}"

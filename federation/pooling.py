@@ -134,6 +134,12 @@ def _varies(mean: float, scale: float, rows: int) -> bool:
     return bool(scale > np.finfo(np.float64).eps * 8 * np.sqrt(rows) * max(abs(mean), 1.0))
 
 
+def most_features(table: Table) -> int:
+    """Return how many features the columns of a table may become at most."""
+    kinds = kinds_of(table).values()
+    return sum(2 if kind == NUMERIC else MOST_LEVELS + 1 for kind in kinds)
+
+
 def dropped(preprocessing: Preprocessing, test: Table) -> tuple[str, ...]:
     """Return the columns that say nothing, as every row has the same value or no level is frequent enough."""
     return tuple(name for name in test.features if name not in preprocessing.encoding.columns)

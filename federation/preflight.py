@@ -67,11 +67,12 @@ def main(
 
 def _of_server(config: FederationConfig, test_data: Path, label: str | None, host: str | None) -> list[Check]:
     from federation.aws.views import OnAws  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
+    from federation.contract import read_prepared  # noqa: PLC0415
     from federation.server_checks import server_checks  # noqa: PLC0415
     from federation.source_archive import source_archive  # noqa: PLC0415
-    from federation.tables import read_header, read_table  # noqa: PLC0415
+    from federation.tables import read_header  # noqa: PLC0415
 
-    rows = partial(read_table, test_data, label=label) if label else partial(read_header, test_data)
+    rows = partial(read_prepared, test_data, label=label) if label else partial(read_header, test_data)
     return server_checks(config, OnAws(config).view(rows), host=host, digest=source_archive().digest)
 
 

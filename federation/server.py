@@ -86,6 +86,7 @@ def main(  # noqa: PLR0913, PLR0915 - a command's options, and what becomes of e
     from federation.bucket_copy import BucketCopy  # noqa: PLC0415
     from federation.checks import first_error, run_checks  # noqa: PLC0415
     from federation.config import load_config  # noqa: PLC0415
+    from federation.contract import contract_beside, read_prepared  # noqa: PLC0415
     from federation.errors import OutputExistsError  # noqa: PLC0415
     from federation.job_request import JobSettings  # noqa: PLC0415
     from federation.names import RUNS_PREFIX  # noqa: PLC0415
@@ -98,7 +99,6 @@ def main(  # noqa: PLR0913, PLR0915 - a command's options, and what becomes of e
     from federation.source_archive import source_archive  # noqa: PLC0415
     from federation.started_jobs import new_run_id, note_jobs, stop_former_jobs  # noqa: PLC0415
     from federation.strategies import default_rounds  # noqa: PLC0415
-    from federation.tables import read_table  # noqa: PLC0415
 
     logging.getLogger("flwr").setLevel(logging.ERROR)  # Flower's account of every round; ours is shorter
     logging.basicConfig(level=logging.ERROR)
@@ -118,6 +118,8 @@ def main(  # noqa: PLR0913, PLR0915 - a command's options, and what becomes of e
     elif folder.exists():
         raise OutputExistsError(f"{folder} exists already.", "Choose another folder with --out.")
     federation, archive = load_config(config), source_archive()
+    held_back = test_data or config.parent / "test.csv"
+    agreed = contract_beside(held_back)
     settings = ServerRun(
         config=federation,
         training=TrainingSettings(
@@ -148,9 +150,10 @@ def main(  # noqa: PLR0913, PLR0915 - a command's options, and what becomes of e
         run_id=run_id,
         started=started,
         attempt=attempt,
+        contract=agreed.digest if agreed else "",
     )
     progress = Progress()
-    test = read_table(test_data or config.parent / "test.csv", label=label)
+    test = read_prepared(held_back, label=label)
     aws = OnAws(federation)
     progress.step("Checking what the run needs")
     checks = run_checks(server_checks(federation, aws.view(lambda: test), host=host, digest=archive.digest))

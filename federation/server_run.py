@@ -24,6 +24,7 @@ from federation.grid import StreamGrid
 from federation.job_request import ClientNetwork, JobSettings, RunIdentity, build_job_request
 from federation.limits import Limits
 from federation.names import RUNS_PREFIX
+from federation.pooling import most_features
 from federation.progress import Progress
 from federation.report import ClientData, Run, RunMetrics, Scores
 from federation.role_proof import Binding, Role, RoleVerifier, SignedRequest
@@ -79,6 +80,8 @@ class ServerRun:
         When.
     attempt : int
         How often the run was begun, this time included: a run that is resumed has jobs of its own.
+    contract : str
+        SHA-256 of the data contract that every client must keep; "" without one.
     """
 
     config: FederationConfig
@@ -91,6 +94,7 @@ class ServerRun:
     run_id: str
     started: dt.datetime
     attempt: int = 1
+    contract: str = ""
 
     @property
     def jobs_id(self) -> str:
@@ -195,9 +199,11 @@ def _train(
         region=config.server.region,
     )
     verify = RoleVerifier(_roles(config), binding, ask=ask_sts)
-    admit = Admission(verify, names=names, label=test.label, features=test.features)
+    admit = Admission(
+        verify, names=names, label=test.label, features=test.features, contract=settings.contract
+    )
     port = config.federation.port
-    limits = Limits.for_features(len(test.features))
+    limits = Limits.for_features(most_features(test))
     with StreamGrid(
         names,
         certificate=certificate,
