@@ -78,6 +78,7 @@ bench-full: $(VENV)/.dev ## the same with more rounds and sizes, about an hour
 	@$(BIN)/python -m benchmarks.overhead
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.growth
+	@$(BIN)/python -m benchmarks.storm
 	@[ ! -d $(HEART) ] || $(BIN)/python -m benchmarks.heart $(HEART)
 
 lock: $(VENV)/.dev ## pin every dependency of pyproject.toml in requirements*.txt

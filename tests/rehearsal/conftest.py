@@ -110,7 +110,7 @@ class Demo:
     out : pathlib.Path
         The rehearsal's folder.
     temporary : set of str
-        Our temporary folders that are there now and were not before.
+        Temporary folders of its own that it left.
     """
 
     watched: Watched
@@ -119,17 +119,17 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo() -> Iterator[Demo]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """Run ``make demo`` as the README says; its folder is removed in the end."""
-    before = temporary_folders()
-    watched = Watched(["make", "demo"], ROOT, environment())
+    temporary = tmp_path_factory.mktemp("tmp")
+    watched = Watched(["make", "demo"], ROOT, {**environment(), "TMPDIR": str(temporary)})
     assert watched.code == 0, watched.err
     report = ROOT / watched.out.splitlines()[-1].removeprefix("Report: ")
     out = report.parent.parent
-    yield Demo(watched=watched, out=out, temporary=temporary_folders() - before)
+    yield Demo(watched=watched, out=out, temporary=temporary_folders(temporary))
     shutil.rmtree(out)
 
 
-def temporary_folders() -> set[str]:
+def temporary_folders(below: Path | None = None) -> set[str]:
     """Return the temporary folders of rehearsals that are there."""
-    return {path.name for path in Path(tempfile.gettempdir()).glob("federation-rehearsal-*")}
+    return {path.name for path in (below or Path(tempfile.gettempdir())).glob("federation-rehearsal-*")}
