@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ Seen = Callable[[str], None]
 OPTIONS = ("--rounds", "12", "--seed", "3")
 
 
-def _over(wire: Wire, start: Start, **plan: object) -> Run:
+def _over(wire: Wire, start: Start, **plan: Any) -> Run:
     run = start(*OPTIONS, "--port", wire.target, wire=wire.port, **plan)
     run.until_round(2)
     return run
