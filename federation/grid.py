@@ -32,6 +32,7 @@ from federation.stream import StreamServer
 RUN_ID = 1
 SERVER_NODE_ID = 1  # Flower keeps node 1 for the server; clients count from 2
 HOUR = 3600.0
+CANCEL_SECONDS = 2.0
 DEAD_STREAM_SECONDS = 16.0  # keepalive asks after 5 s of silence and waits 9 s for the answer
 MOST_REFUSALS = 1000  # written down; a storm of joins must not fill the disk
 
@@ -233,6 +234,7 @@ class StreamGrid(Grid):
             raise
 
     def _stop_loop(self) -> None:
+        self._ask(_end_other_tasks())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -390,6 +392,15 @@ class StreamGrid(Grid):
             if member.outbox is not None:
                 member.outbox.put_nowait([verdict])
         await self._server.stop()
+
+
+async def _end_other_tasks() -> None:
+    """Cancel what still runs, such as a stream that gRPC gave up on: asyncio would complain of it at exit."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
 
 
 def _round_of(message: Message) -> object:
