@@ -226,7 +226,7 @@ class Ledger:
             self._stream.flush()
         except OSError as error:
             raise LedgerError(
-                f"cannot write the egress ledger ({error.strerror}); nothing is sent."
+                f"cannot write the egress ledger ({error.strerror or error}); nothing is sent."
             ) from error
 
 

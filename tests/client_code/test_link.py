@@ -306,7 +306,7 @@ def test_what_cannot_be_written_down_is_not_sent() -> None:
         def write(self, _text: str, /) -> int:
             raise OSError("no space left on device")
 
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(link.LedgerError, match="no space left"):
         an_answer(echo, FullDisk())(payload_of(sent(RecordDict())))
 
 

@@ -3,7 +3,7 @@
 A JSON object: ``server_port`` and ``wire`` (clients connect to the port ``wire``), ``faults`` (what a client
 does wrong, by its name and the round), ``absent`` (names not started), ``late`` (names, and the event they
 wait for),
-``unwatched`` (nobody tells the server that a process ended, as on AWS).
+``unwatched`` (nobody tells the server that a process ended, as on AWS), ``hyperparameters`` (more of them).
 """
 
 import functools
@@ -59,6 +59,8 @@ class PlannedClients(LocalClients):
         if "wire" in PLAN:
             address = f"127.0.0.1:{PLAN['wire']}"
             job = replace(job, hyperparameters={**job.hyperparameters, "server-address": address})
+        if more := PLAN.get("hyperparameters"):
+            job = replace(job, hyperparameters={**job.hyperparameters, **more})
         if faults := PLAN.get("faults", {}).get(job.name):
             return FaultyJob(**vars(job), faults=faults)
         return job

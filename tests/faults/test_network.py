@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,8 @@ Seen = Callable[[str], None]
 OPTIONS = ("--rounds", "12", "--seed", "3")
 
 
-def _over(wire: Wire, start: Start) -> Run:
-    run = start(*OPTIONS, "--port", wire.target, wire=wire.port)
+def _over(wire: Wire, start: Start, **plan: Any) -> Run:
+    run = start(*OPTIONS, "--port", wire.target, wire=wire.port, **plan)
     run.until_round(2)
     return run
 
@@ -40,7 +41,7 @@ def test_dropped(wire: Wire, start: Start, seen: Seen, undisturbed: Callable[...
 )
 def test_dropped_for_long(wire: Wire, start: Start, seen: Seen, undisturbed: Callable[..., str]) -> None:
     """Longer than keepalive: every stream is found dead and opened again, and replies are sent again."""
-    run = _over(wire, start)
+    run = _over(wire, start, hyperparameters={"patience": "90"})  # as on AWS, and more
     began = time.monotonic()
     wire.drop(30)
     run.until("leave")

@@ -62,7 +62,7 @@ class Gate:
             clock=lambda: dt.datetime.now(dt.UTC) + clock_error,
         )
         self.admission = Admission(verify, names=["site-1"], label="y", features=("a",))
-        self.grid = StreamGrid(["site-1"], certificate=CERTIFICATE, admit=self.admission)
+        self.grid = StreamGrid(["site-1"], certificate=CERTIFICATE, admit=self.admission, rejoin_seconds=0.5)
         self.job = session_of(connect, CLIENT, ROLE)
 
     def proof(self, session: Any = None, **changes: str) -> Prove:
