@@ -71,6 +71,8 @@ def write_run(
 
 def read_egress(ledger: Path) -> Egress:
     """Sum up a client's egress ledger."""
+    if not ledger.exists():  # of a client that never joined, as its data cannot be used
+        return sum_egress([])
     lines = [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
     return sum_egress([(line["kind"], line["bytes"]) for line in lines])
 

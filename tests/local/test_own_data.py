@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,21 @@ def test_no_identifier_leaves_a_client(folder: Path) -> None:
     for path in (folder / "runs/first").rglob("*"):
         if path.suffix in (".log", ".jsonl", ".json", ".html") and "data" not in path.parts:
             assert "C-0000" not in path.read_text(encoding="utf-8"), path
+
+
+def test_a_client_that_breaks_the_contract_is_left_out_and_the_others_train(
+    folder: Path, tmp_path: Path
+) -> None:
+    """It sends nothing, its log says which column; with a quorum the others are not disturbed."""
+    data = tmp_path / "prepared"
+    shutil.copytree(folder / "prepared", data)
+    train = data / "client-2" / "train.csv"
+    rows = pd.read_csv(train)
+    rows.loc[[4, 7], "region"] = None
+    rows.to_csv(train, index=False)
+    options = ["--data", str(data), "--quorum", "2", "--min-clients", "2", "--out", str(tmp_path / "run")]
+    run(["python", "-m", "federation.local", *options], tmp_path)
+    log = (tmp_path / "run/clients/client-2/client.log").read_text()
+    assert 'train.csv breaks the contract: column "region" lacks 2 of' in log
+    assert not (tmp_path / "run/clients/client-2/ledger.jsonl").exists()
+    assert (tmp_path / "run/model.json").exists()
