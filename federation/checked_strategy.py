@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -194,7 +194,7 @@ class CheckedStrategy(EndsEarly):
             if problem:
                 rejected[name] = problem
             else:
-                metrics = reply.content.metric_records["metrics"]
+                metrics = cast("MetricRecord", reply.content["metrics"])
                 self._recorder.current.clients.setdefault(name, {})[phase] = dict(metrics)
                 # One client with other metrics than the rest would fail Flower's run: it gets the weight.
                 reply.content["metrics"] = MetricRecord({"num-examples": metrics["num-examples"]})
@@ -210,9 +210,10 @@ class CheckedStrategy(EndsEarly):
         return accepted
 
     def _update_problem(self, content: RecordDict) -> str:
-        if list(content.array_records) != ["arrays"]:
+        records = content.array_records
+        if list(records) != ["arrays"]:
             return "its update holds other records than the model's"
-        update = content.array_records["arrays"]
+        update = records["arrays"]
         if isinstance(self._inner, OwnUpdates):
             shapes = self._inner.update_shapes()
             return _array_problem(update, shapes) or self._inner.update_problem(
@@ -234,7 +235,7 @@ class CheckedStrategy(EndsEarly):
         if name not in self._rules.rows:
             return ""
         told = self._rules.rows[name][phase == "evaluate"]
-        rows = content.metric_records["metrics"]["num-examples"]
+        rows = cast("MetricRecord", content["metrics"])["num-examples"]
         return "" if rows == told else f"its number of examples is {rows}, and it had told of {told}"
 
 
@@ -259,9 +260,10 @@ def _error(reply: Message) -> str:
 
 
 def _metric_problem(content: RecordDict) -> str:
-    if list(content.metric_records) != ["metrics"]:
+    records = content.metric_records  # gathered anew at each access
+    if list(records) != ["metrics"]:
         return "its reply holds no metrics"
-    metrics = content.metric_records["metrics"]
+    metrics = records["metrics"]
     rows, seconds = metrics.get("num-examples"), metrics.get("seconds")
     if not isinstance(rows, int) or rows < 1:
         return "its number of examples is not positive"

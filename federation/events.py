@@ -39,6 +39,7 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
+        self._descriptor: int | None = None
         self._problem: OSError | None = None
 
     def __call__(self, event: str, **facts: object) -> None:
@@ -50,7 +51,7 @@ class EventLog:
         line = json.dumps({"time": now, "event": event, **facts}) + "\n"
         with self._lock:
             try:
-                _append(self.path, line.encode())
+                self._append(line.encode())
             except OSError as error:
                 self._problem = self._problem or error
 
@@ -65,10 +66,19 @@ class EventLog:
         if self._problem:
             raise StorageError.of(self.path, self._problem) from self._problem
 
+    def close(self) -> None:
+        """Close the file; another event opens it again."""
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
 
-def _append(path: Path, line: bytes) -> None:
-    """Write a whole line at once; half a line is how a full disk shows first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab", buffering=0) as file:
-        if file.write(line) != len(line):
+    def _append(self, line: bytes) -> None:
+        """Write a whole line at once; half a line is how a full disk shows first."""
+        if self._descriptor is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(
+                self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
+            )
+        if os.write(self._descriptor, line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

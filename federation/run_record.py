@@ -80,8 +80,11 @@ class RunRecord:
             reason = error.problem if isinstance(error, FederationError) else type(error).__name__
             self.event("end", ok=False, reason=reason)
             raise
-        self.event("end", ok=True, reason="")
-        self._log.check()
+        else:
+            self.event("end", ok=True, reason="")
+            self._log.check()
+        finally:
+            self._log.close()
 
     @property
     def files(self) -> list[Path]:
