@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 import contract as client_contract
+import link
 import utils
 from federation import contract as module
+from federation import frames
 from federation.contract import Contract, contract_beside, infer, load_contract, read_prepared, require
 from federation.errors import ContractBrokenError, ContractFileError, SettingError
 from federation.preparation import PreparationSettings, prepare
@@ -331,3 +333,10 @@ def test_the_command_infers_then_checks(tmp_path: Path, capsys: pytest.CaptureFi
     assert (one["column"], one["count"], one["rows"]) == ("smoker", 1, [3])
     with pytest.raises(SettingError, match="exists already"):
         module.main(action="infer", data=path, contract=contract, label="y")
+
+
+def test_both_sides_hash_a_contract_into_the_join_alike() -> None:
+    """With the same columns another contract, or none, makes another schema hash."""
+    hashes = {link.schema_hash("y", ("a", "b"), digest) for digest in ("", "one", "other")}
+    assert len(hashes) == 3
+    assert hashes == {frames.schema_hash("y", ("b", "a"), digest) for digest in ("", "one", "other")}

@@ -249,3 +249,45 @@ def test_an_invalid_level_cannot_exist() -> None:
     """The number of a level that is not there is a mistake of ours."""
     with pytest.raises(ValueError, match="level"):
         Table(features=("a",), X=np.array([[2.0]]), y=np.array([1]), label="y", levels={"a": ("x", "y")})
+
+
+# Parquet and folders ----------------------------------------------------------------------------------------
+
+
+def test_parquet_and_csv_of_the_same_rows_are_the_same_table(tmp_path: Path) -> None:
+    """Also in a folder of both, with their columns in another order; an empty row group is no rows."""
+    import pandas as pd  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    path = save(tmp_path, "y,age,state\n1,30.1,CA\n0,,NY\n1,7,\n0,4e1,CA\n")
+    expected, frame = read_table(path, label="y"), pd.read_csv(path)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    table = pa.Table.from_pandas(frame[:2])
+    with pq.ParquetWriter(folder / "a.parquet", table.schema) as writer:
+        for part in (table.slice(0, 0), table):
+            writer.write_table(part)
+    frame[2:][["state", "y", "age"]].to_csv(folder / "b.csv", index=False)
+    frame.to_parquet(tmp_path / "all.parquet")
+    for source in (tmp_path / "all.parquet", folder):
+        got = read_table(source, label="y")
+        np.testing.assert_array_equal(got.X, expected.X)
+        assert (got.levels, got.y.tolist()) == (expected.levels, expected.y.tolist())
+
+
+def test_files_of_a_folder_must_have_the_same_columns(tmp_path: Path) -> None:
+    """The message names both files and the columns; a folder without tables has none to read."""
+    with pytest.raises(MissingFileError, match="no CSV or Parquet file"):
+        read_table(tmp_path, label="y")
+    (tmp_path / "a.csv").write_text("y,a\n1,2\n")
+    (tmp_path / "b.csv").write_text("y,b\n1,2\n")
+    with pytest.raises(DataError, match=r'b\.csv and a\.csv have different columns: "a", "b"'):
+        read_table(tmp_path, label="y")
+
+
+def test_a_parquet_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    """No traceback of a library."""
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(DataError, match=r"a\.parquet: not a Parquet file, or cut off"):
+        read_table(tmp_path / "a.parquet", label="y")
