@@ -32,6 +32,7 @@ CHUNK_ROWS = 50_000
 ROWS_TOLD = 5
 COLUMNS_TOLD = 5
 _TRUTHS = ("0", "1", "0.0", "1.0", "false", "true")
+_CLEAR_LABELS = (*_TRUTHS, "no", "yes", "n", "y", "negative", "positive")
 
 Bools = NDArray[np.bool_]
 
@@ -189,7 +190,7 @@ class Check:
         self._note(self._contract.label, "rows without a label", missing)
         self._labels |= set(texts[~missing].unique())
         if self._contract.positive is None:
-            wrong = ~texts.str.lower().isin(_TRUTHS).to_numpy() & ~missing
+            wrong = ~texts.str.lower().isin(_CLEAR_LABELS).to_numpy() & ~missing
             self._note(self._contract.label, "values that are not 0 and 1", wrong)
 
     def _add_column(self, name: str, rule: Rule, values: pd.Series) -> None:

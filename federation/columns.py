@@ -17,6 +17,8 @@ Kind = Literal["numeric", "boolean", "categorical"]
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null"})
 BOOLEAN = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+CLEAR_LABELS = {**BOOLEAN, "no": 0, "yes": 1, "n": 0, "y": 1, "negative": 0, "positive": 1}
+"""Values of a label that say themselves which class they are, in any case."""
 
 
 @dataclass

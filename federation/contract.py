@@ -78,7 +78,8 @@ class Contract(_Part):
     label : str
         The label column.
     positive : str, optional
-        The label's value that counts as 1, if its values are not 0 and 1 or true and false.
+        The label's value that counts as 1, if its values do not say so themselves, as 0 and 1,
+        true and false, or yes and no do.
     columns : mapping of str to ColumnRule
         The other columns.
     inferred : bool

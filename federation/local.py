@@ -54,7 +54,7 @@ def main(  # noqa: PLR0913 - a command's options
         str | None, typer.Option(help="Column to predict. Needed with a table.", show_default=False)
     ] = None,
     positive: Annotated[
-        str | None, typer.Option(help="Value of the label that counts as positive, if it is not 0 and 1.")
+        str | None, typer.Option(help="Value of the label that counts as positive, if not 1, true or yes.")
     ] = None,
     clients: Annotated[
         int | None, typer.Option(help="Number of clients. [default: 3]", show_default=False)

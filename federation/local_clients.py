@@ -171,7 +171,7 @@ class LocalClients:
                 ) from None
             if code:
                 raise ClientFailedError(
-                    f'client "{name}" failed at the end: {self._reason(name)}', self._see_log(name)
+                    f'client "{name}" failed at the end: {self._reason(name)}.', self._see_log(name)
                 )
 
     def pack_models(self) -> None:
@@ -205,14 +205,14 @@ class LocalClients:
                 on_exit(name, self._failures[name])
 
     def _reason(self, name: str) -> str:
-        """Say how a process ended, with the error line that it left in its log."""
+        """Say how a process ended, with the error line that it left in its log, without a full stop."""
         code = self._processes[name].returncode
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         log = self._jobs[name].log.read_bytes()[self._said_before[name] :]
         lines = log.decode(errors="replace").splitlines()
         said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         said = said or (lines if code > 0 else [])  # of a traceback, the last line tells most
-        return f"its process {how}" + (f": {said[-1]}" if said else "")
+        return f"its process {how}" + (f": {said[-1].rstrip('.')}" if said else "")
 
     def _end(self) -> None:
         """End what still runs: leave a moment to end by itself, ask, insist."""

@@ -50,7 +50,7 @@ class PreparationSettings:
     label : str
         Name of the label column.
     positive : str, optional
-        The value of the label that counts as 1, if its values are not 0 and 1 or true and false.
+        The value of the label that counts as 1, if its values do not say so themselves.
     clients : int, optional
         Number of clients, 1 to 1000; by default 3, or as many as a ``column:`` has values.
     partition : str, optional

@@ -14,7 +14,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from federation.columns import BOOLEAN, MISSING, BadValueError, Kind, Profile, Reader, finite, levels_of
+from federation.columns import (
+    CLEAR_LABELS,
+    MISSING,
+    BadValueError,
+    Kind,
+    Profile,
+    Reader,
+    finite,
+    levels_of,
+)
 from federation.errors import DataError, FeatureError, LabelError
 from federation.records import near, open_records
 
@@ -94,7 +103,8 @@ def read_table(
     path : Path
         A UTF-8 file (with or without a byte-order mark), separated by commas.
     label : str
-        Name of the label column. Its values are 0 and 1, true and false, or any two, one of them `positive`.
+        Name of the label column. Its values are 0 and 1, true and false, yes and no, y and n, positive and
+        negative (in any case), or any two, one of them `positive`.
     positive : str, optional
         The value of the label that counts as 1.
     ignore : sequence of str
@@ -244,7 +254,7 @@ def _label(path: Path, label: str, text: str, number: int, line: int) -> str:
 
 def _binary(path: Path, label: str, labels: list[str], positive: str | None) -> npt.NDArray[np.int64]:
     distinct = sorted(set(labels))
-    coding = {value: BOOLEAN.get(value.lower(), -1) for value in distinct}
+    coding = {value: CLEAR_LABELS.get(value.lower(), -1) for value in distinct}
     if positive is not None or -1 in coding.values():
         if len(distinct) > 2 or (len(distinct) == 1 and positive is None):  # noqa: PLR2004 - binary
             values = "1 distinct value" if len(distinct) == 1 else f"{len(distinct)} distinct values"

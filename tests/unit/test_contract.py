@@ -120,6 +120,15 @@ def test_a_contract_that_is_not_there_is_named(tmp_path: Path) -> None:
         load_contract(tmp_path / "absent.toml")
 
 
+def test_a_label_of_yes_and_no_keeps_a_contract_without_positive(tmp_path: Path) -> None:
+    """The contract and the reader of tables take the same words for the two classes."""
+    rows = frame()
+    rows["y"] = np.where(rows["y"] == 1, "Yes", "no")
+    assert broken(rows, tmp_path) == ""
+    table = read_table(tmp_path / "rows.csv", label="y", kinds=load(tmp_path).kinds, ignore=("name",))
+    assert table.positives == 100
+
+
 # Inferring --------------------------------------------------------------------------------------------------
 
 

@@ -76,9 +76,21 @@ def test_harmless_variants_read_the_same(tmp_path: Path, content: str) -> None:
 
 def test_positive_says_which_text_is_1(tmp_path: Path) -> None:
     """Any two values make a label once one of them is called positive."""
-    path = save(tmp_path, "y,a\nno,1\nyes,2\n")
-    assert read_table(path, label="y", positive="yes").y.tolist() == [0, 1]
-    assert read_table(path, label="y", positive="no").y.tolist() == [1, 0]
+    path = save(tmp_path, "y,a\nlate,1\nearly,2\n")
+    assert read_table(path, label="y", positive="early").y.tolist() == [0, 1]
+    assert read_table(path, label="y", positive="late").y.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "words", ["no yes", "No YES", "n y", "N Y", "negative positive", "Negative Positive"]
+)
+def test_a_label_in_plain_words_needs_no_positive(tmp_path: Path, words: str) -> None:
+    """Yes is as clear as true, beside numbers and beside texts; --positive still turns it round."""
+    low, high = words.split()
+    for one, other in (("1", "2"), ("red", "blue")):
+        path = save(tmp_path, f"y,a\n{low},{one}\n{high},{other}\n")
+        assert read_table(path, label="y").y.tolist() == [0, 1]
+        assert read_table(path, label="y", positive=low).y.tolist() == [1, 0]
 
 
 def test_one_class_alone_is_a_table(tmp_path: Path) -> None:
@@ -135,9 +147,10 @@ def test_a_bad_feature_is_located_without_its_value(tmp_path: Path, value: str, 
         ("Y_,a\n1,2\n", None, 'Did you mean "Y_"?'),
         ("z,a\n1,2\n", None, 'The 2 columns are "z", "a".'),
         ("y,a\n1,2\n0,2\n2,2\n", None, "has 3 distinct values: not binary"),
-        ("y,a\nyes,2\n", None, "has 1 distinct value: not binary"),
+        ("y,a\nlate,2\n", None, "has 1 distinct value: not binary"),
         ("y,a\nyes,2\nno,3\nmaybe,3\n", "yes", "has 3 distinct values: not binary"),
-        ("y,a\nyes,2\nno,3\n", None, 'with --positive which is 1: "no" or "yes"'),
+        ("y,a\nlate,2\nearly,3\n", None, 'with --positive which is 1: "early" or "late"'),
+        ("y,a\nyes,2\nearly,3\n", None, 'with --positive which is 1: "early" or "yes"'),
         ("y,a\nyes,2\nno,3\n", "Yes", 'is never "Yes"'),
         ("y,a\n1,2\n2,2\n", None, 'with --positive which is 1: "1" or "2"'),
         ("y,a\n1,2\n,2\n", None, "data row 2 (line 3): empty"),
