@@ -22,6 +22,7 @@ from federation.columns import Kind
 from federation.command import Debug, run
 from federation.errors import ContractBrokenError, ContractFileError, SettingError
 from federation.files import replacing
+from federation.given_tables import open_tables
 from federation.records import table_files
 from federation.source_archive import CLIENT_CODE
 from federation.tables import Table, read_table
@@ -273,7 +274,9 @@ def describe(violation: dict[str, Any]) -> str:
 def main(
     *,
     action: Annotated[Literal["infer", "check"], typer.Argument(help="Write a contract, or check a table.")],
-    data: Annotated[Path, typer.Option(help="CSV or Parquet file, or a folder of them.")],
+    data: Annotated[
+        str, typer.Option(help="CSV or Parquet file, or a folder of them; s3://BUCKET/KEY works too.")
+    ],
     contract: Annotated[Path, typer.Option(help="The contract to write or to check against.")] = Path(
         "contract.toml"
     ),
@@ -300,15 +303,21 @@ def main(
             raise SettingError(f"which column of {data} is the label?", "Name it with --label.")
         if contract.exists():
             raise SettingError(f"{contract} exists already.", "Choose another file with --contract.")
-        text = infer(read_table(data, label=label, positive=positive), positive=positive, file=data.name)
+        with open_tables(data) as tables:
+            assert tables
+            table = read_table(tables, label=label, positive=positive)
+        text = infer(table, positive=positive, file=tables.name)
         with replacing(contract) as partial:
             partial.write_text(text, encoding="utf-8")
         typer.echo(f"Wrote {contract}. Next:\n  python -m federation.contract check --data {data}", err=True)
         return
-    files = table_files(data) if data.is_dir() else [data]
-    if not files:
-        raise SettingError(f"{data}: no CSV or Parquet file is there.", "Name a table.")
-    found = check(load_contract(contract), files)
+    agreed = load_contract(contract)
+    with open_tables(data) as tables:
+        assert tables
+        files = table_files(tables) if tables.is_dir() else [tables]
+        if not files:
+            raise SettingError(f"{data}: no CSV or Parquet file is there.", "Name a table.")
+        found = check(agreed, files)
     if as_json:
         typer.echo(json.dumps(found))
     else:

@@ -9,6 +9,7 @@ import typer
 from federation.cms.commands import cms, cms_sample
 from federation.command import Debug, run
 from federation.errors import SettingError
+from federation.given_tables import open_tables
 from federation.manifest import Count, Manifest
 from federation.options import ContractFile
 from federation.records import near
@@ -22,8 +23,13 @@ def main(  # noqa: PLR0913 - a parameter for each option
     *,
     out: Annotated[Path, typer.Option(help="Folder to write: new, or empty.")],
     source: Annotated[
-        Path | None,
-        typer.Option("--input", help="CSV or Parquet file, or a folder of them. [default: synthetic data]"),
+        str | None,
+        typer.Option(
+            "--input",
+            "--data",
+            help="CSV or Parquet file, or a folder of them; s3://BUCKET/KEY works too. "
+            "[default: synthetic data]",
+        ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Name of the label column of --input.")] = None,
     positive: Annotated[str | None, typer.Option(help="The label's value that counts as 1, if text.")] = None,
@@ -74,23 +80,24 @@ def main(  # noqa: PLR0913 - a parameter for each option
 
     agreed = load_contract(contract) if contract else None
     label = label or (agreed.label if agreed else None)
-    if source is None:
-        label = label or LABEL
-    elif label is None:
-        raise SettingError("--input without --label.", near("", read_header(source)) + " Choose one.")
-    settings = PreparationSettings(
-        label=label,
-        positive=positive,
-        clients=clients,
-        partition=partition,
-        resample=cast("Resample | None", resample),
-        contract=agreed,
-        seed=seed,
-        test_share=test_share,
-        validation_share=validation_share,
-    )
-    typer.echo(f"Preparing {source or 'synthetic data'} ...", err=True)
-    manifest = prepare(source, out, settings)
+    with open_tables(source) as tables:
+        if tables is None:
+            label = label or LABEL
+        elif label is None:
+            raise SettingError("--input without --label.", near("", read_header(tables)) + " Choose one.")
+        settings = PreparationSettings(
+            label=label,
+            positive=positive,
+            clients=clients,
+            partition=partition,
+            resample=cast("Resample | None", resample),
+            contract=agreed,
+            seed=seed,
+            test_share=test_share,
+            validation_share=validation_share,
+        )
+        typer.echo(f"Preparing {source or 'synthetic data'} ...", err=True)
+        manifest = prepare(tables, out, settings)
     typer.echo(manifest.to_json() if as_json else _summary(manifest), nl=not as_json)
     typer.echo(f"Wrote {out}. Next:\n  python -m federation.local --data {shlex.quote(str(out))}", err=True)
 

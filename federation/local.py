@@ -7,6 +7,7 @@ SageMaker will run takes part. Nothing of AWS is used.
 import datetime as dt
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,9 +44,10 @@ def main(  # noqa: PLR0913 - a command's options
     *,
     context: typer.Context,
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="CSV or Parquet file, or a folder of them or from federation.data_prep. "
+            help="CSV or Parquet file, or a folder of them or from federation.data_prep; s3://BUCKET/KEY "
+            "works too. "
             "[default: synthetic data]",
             show_default=False,
         ),
@@ -130,6 +132,7 @@ def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fie
         Fields of `federation.local_training.LocalRun` that no option sets.
     """
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
+    from federation.given_tables import open_tables  # noqa: PLC0415
     from federation.local_training import train_locally  # noqa: PLC0415
     from federation.progress import Progress, show_metrics  # noqa: PLC0415
     from federation.resume import all_options, given_options, recall  # noqa: PLC0415
@@ -144,24 +147,26 @@ def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fie
         started = dt.datetime.now(dt.UTC)
         folder = str(context.params["out"] or Path("runs") / f"{started:%Y%m%d-%H%M%S}")
         options = all_options(context) | {"out": folder, "started": started.isoformat()}
-    settings = replace(_settings(options, resume=resume), **how)
-    if context.params["repeat"] is not None and not resume:
-        _repeat(settings, context.params["repeat"], as_json=context.params["as_json"])
-        return
-    metrics = train_locally(settings, Progress())
+    given = options["data"]
+    # A run that is resumed has its data already: nothing is fetched again.
+    with nullcontext(Path(given) if given else None) if resume else open_tables(given) as data:
+        settings = replace(_settings(options, data, resume=resume), **how)
+        if context.params["repeat"] is not None and not resume:
+            _repeat(settings, context.params["repeat"], as_json=context.params["as_json"])
+            return
+        metrics = train_locally(settings, Progress())
     if context.params["as_json"]:
         typer.echo((settings.out / "metrics.json").read_text(encoding="utf-8"), nl=False)
     else:
         show_metrics(metrics, settings.out)
 
 
-def _settings(options: Mapping[str, Any], *, resume: Path | None) -> "LocalRun":
+def _settings(options: Mapping[str, Any], data: Path | None, *, resume: Path | None) -> "LocalRun":
     """Return what to run, from the options of this command or of the one that is resumed."""
     from federation.local_training import LocalRun, choose_preparation  # noqa: PLC0415
     from federation.server_app import TrainingSettings  # noqa: PLC0415
     from federation.strategies import default_rounds  # noqa: PLC0415
 
-    data = Path(options["data"]) if options["data"] else None
     how = ("label", "positive", "clients", "partition", "resample")
     contract = Path(options["contract"]) if options.get("contract") else None
     given = {name: options[name] for name in how}

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 import boto3
+from boto3.exceptions import RetriesExceededError
 from botocore.config import Config
 
-from federation.aws.errors import translated
+from federation.aws.errors import DEPLOY, translated
+from federation.errors import UnreachableError
 from federation.object_sync import AT_ONCE
 
 
@@ -25,6 +27,7 @@ class S3Client(Protocol):
     def list_objects_v2(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
     def head_object(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
     def get_object(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
+    def download_file(self, **request: object) -> None: ...  # noqa: D102
     def put_object(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
     def delete_object(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
 
@@ -39,20 +42,22 @@ class Stored:
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """One bucket, which must belong to one account: every request says so, and S3 refuses if it does not.
+    """One bucket, which must belong to its account: every request says so, and S3 refuses if it does not.
 
     Encryption is left to the bucket's default. Every method raises an `AwsError` if S3 refuses.
 
     Parameters
     ----------
-    bucket, account : str
-        The bucket, and the account that must own it.
+    bucket : str
+        The bucket.
+    account : str or None
+        The account that must own it; None for a bucket of data, which may be anybody's.
     client : S3Client
         boto3's client, in the bucket's region; may be used from several threads.
     """
 
     bucket: str
-    account: str
+    account: str | None
     client: S3Client
 
     def sizes(self, prefix: str) -> dict[str, int]:
@@ -86,6 +91,18 @@ class Store:
             body: IO[bytes] = self.client.get_object(**self._place, Key=key)["Body"]
             return body.read()
 
+    def download(self, key: str, target: Path) -> None:
+        """Write an object of any size to a file."""
+        owner = {"ExpectedBucketOwner": self.account} if self.account else {}
+        with self._translated(f'read "{key}"'):
+            try:
+                self.client.download_file(Bucket=self.bucket, Key=key, Filename=str(target), ExtraArgs=owner)
+            except RetriesExceededError as error:
+                raise UnreachableError(
+                    f'bucket "{self.bucket}": the download of "{key}" broke off again and again.',
+                    "Check the network, then repeat the command.",
+                ) from error
+
     def put(self, key: str, content: bytes | Path, *, sha256: str) -> None:
         """Store bytes, or a file's, under a key.
 
@@ -114,14 +131,15 @@ class Store:
 
     @property
     def _place(self) -> dict[str, object]:
-        return {"Bucket": self.bucket, "ExpectedBucketOwner": self.account}
+        owner = {"ExpectedBucketOwner": self.account} if self.account else {}
+        return {"Bucket": self.bucket, **owner}
 
     def _translated(self, action: str) -> Any:  # noqa: ANN401 - a context manager
         return translated(
             action,
-            f'bucket "{self.bucket}" of account {self.account}',
-            denied="Check with `aws sts get-caller-identity` that the credentials are of that account and "
-            "may do it, and that the bucket was not made in another account.",
+            f'bucket "{self.bucket}"' + (f" of account {self.account}" if self.account else ""),
+            denied=_DENIED if self.account else _DENIED_ANYBODYS,
+            missing=DEPLOY if self.account else "Check the name of the bucket and of what is in it.",
         )
 
 
@@ -166,6 +184,29 @@ def stores(session: Callable[[], boto3.session.Session] = boto3.session.Session)
     return open_store
 
 
+def foreign_store(bucket: str, session: Callable[[], boto3.session.Session] = boto3.session.Session) -> Store:
+    """Return a bucket that may be anybody's and in any region: botocore follows it to its own.
+
+    Parameters
+    ----------
+    bucket : str
+        Its name.
+    session : callable
+        Makes the session, as for `stores`.
+    """
+    with translated("connect", f'bucket "{bucket}"', denied=""):
+        client = session().client("s3", config=_CONFIG)
+    return Store(bucket=bucket, account=None, client=client)
+
+
+_DENIED = (
+    "Check with `aws sts get-caller-identity` that the credentials are of that account and may do it, "
+    "and that the bucket was not made in another account."
+)
+_DENIED_ANYBODYS = (
+    "Check with `aws sts get-caller-identity` whose credentials are in use, and that they may list the "
+    "bucket, read its objects and use its key."
+)
 _CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 5},
     connect_timeout=10,

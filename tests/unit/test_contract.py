@@ -330,18 +330,18 @@ def test_settings_that_contradict_the_contract_are_refused(
 def test_the_command_infers_then_checks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What infer writes, check accepts; a folder of tables is checked whole; --json is for programs."""
     path, contract = save(frame(), tmp_path), tmp_path / "new.toml"
-    module.main(action="infer", data=path, contract=contract, label="y")
-    module.main(action="check", data=tmp_path, contract=contract)
+    module.main(action="infer", data=str(path), contract=contract, label="y")
+    module.main(action="check", data=str(tmp_path), contract=contract)
     rows = frame()
     rows.loc[2, "smoker"] = SECRET
     save(rows, tmp_path, "more.csv")
     capsys.readouterr()
     with pytest.raises(ContractBrokenError, match=r"^more\.csv: broken contract"):
-        module.main(action="check", data=tmp_path, contract=contract, as_json=True)
+        module.main(action="check", data=str(tmp_path), contract=contract, as_json=True)
     (one,) = json.loads(capsys.readouterr().out)["more.csv"]
     assert (one["column"], one["count"], one["rows"]) == ("smoker", 1, [3])
     with pytest.raises(SettingError, match="exists already"):
-        module.main(action="infer", data=path, contract=contract, label="y")
+        module.main(action="infer", data=str(path), contract=contract, label="y")
 
 
 def test_both_sides_hash_a_contract_into_the_join_alike() -> None:
