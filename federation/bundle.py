@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from federation.errors import PublishError
 from federation.names import NOTEBOOK_PREFIX
@@ -131,7 +132,13 @@ def package_wheel(files: Mapping[str, bytes]) -> PackageWheel:
     return PackageWheel(version=version, content=_zip(members))
 
 
-def bundle(package: PackageWheel, packages: NotebookPackages, *, configuration: bytes) -> dict[str, bytes]:
+def bundle(
+    package: PackageWheel,
+    packages: NotebookPackages,
+    *,
+    configuration: bytes,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
+) -> dict[str, bytes]:
     """Return the files of a notebook's bundle by key; the other wheels go beside its own.
 
     Parameters
@@ -142,10 +149,13 @@ def bundle(package: PackageWheel, packages: NotebookPackages, *, configuration: 
         All others.
     configuration : bytes
         The configuration file, as it is.
+    beside : mapping of str to bytes
+        Files that the configuration names, by their names.
     """
     head = "# What the notebook installs; made by federation.publish."
     files = {
         CONFIG: configuration,
+        **beside,
         PYTHON_VERSION: f"{packages.python}\n".encode(),
         f"{WHEELS}{package.locked.file}": package.content,
         REQUIREMENTS: format_lock([package.locked, *packages.wheels], head=head).encode(),

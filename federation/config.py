@@ -13,7 +13,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from federation.config_rules import check_between_parties, check_external_id, check_party
-from federation.errors import ConfigError, ConfigFileError, ConfigKeyError, ConfigValueError
+from federation.contract_file import Contract, load_contract
+from federation.errors import (
+    ConfigError,
+    ConfigFileError,
+    ConfigKeyError,
+    ConfigValueError,
+    ContractFileError,
+)
 from federation.names import ClientNames, ServerNames
 from federation.regions import IMAGE_REGISTRIES, S3_PREFIX_LISTS
 
@@ -59,6 +66,8 @@ class Settings(_Table):
         What becomes of buckets, keys and log groups when a stack is destroyed.
     bootstrap_qualifier : str
         The qualifier every party gave to ``cdk bootstrap``.
+    contract : str or None
+        Name of the data contract's file, beside the configuration.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z](-?[a-z0-9])*$", min_length=2, max_length=16)]
@@ -71,6 +80,8 @@ class Settings(_Table):
     noncurrent_version_days: Annotated[int, Field(ge=1, le=3650)] = 30
     removal_policy: Literal["destroy", "retain"] = "destroy"
     bootstrap_qualifier: Annotated[str, Field(pattern=r"^[a-z0-9]{1,10}$")] = "hnb659fds"
+    # A plain name: it goes beside the configuration in a notebook's bundle too, and must not take its place.
+    contract: Annotated[str, Field(pattern=r"^contract[A-Za-z0-9_.-]*\.toml$")] | None = None
 
 
 class Party(_Table):
@@ -266,7 +277,29 @@ def load_config(path: Path) -> FederationConfig:
             f'the configuration "{path}" is not TOML: {error}.',
             "Mend that line; https://toml.io has the rules.",
         ) from error
-    return parse_config(tables)
+    config = parse_config(tables)
+    contract_of(config, path)
+    return config
+
+
+def contract_of(config: FederationConfig, path: Path) -> Contract | None:
+    """Return the data contract that a configuration file names, if it names one.
+
+    Raises
+    ------
+    ConfigValueError
+        It is not beside the configuration, or says something that cannot be.
+    """
+    name = config.federation.contract
+    if name is None:
+        return None
+    try:
+        return load_contract(path.parent / name)
+    except ContractFileError as error:
+        raise ConfigValueError(
+            f'the configuration: federation.contract = "{name}" does not fit: {error.problem}',
+            "Put the contract beside the configuration; `python -m federation.contract infer` writes one.",
+        ) from error
 
 
 def parse_config(tables: Mapping[str, Any]) -> FederationConfig:

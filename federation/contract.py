@@ -4,31 +4,25 @@ The rules are evaluated in one place, by the clients' own code (`client_code/con
 client's files before it joins: the check here starts it as a program.
 """
 
-import hashlib
 import json
 import math
 import subprocess
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from federation.columns import Kind
 from federation.command import Debug, run
-from federation.errors import ContractBrokenError, ContractFileError, SettingError
+from federation.contract_file import NAME, ColumnRule, Contract, contract_beside, load_contract
+from federation.errors import ContractBrokenError, SettingError
 from federation.files import replacing
 from federation.given_tables import open_tables
 from federation.records import table_files
 from federation.source_archive import CLIENT_CODE
 from federation.tables import Table, read_table
-
-NAME = "contract.json"
-"""What a contract is called beside the files of a party."""
 
 IDENTIFIER_SHARE = 0.5
 _HEAD = """\
@@ -37,109 +31,6 @@ _HEAD = """\
 # share of missing values. Ranges are rounded outwards. Check a table with:
 #   python -m federation.contract check --contract contract.toml --data TABLE
 """
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ColumnRule(_Part):
-    """What a column must be.
-
-    Parameters
-    ----------
-    type : {"numeric", "boolean", "categorical", "ignored"}
-        What it holds; an ignored column is not used.
-    minimum, maximum : float, optional
-        Of a numeric column.
-    missing : float
-        Largest share of missing values, 0 to 1.
-    """
-
-    type: Literal["numeric", "boolean", "categorical", "ignored"]
-    minimum: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    maximum: Annotated[float, Field(allow_inf_nan=False)] | None = None
-    missing: Annotated[float, Field(ge=0, le=1)] = 0.0
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        low, high = self.minimum, self.maximum
-        if self.type != "numeric" and (low, high) != (None, None):
-            raise ValueError(f"a {self.type} column has no minimum or maximum")
-        if low is not None and high is not None and low > high:
-            raise ValueError("the minimum is above the maximum")
-        return self
-
-
-class Contract(_Part):
-    """What every party's table must be.
-
-    Parameters
-    ----------
-    label : str
-        The label column.
-    positive : str, optional
-        The label's value that counts as 1, if its values do not say so themselves, as 0 and 1,
-        true and false, or yes and no do.
-    columns : mapping of str to ColumnRule
-        The other columns.
-    inferred : bool
-        Whether nobody wrote it: data preparation tells with it what the columns of its files hold.
-    """
-
-    label: Annotated[str, Field(min_length=1)]
-    positive: str | None = None
-    inferred: bool = False
-    columns: Annotated[dict[str, ColumnRule], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.label in self.columns:
-            raise ValueError(f'the label "{self.label}" is also a column')
-        if all(rule.type == "ignored" for rule in self.columns.values()):
-            raise ValueError("every column is ignored")
-        return self
-
-    @property
-    def kinds(self) -> dict[str, Kind]:
-        """What each feature column holds."""
-        return {name: rule.type for name, rule in self.columns.items() if rule.type != "ignored"}
-
-    @property
-    def ignored(self) -> tuple[str, ...]:
-        """The columns that are not used."""
-        return tuple(name for name, rule in self.columns.items() if rule.type == "ignored")
-
-    def to_json(self) -> str:
-        """Return the same text for the same contract: what travels, and what `digest` is of."""
-        return json.dumps(self.model_dump(), sort_keys=True)
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 that a client joins with; "" if nobody wrote the contract."""
-        return "" if self.inferred else hashlib.sha256(self.to_json().encode()).hexdigest()
-
-
-def load_contract(path: Path) -> Contract:
-    """Read a contract.
-
-    Raises
-    ------
-    ContractFileError
-        It cannot be read, or says something that cannot be.
-    """
-    remedy = "Compare it with what `python -m federation.contract infer` writes."
-    try:
-        return Contract.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ContractFileError(f"{path}: cannot be read ({error.strerror}).", "Check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ContractFileError(f"{path}: not TOML ({error}).", remedy) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        what = first["msg"].removeprefix("Value error, ")
-        raise ContractFileError(f"{path}: {key + ': ' if key else ''}{what}.", remedy) from error
 
 
 def types_of(table: Table) -> Contract:
@@ -151,26 +42,9 @@ def types_of(table: Table) -> Contract:
     return Contract(label=table.label, columns=types, inferred=True)
 
 
-def contract_beside(table: Path) -> Contract | None:
-    """Return the contract in the folder of a prepared table, if one is there.
-
-    Raises
-    ------
-    ContractFileError
-        It cannot be read.
-    """
-    path = table.parent / NAME
-    if not path.is_file():
-        return None
-    try:
-        return Contract.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, OSError, UnicodeDecodeError) as error:
-        raise ContractFileError(f"{path}: damaged.", "Prepare the data again.") from error
-
-
-def read_prepared(path: Path, *, label: str) -> Table:
-    """Read a prepared table, each column as its contract says; errors as in `read_table`."""
-    contract = contract_beside(path)
+def read_prepared(path: Path, *, label: str, contract: Contract | None = None) -> Table:
+    """Read a prepared table as the contract, or the one beside it, says; errors as in `read_table`."""
+    contract = contract or contract_beside(path)
     return read_table(path, label=label, kinds=contract.kinds if contract else None)
 
 

@@ -74,7 +74,7 @@ def main(  # noqa: PLR0913 - a parameter for each option
       python -m federation.data_prep --out prepared --input claims.csv --label fraud --partition column:site
     """  # noqa: D301 - a backspace keeps typer from joining the lines
     # Imported here: scikit-learn and pandas take a second, in which Ctrl-C and --help should work already.
-    from federation.contract import load_contract  # noqa: PLC0415
+    from federation.contract_file import load_contract  # noqa: PLC0415
     from federation.preparation import PreparationSettings, prepare  # noqa: PLC0415
     from federation.synthetic import LABEL  # noqa: PLC0415
 

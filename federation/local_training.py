@@ -11,7 +11,8 @@ from typing import Any
 
 from federation.admission import Admission, by_token
 from federation.certificate import RunCertificate
-from federation.contract import contract_beside, load_contract, read_prepared
+from federation.contract import read_prepared
+from federation.contract_file import contract_beside, load_contract
 from federation.errors import (
     DataError,
     OutputExistsError,

@@ -9,7 +9,7 @@ import typer
 
 from federation.checks import Check, as_text, run_checks
 from federation.command import Debug, run
-from federation.config import FederationConfig, load_config
+from federation.config import FederationConfig, contract_of, load_config
 from federation.options import AsJsonData, Config, Host, TestData
 
 
@@ -51,7 +51,7 @@ def main(
     checks = (
         _of_client(federation, client, code, label)
         if client
-        else _of_server(federation, test_data or config.parent / "test.csv", label, host)
+        else _of_server(federation, config, test_data or config.parent / "test.csv", label, host)
     )
     results = run_checks(checks)
     wrong = sum(result.outcome == "wrong" for result in results)
@@ -65,14 +65,22 @@ def main(
     typer.echo(_next(config, client, label), err=True)
 
 
-def _of_server(config: FederationConfig, test_data: Path, label: str | None, host: str | None) -> list[Check]:
+def _of_server(
+    config: FederationConfig, path: Path, test_data: Path, label: str | None, host: str | None
+) -> list[Check]:
     from federation.aws.views import OnAws  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
     from federation.contract import read_prepared  # noqa: PLC0415
+    from federation.contract_file import contract_beside, governing  # noqa: PLC0415
     from federation.server_checks import server_checks  # noqa: PLC0415
     from federation.source_archive import source_archive  # noqa: PLC0415
     from federation.tables import read_header  # noqa: PLC0415
 
-    rows = partial(read_prepared, test_data, label=label) if label else partial(read_header, test_data)
+    agreed = governing(contract_of(config, path), contract_beside(test_data), str(test_data))
+    rows = (
+        partial(read_prepared, test_data, label=label, contract=agreed)
+        if label
+        else partial(read_header, test_data)
+    )
     return server_checks(config, OnAws(config).view(rows), host=host, digest=source_archive().digest)
 
 

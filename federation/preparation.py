@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from federation import synthetic
-from federation.contract import NAME as CONTRACT
-from federation.contract import Contract, require, types_of
+from federation.contract import require, types_of
+from federation.contract_file import NAME as CONTRACT
+from federation.contract_file import Contract
 from federation.errors import DataError, EmptyClientError, LabelError, OutputExistsError, SettingError
 from federation.manifest import NAME, ClientRows, Count, Manifest, Source
 from federation.partition import (

@@ -4,8 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from federation.contract import NAME as CONTRACT
-from federation.errors import DataError, LabelError, MissingFileError, SchemaMismatchError, SettingError
+from federation.contract import require
+from federation.contract_file import NAME as CONTRACT
+from federation.contract_file import Contract
+from federation.errors import (
+    DataError,
+    LabelError,
+    MissingFileError,
+    PublishError,
+    SchemaMismatchError,
+    SettingError,
+)
 from federation.manifest import NAME, Manifest, read_manifest
 from federation.records import near
 from federation.tables import read_header
@@ -65,6 +74,26 @@ def prepared_files(
     for file in files:
         _check_unchanged(file, manifest)
     return files
+
+
+def refuse_other_rows(contract: Contract, tables: Sequence[Path]) -> None:
+    """Refuse tables that were prepared without a contract and could not be used under it.
+
+    Raises
+    ------
+    ContractBrokenError
+        A table breaks it.
+    PublishError
+        A table holds columns that the contract leaves out.
+    """
+    require(contract, list(tables))
+    for path in tables:
+        if unused := sorted(set(read_header(path)) & set(contract.ignored)):
+            names = ", ".join(f'"{name}"' for name in unused[:5])
+            raise PublishError(
+                f"{path}: holds columns that the contract ignores: {names}.",
+                "Prepare the data with the configuration's contract (--contract).",
+            )
 
 
 def _where_to_look(folder: Path, party: str, name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from federation.command import Debug, run
-from federation.config import FederationConfig, load_config
+from federation.config import FederationConfig, contract_of, load_config
 from federation.errors import SettingError
 from federation.object_sync import megabytes
 from federation.publishing import Published, Publisher
@@ -65,7 +65,13 @@ def main(  # noqa: PLR0913 - a parameter for each option
     elif notebook:
         published = publisher.notebook(federation, federation.client(client), config)
     else:
-        published = publisher.client(federation, federation.client(client), data=data, label=label)
+        published = publisher.client(
+            federation,
+            federation.client(client),
+            data=data,
+            label=label,
+            contract=contract_of(federation, config),
+        )
     typer.echo(json.dumps(asdict(published), indent=2) if as_json else summary(published))
     typer.echo(_next_command(federation, config, client, notebook=notebook), err=True)
 

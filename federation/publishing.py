@@ -21,11 +21,13 @@ from federation.bundle import (
     package_wheel,
     read_package,
 )
-from federation.config import Client, FederationConfig
+from federation.config import Client, FederationConfig, contract_of
+from federation.contract_file import NAME as CONTRACT
+from federation.contract_file import Contract, contract_beside, governing
 from federation.errors import ConfigFileError, UnpublishedError
 from federation.names import DATA_PREFIX, NOTEBOOK_PREFIX, SOURCE_PREFIX, WHEELS_PREFIX, PartyNames
 from federation.object_sync import Bucket, Difference, Item, Part, Say, compare, megabytes, remove, upload
-from federation.prepared import CLIENT_FILES, SERVER_FILES, PreparedFile, prepared_files
+from federation.prepared import CLIENT_FILES, SERVER_FILES, PreparedFile, prepared_files, refuse_other_rows
 from federation.source_archive import CLIENT_CODE, source_archive
 from federation.wheel_lock import LockedWheel, read_lock
 from federation.wheelhouse import fetch
@@ -120,7 +122,13 @@ class Publisher:
     code: Path = CLIENT_CODE
 
     def client(
-        self, config: FederationConfig, client: Client, *, data: Path | None = None, label: str | None = None
+        self,
+        config: FederationConfig,
+        client: Client,
+        *,
+        data: Path | None = None,
+        label: str | None = None,
+        contract: Contract | None = None,
     ) -> Published:
         """Publish what a client's training jobs run, install and read.
 
@@ -132,6 +140,8 @@ class Publisher:
             See `federation.prepared.prepared_files`; without it the data published before are left alone.
         label : str, optional
             Name of the label column, if no manifest tells.
+        contract : Contract, optional
+            The configuration's: it goes beside data that carry none, and data that carry another are refused.
         """
         own = config.client_names(client)
         files = prepared_files(data, client.name, CLIENT_FILES, label=label) if data else ()
@@ -139,7 +149,7 @@ class Publisher:
         code, rows = self._open(own, own.code_bucket), self._open(own, own.data_bucket)
         parts = [
             self.wheels_of(code),
-            *_data(rows, files),
+            *_data(rows, files, contract),
             Part(
                 name="source",
                 bucket=code,
@@ -185,7 +195,9 @@ class Publisher:
             What is installed beside this package, by default the locked packages.
         """
         files = prepared_files(data, config.server.name, SERVER_FILES, label=label) if data else ()
-        return self._bundle(config.server_names, config.server.label, config_file, files, packages)
+        if files:
+            governing(contract_of(config, config_file), contract_beside(files[0].path), str(files[0].path))
+        return self._bundle(config, config.server_names, config.server.label, config_file, files, packages)
 
     def notebook(
         self,
@@ -196,10 +208,11 @@ class Publisher:
         packages: NotebookPackages | None = None,
     ) -> Published:
         """Publish what a client's notebook installs; parameters as for `server`."""
-        return self._bundle(config.client_names(client), client.label, config_file, (), packages)
+        return self._bundle(config, config.client_names(client), client.label, config_file, (), packages)
 
     def _bundle(
         self,
+        config: FederationConfig,
         own: PartyNames,
         label: str,
         config_file: Path,
@@ -207,7 +220,9 @@ class Publisher:
         packages: NotebookPackages | None,
     ) -> Published:
         package, packages = package_wheel(read_package()), packages or locked_packages()
-        made = bundle(package, packages, configuration=_bytes_of(config_file))
+        contract = config.federation.contract
+        beside = {contract: _bytes_of(config_file.parent / contract)} if contract else {}
+        made = bundle(package, packages, configuration=_bytes_of(config_file), beside=beside)
         part = Part(
             name="notebook",
             bucket=self._open(own, own.code_bucket),
@@ -217,7 +232,8 @@ class Publisher:
                 *self._wheels(packages.wheels, f"{NOTEBOOK_PREFIX}{WHEELS}"),
                 *(_file_item(NOTEBOOK_PREFIX, file) for file in files),
             ],
-            tolerated=frozenset({f"{NOTEBOOK_PREFIX}{TEST_DATA}"}),
+            # Test data published before stay, with their contract, unless others are published now.
+            tolerated=frozenset(f"{NOTEBOOK_PREFIX}{name}" for name in (TEST_DATA, CONTRACT) if not files),
         )
         published = self._bring([part], label)
         return Published(
@@ -269,8 +285,17 @@ class Publisher:
         )
 
 
-def _data(bucket: Bucket, files: Sequence[PreparedFile]) -> list[Part]:
-    items = [_file_item(DATA_PREFIX, file) for file in files]
+def _data(bucket: Bucket, files: Sequence[PreparedFile], contract: Contract | None) -> list[Part]:
+    if files and contract:
+        carried = contract_beside(files[0].path)
+        governing(contract, carried, str(files[0].path.parent))
+        tables = [file for file in files if file.path.name != CONTRACT]
+        if carried is None or carried.inferred:
+            refuse_other_rows(contract, [file.path for file in tables])
+        items = [_file_item(DATA_PREFIX, file) for file in tables]
+        items.append(_item(f"{DATA_PREFIX}{CONTRACT}", contract.to_json().encode()))
+    else:
+        items = [_file_item(DATA_PREFIX, file) for file in files]
     return [Part(name="data", bucket=bucket, prefix=DATA_PREFIX, items=items)] if items else []
 
 

@@ -85,8 +85,9 @@ def main(  # noqa: PLR0913, PLR0915 - a command's options, and what becomes of e
     from federation.aws.views import OnAws  # noqa: PLC0415
     from federation.bucket_copy import BucketCopy  # noqa: PLC0415
     from federation.checks import first_error, run_checks  # noqa: PLC0415
-    from federation.config import load_config  # noqa: PLC0415
-    from federation.contract import contract_beside, read_prepared  # noqa: PLC0415
+    from federation.config import contract_of, load_config  # noqa: PLC0415
+    from federation.contract import read_prepared  # noqa: PLC0415
+    from federation.contract_file import contract_beside, governing  # noqa: PLC0415
     from federation.errors import OutputExistsError  # noqa: PLC0415
     from federation.job_request import JobSettings  # noqa: PLC0415
     from federation.names import RUNS_PREFIX  # noqa: PLC0415
@@ -119,7 +120,7 @@ def main(  # noqa: PLR0913, PLR0915 - a command's options, and what becomes of e
         raise OutputExistsError(f"{folder} exists already.", "Choose another folder with --out.")
     federation, archive = load_config(config), source_archive()
     held_back = test_data or config.parent / "test.csv"
-    agreed = contract_beside(held_back)
+    agreed = governing(contract_of(federation, config), contract_beside(held_back), str(held_back))
     settings = ServerRun(
         config=federation,
         training=TrainingSettings(
@@ -153,7 +154,7 @@ def main(  # noqa: PLR0913, PLR0915 - a command's options, and what becomes of e
         contract=agreed.digest if agreed else "",
     )
     progress = Progress()
-    test = read_prepared(held_back, label=label)
+    test = read_prepared(held_back, label=label, contract=agreed)
     aws = OnAws(federation)
     progress.step("Checking what the run needs")
     checks = run_checks(server_checks(federation, aws.view(lambda: test), host=host, digest=archive.digest))

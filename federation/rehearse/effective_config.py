@@ -1,5 +1,6 @@
 """Make the configuration that a rehearsal deploys: with a free port, and as many clients as asked."""
 
+import shutil
 import socket
 import tomllib
 from pathlib import Path
@@ -34,13 +35,15 @@ def write_effective_config(given: Path, target: Path, *, clients: int | None = N
     SettingError
         There are too many clients, or too few.
     """
-    load_config(given)
+    contract = load_config(given).federation.contract
     tables = tomllib.loads(given.read_text(encoding="utf-8"))
     if clients is not None:
         tables["clients"] = _clients(tables["clients"], clients)
     tables["federation"]["port"] = _free_port(tables["federation"].get("port", 0))
     config = parse_config(tables)
     target.write_text(f"# {given.name}, as it was rehearsed.\n\n{tomli_w.dumps(tables)}", encoding="utf-8")
+    if contract:
+        shutil.copyfile(given.parent / contract, target.parent / contract)
     return config
 
 

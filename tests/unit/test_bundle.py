@@ -76,7 +76,8 @@ def test_the_emulator_of_aws_does_not_go_to_aws() -> None:
 def test_the_bundle_is_what_the_start_script_expects() -> None:
     """Requirements with the sha256 of every wheel, the Python they are for, and the configuration."""
     package = package_wheel({"federation/a.py": b""})
-    files = bundle(package, NotebookPackages(wheels=(WHEEL,), python="3.12"), configuration=b"[federation]\n")
+    packages = NotebookPackages(wheels=(WHEEL,), python="3.12")
+    files = bundle(package, packages, configuration=b"[federation]\n")
     assert set(files) == {
         "notebook/federation.toml",
         "notebook/python-version",
@@ -87,3 +88,5 @@ def test_the_bundle_is_what_the_start_script_expects() -> None:
     assert parse_lock(requirements, name="requirements.txt") == (package.locked, WHEEL)
     assert files["notebook/python-version"] == b"3.12\n"
     assert files["notebook/federation.toml"] == b"[federation]\n"
+    named = bundle(package, packages, configuration=b"[federation]\n", beside={"contract.toml": b"x"})
+    assert named == {**files, "notebook/contract.toml": b"x"}

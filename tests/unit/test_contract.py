@@ -12,7 +12,8 @@ import link
 import utils
 from federation import contract as module
 from federation import frames
-from federation.contract import Contract, contract_beside, infer, load_contract, read_prepared, require
+from federation.contract import infer, read_prepared, require
+from federation.contract_file import Contract, contract_beside, load_contract
 from federation.errors import ContractBrokenError, ContractFileError, SettingError
 from federation.preparation import PreparationSettings, prepare
 from federation.prepared import CLIENT_FILES, prepared_files
