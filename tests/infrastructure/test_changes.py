@@ -72,6 +72,15 @@ def test_the_same_configuration_gives_the_same_templates(
     assert synthesise(copy.deepcopy(example_tables)) == templates
 
 
+def test_a_data_contract_changes_no_template(
+    synthesise: Synthesise, example_tables: Tables, templates: dict[str, Template]
+) -> None:
+    """It is the publishers' and the server's business: naming one redeploys nothing."""
+    tables = copy.deepcopy(example_tables)
+    tables["federation"]["contract"] = "contract.toml"
+    assert synthesise(tables) == templates
+
+
 def test_a_third_client_changes_no_other_clients_template(
     two_templates: dict[str, Template], three_templates: dict[str, Template]
 ) -> None:
