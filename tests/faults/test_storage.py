@@ -50,15 +50,15 @@ def test_server_disk_full(start: Start, seen: Seen, undisturbed: Callable[..., s
     """The file is named, no finished round is lost, no process is left."""
     run = start(*OPTIONS)
     run.until_round(2)
-    events, kept = run.folder / "events.jsonl", run.folder / "kept.jsonl"
-    events.rename(kept)
-    events.symlink_to("/dev/full")
+    rounds, kept = run.folder / "rounds.jsonl", run.folder / "kept.jsonl"
+    rounds.rename(kept)
+    rounds.symlink_to("/dev/full")
     code, said = run.finish()
     assert code == 36, said
-    assert "events.jsonl: No space left on device" in said
+    assert "rounds.jsonl: No space left on device" in said
     assert run.clients() == []
-    events.unlink()
-    kept.rename(events)
+    rounds.unlink()
+    kept.rename(rounds)
     again = start("--resume", run.folder)
     code, said = again.finish()
     assert code == 0, said

@@ -15,7 +15,7 @@ from federation.synthetic import LABEL
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-ROUNDS = 2
+ROUNDS = 1
 
 
 def _coefficients(model: Path) -> list[float]:

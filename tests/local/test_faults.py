@@ -1,5 +1,6 @@
 """Whatever ends a run, it says why, and no process of it is left."""
 
+import json
 import os
 import signal
 import socket
@@ -45,12 +46,15 @@ def test_a_client_that_dies_ends_the_run_within_seconds(local: Command, tmp_path
 
 
 def test_with_a_quorum_the_others_go_on(local: Command, tmp_path: Path, finish: Callable[..., str]) -> None:
-    """Two of three are enough if the user said so; the report says who is missing, and why."""
+    """Two of three are enough if the user said so; rounds and report say who is missing, and why."""
     process = local("--rounds", 60, "--quorum", 2, "--out", tmp_path)
     _until_round(process, 2)
     _client(tmp_path, "site-2").kill()
     finish(process)
-    assert "site-2" in (tmp_path / "rounds.jsonl").read_text().splitlines()[-1].partition('"rejected"')[2]
+    rounds = [json.loads(line) for line in (tmp_path / "rounds.jsonl").read_text().splitlines()]
+    missed = [one["round"] for one in rounds if "SIGKILL" in one["rejected"].get("site-2", "")]
+    [set_aside] = [one["round"] for one in rounds if "site-2" in one["set_aside"]]
+    assert missed == [set_aside - 2, set_aside - 1, set_aside]
     assert "SIGKILL" in (tmp_path / "report.html").read_text()
 
 
