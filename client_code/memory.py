@@ -72,7 +72,7 @@ def open_task(
         needed / 1e9,
         free / 1e9,
     )
-    from rows import Rows  # noqa: PLC0415 - pyarrow takes 40 MB that small tables do not need
+    from rows import Rows  # noqa: PLC0415 - pyarrow's readers, which small tables do not need
     from streamed import StreamedTable, StreamedTask  # noqa: PLC0415
 
     rows = Rows(train, label)

@@ -38,14 +38,15 @@ class Run:
     options : list of str
         More options of the command.
     plan : mapping
-        What the clients do, see ``tests/faults/federation_process.py``; empty for the command itself.
+        What the clients do, see ``tests/faults/federation_process.py``; empty for the command itself. With
+        ``module`` it is another module's, such as ``tests/faults/aws_server.py``.
     """
 
     def __init__(self, folder: Path, data: Path, options: list[str], plan: Mapping[str, Any]) -> None:
         self.folder = folder
         self._log = folder.with_suffix(f".{time.monotonic_ns()}.log")
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        module = "tests.faults.federation_process" if plan else "federation.local"
+        module = plan.get("module", "tests.faults.federation_process") if plan else "federation.local"
         where = [] if "--resume" in options else ["--data", str(data), "--out", str(folder)]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
