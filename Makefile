@@ -79,6 +79,10 @@ bench-full: $(VENV)/.dev ## the same with more rounds and sizes, about an hour
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.growth
 	@$(BIN)/python -m benchmarks.storm
+	@$(BIN)/python -m benchmarks.large_client
+	@$(BIN)/python -m benchmarks.preprocessing
+	@$(BIN)/python -m benchmarks.cms_preparation
+	@$(BIN)/python -m benchmarks.poisoning
 	@[ ! -d $(HEART) ] || $(BIN)/python -m benchmarks.heart $(HEART)
 
 lock: $(VENV)/.dev ## pin every dependency of pyproject.toml in requirements*.txt

@@ -129,7 +129,7 @@ def main() -> None:
     wall, cpu, peak = (sorted(values) for values in list(zip(*figures, strict=True))[:3])
     middle = len(wall) // 2
     lines = [
-        f"`federation.data_prep cms` on {read:,} rows in files of {float(made.stdout):.1f} GB,",
+        f"`federation.data_prep cms` on {read:,} rows in files of {float(made.stdout.split()[-1]):.1f} GB,",
         f"{arguments.repeat} times, from the start of the process to its end.",
         "Wanted: at least 1,000,000 rows a second and at most 1 GB.",
         "",
