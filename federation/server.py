@@ -157,7 +157,9 @@ def main(  # noqa: PLR0913, PLR0915 - a command's options, and what becomes of e
     test = read_prepared(held_back, label=label, contract=agreed)
     aws = OnAws(federation)
     progress.step("Checking what the run needs")
-    checks = run_checks(server_checks(federation, aws.view(lambda: test), host=host, digest=archive.digest))
+    view = aws.view(lambda: test)
+    going_on = run_id if resume else None
+    checks = run_checks(server_checks(federation, view, host=host, digest=archive.digest, resumed=going_on))
     progress.checked(checks)
     if error := first_error(checks):
         raise error

@@ -21,7 +21,7 @@ from federation.job_request import ClientNetwork
 from federation.names import RUNS_PREFIX
 from federation.road import Side, check_peering, check_routes, check_rules, check_subnets
 from federation.source_archive import archive_key
-from federation.started_jobs import FoundJob
+from federation.started_jobs import FoundJob, is_of_run
 from federation.tables import Table
 
 
@@ -69,7 +69,7 @@ class ServerView:
 
 
 def server_checks(
-    config: FederationConfig, view: ServerView, *, host: str | None, digest: str
+    config: FederationConfig, view: ServerView, *, host: str | None, digest: str, resumed: str | None = None
 ) -> list[Check]:
     """Return what must hold before a run.
 
@@ -83,6 +83,8 @@ def server_checks(
         The address to listen on; None finds this machine's own.
     digest : str
         The sha256 of the code that the clients will be asked to run.
+    resumed : str, optional
+        The run to go on with: its jobs may still be there, and will be stopped.
     """
     server = config.server.label
     own_side = cache(view.own_side)
@@ -95,7 +97,7 @@ def server_checks(
         *(
             check
             for client in config.clients
-            for check in _client_checks(config, client, view, own_side, digest)
+            for check in _client_checks(config, client, view, own_side, digest, resumed)
         ),
     ]
 
@@ -116,6 +118,8 @@ def _port(config: FederationConfig, host: str | None) -> str | Finding:
     address = listening_address(config, host)
     port = config.federation.port
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As gRPC does: what the last run's connections leave behind for a minute keeps nobody from listening.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
             probe.listen()
@@ -185,6 +189,7 @@ def _client_checks(
     view: ServerView,
     own_side: Callable[[], Side],
     digest: str,
+    resumed: str | None,
 ) -> list[Check]:
     account = view.accounts[client.name]
     network = cache(account.network)
@@ -209,7 +214,7 @@ def _client_checks(
         ("routes", lambda: check_routes(config, client, own_side(), side())),
         ("security groups", lambda: check_rules(config, client, own_side(), side())),
         ("image", lambda: f"{config.image_uri(client)}, that region's own"),
-        ("jobs", lambda: _no_other_run(client, view.jobs(client.name))),
+        ("jobs", lambda: _no_other_run(config, client, view.jobs(client.name), resumed)),
         ("code and data", lambda: _unseen(client, digest)),
     ]
     gate = Check(party=client.label, name="kickoff role", look=kickoff_role, gate="party")
@@ -225,12 +230,16 @@ def _unseen(client: Client, digest: str) -> Finding:
     )
 
 
-def _no_other_run(client: Client, jobs: Sequence[FoundJob]) -> str:
+def _no_other_run(
+    config: FederationConfig, client: Client, jobs: Sequence[FoundJob], resumed: str | None
+) -> str:
     running = [job for job in jobs if not job.status.ended]
-    if running:
-        names = ", ".join(f"{job.name} ({job.status.status})" for job in running)
-        raise ActiveRunError(
-            f"{client.label}: jobs of an earlier run have not ended: {names}.",
-            "Wait for that run, or stop them: python -m federation.stop",
-        )
-    return "none of this federation is running"
+    if not running:
+        return "none of this federation is running"
+    if resumed and all(is_of_run(job, config, client, resumed) for job in running):
+        return f"{len(running)} of the run to go on with, to be stopped"
+    names = ", ".join(f"{job.name} ({job.status.status})" for job in running)
+    raise ActiveRunError(
+        f"{client.label}: jobs of an earlier run have not ended: {names}.",
+        "Wait for that run, or stop them: python -m federation.stop",
+    )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from federation.config import FederationConfig
+from federation.config import Client, FederationConfig
 from federation.job_request import job_name
 from federation.names import RUNS_PREFIX
 
@@ -162,8 +162,13 @@ def stop_former_jobs(
     finder = JobFinder(config, results, accounts, now=now)
     for client in config.clients:
         for job in finder.of(client.name):
-            if job.name.startswith(job_name(config, client, run_id)) and not job.status.ended:
+            if is_of_run(job, config, client, run_id) and not job.status.ended:
                 accounts[client.name].stop_job(job.name)
+
+
+def is_of_run(job: FoundJob, config: FederationConfig, client: Client, run_id: str) -> bool:
+    """Return whether an attempt at this run started the job."""
+    return job.name.startswith(job_name(config, client, run_id))
 
 
 def past_runs(results: Results) -> dict[str, set[str]]:

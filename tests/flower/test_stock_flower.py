@@ -23,12 +23,24 @@ def _coefficients(model: Path) -> list[float]:
     return [feature["coefficient"] for feature in parsed["features"]] + [parsed["intercept"]]
 
 
-def _listening() -> set[str]:
-    """Return the addresses that this process's descendants listen on."""
+def _descendants() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Tell a process from one that has ended and that nobody has asked about yet."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _listening(processes: set[psutil.Process]) -> set[str]:
+    """Return the addresses that processes listen on."""
     return {
         connection.laddr.ip
-        for process in psutil.Process().children(recursive=True)
-        if process.status() != psutil.STATUS_ZOMBIE
+        for process in processes
+        if _is_alive(process)
         for connection in process.net_connections()
         if connection.status == psutil.CONN_LISTEN
     }
@@ -51,10 +63,11 @@ def test_stock_flower_trains_the_same_model_as_our_grid(tmp_path: Path) -> None:
         "rounds": ROUNDS,
     }
     home = tmp_path / "home"
+    earlier = _descendants()
     with superlink(BIN, home, {name: data / name for name in names}) as environment:
-        processes = psutil.Process().children(recursive=True)
         log = run_app(BIN, environment, config)
-        listening = _listening()
+        processes = _descendants() - earlier
+        listening = _listening(processes)
 
     np.testing.assert_allclose(
         _coefficients(tmp_path / "stock" / "model.json"),
@@ -64,4 +77,4 @@ def test_stock_flower_trains_the_same_model_as_our_grid(tmp_path: Path) -> None:
     assert all(f"{name}: " in log for name in names)
     assert all((home / name / "model" / "model.joblib").is_file() for name in names)
     assert listening == {"127.0.0.1"}
-    assert not any(process.is_running() for process in processes)
+    assert not [process for process in processes if _is_alive(process)]

@@ -206,6 +206,54 @@ def test_a_killed_servers_jobs_are_refused_shown_and_stopped(federation: Federat
     assert (again.code, again.printed) == (0, "No job of the federation is running.\n")
 
 
+def _coefficients(run: Path) -> list[float]:
+    model = json.loads((run / "model.json").read_text(encoding="utf-8"))
+    return [model["intercept"], *(feature["coefficient"] for feature in model["features"])]
+
+
+def test_a_killed_servers_run_goes_on_to_the_same_model(federation: Federation, tmp_path: Path) -> None:
+    """After `kill -9` in mid-run, --resume stops the old jobs, and new ones lose no finished round."""
+    rounds = ("--rounds", "60")
+    whole = federation.serve(tmp_path, *rounds)
+    assert whole.code == 0, whole.said
+    killed = tmp_path / "killed"
+    with subprocess.Popen(
+        [*federation.server_command(*rounds), "--out", str(killed)],
+        cwd=tmp_path,
+        env=federation.notebook_environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stderr is not None
+        said = []
+        for line in server.stderr:
+            said.append(line)
+            if line.lstrip().startswith("5/60 "):
+                break
+        else:
+            raise AssertionError("".join(said))
+        os.kill(server.pid, signal.SIGKILL)
+    finished = (killed / "rounds.jsonl").read_text(encoding="utf-8").splitlines()[:5]
+    former = federation.running()
+    resumed = federation.command(
+        *("server", "--label", federation.label, "--test-data", str(federation.data / "server" / "test.csv")),
+        *("--host", "127.0.0.1", "--poll-seconds", "0.2", "--join-timeout", "60", "--resume", str(killed)),
+    )
+    assert resumed.code == 0, resumed.said
+    assert not any(line.lstrip().startswith("1/60 ") for line in resumed.said.splitlines())
+    assert (killed / "rounds.jsonl").read_text(encoding="utf-8").splitlines()[:5] == finished
+    assert _coefficients(killed) == _coefficients(tmp_path / "run")
+    assert {federation.jobs(client)[name] for client in CLIENTS for name in former if client in name} == {
+        "Stopped"
+    }
+    run_id = json.loads((killed / "checkpoint" / "settings.json").read_text(encoding="utf-8"))["run_id"]
+    kept = federation.as_server("s3").list_objects_v2(
+        Bucket=federation.stage.config.server_names.results_bucket, Prefix=f"runs/{run_id}/"
+    )
+    names = {item["Key"].rpartition("/")[2] for item in kept["Contents"]}
+    assert names >= {"rounds.jsonl", "round.zip", "agreed.zip", "events.jsonl", "model.json", "report.html"}
+
+
 def test_a_job_that_no_run_noted_is_stopped_too(federation: Federation, bucket: ClientBucket) -> None:
     """Its log stream begins with the federation's prefix; other jobs of the account are not looked at."""
     assert bucket
