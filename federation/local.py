@@ -5,7 +5,6 @@ SageMaker will run takes part. Nothing of AWS is used.
 """
 
 import datetime as dt
-import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
@@ -31,8 +30,8 @@ from federation.options import (
     SetAsideAfter,
     StrategyName,
     StrategyParameters,
-    penalty_name,
-    strategy_parameters,
+    log_refusals_only,
+    training_settings,
 )
 
 if TYPE_CHECKING:
@@ -137,9 +136,7 @@ def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fie
     from federation.progress import Progress, show_metrics  # noqa: PLC0415
     from federation.resume import all_options, given_options, recall  # noqa: PLC0415
 
-    logging.getLogger("flwr").setLevel(logging.ERROR)  # Flower's account of every round; ours is shorter
-    logging.basicConfig(level=logging.ERROR)
-    logging.getLogger("federation").setLevel(logging.WARNING)  # who was refused, and why
+    log_refusals_only()
     resume = Path(context.params["resume"]) if context.params["resume"] else None
     if resume:
         options = recall(resume, given_options(context))
@@ -164,26 +161,16 @@ def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fie
 def _settings(options: Mapping[str, Any], data: Path | None, *, resume: Path | None) -> "LocalRun":
     """Return what to run, from the options of this command or of the one that is resumed."""
     from federation.local_training import LocalRun, choose_preparation  # noqa: PLC0415
-    from federation.server_app import TrainingSettings  # noqa: PLC0415
-    from federation.strategies import default_rounds  # noqa: PLC0415
 
     how = ("label", "positive", "clients", "partition", "resample")
     contract = Path(options["contract"]) if options.get("contract") else None
     given = {name: options[name] for name in how}
     preparation = choose_preparation(data, options["seed"], **given, contract=contract)
-    rounds = default_rounds(options["strategy"]) if options["rounds"] is None else options["rounds"]
-    plain = ("strategy", "quorum", "round_timeout", "seed")
-    limits = ("min_clients", "set_aside_after", "max_update_norm")
     return LocalRun(
         source=data,
         preparation=preparation,
-        training=TrainingSettings(
-            parameters=strategy_parameters(options["param"]),
-            rounds=rounds,
-            **{name: options[name] for name in (*plain, *limits)},
-        ),
+        training=training_settings(options),
         out=resume or Path(options["out"]),
-        penalty=penalty_name(options["penalty"]),
         max_iter=options["max_iter"],
         port=options["port"],
         join_timeout=options["join_timeout"],

@@ -29,14 +29,13 @@ class RunSettings:
     ----------
     training : TrainingSettings
         Strategy, rounds, quorum.
-    penalty, max_iter : str, int
-        Of every client's fit.
+    max_iter : int
+        Most iterations of a client's fit in one round.
     started : datetime
         When.
     """
 
     training: TrainingSettings
-    penalty: str
     max_iter: int
     started: dt.datetime
 
@@ -77,7 +76,7 @@ def compare(
         return model.predict_proba(rows.X)  # type: ignore[no-any-return]
 
     how: dict[str, Any] = {
-        "penalty": settings.penalty,
+        "penalty": settings.training.penalty,
         "class_weight": "balanced" if balanced else None,
         "log1p": federated.model.preprocessing.log1p,
         "plain": tuple(feature.kind != "number" for feature in encoding.features),
@@ -115,7 +114,7 @@ def describe(
         features=len(manifest.features),
         clients=clients,
         strategy=training.strategy,
-        parameters={**training.parameters, "penalty": settings.penalty, "max_iter": settings.max_iter},
+        parameters={**training.parameters, "penalty": training.penalty, "max_iter": settings.max_iter},
         rounds=federated.rounds[-1].round,
         conclusion=federated.conclusion,
         warnings=warnings_of(federated.statistics),

@@ -56,8 +56,6 @@ class LocalRun:
         Strategy, rounds, quorum.
     out : Path
         The run folder; new or empty.
-    penalty : {"l2", "none"}
-        Of every fit.
     max_iter : int
         Most iterations of a client's fit in one round.
     port : int
@@ -78,7 +76,6 @@ class LocalRun:
     preparation: PreparationSettings | None
     training: TrainingSettings
     out: Path
-    penalty: str = "l2"
     max_iter: int = 10
     port: int = 0
     join_timeout: float = 120.0
@@ -144,7 +141,7 @@ def choose_preparation(data: Path | None, seed: int, **options: Any) -> Preparat
 def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
     data, manifest = _prepared(settings, progress)
     balanced = manifest.resample == "balanced"
-    training = replace(settings.training, balanced=balanced, penalty=settings.penalty)
+    training = replace(settings.training, balanced=balanced)
     training.strategy_for(len(manifest.clients))  # what does not fit is found before anything starts
     test = read_prepared(data / "server" / "test.csv", label=manifest.label)
     remember(settings.out, settings.options)
@@ -165,9 +162,7 @@ def _compare_and_write(
     progress: Progress,
 ) -> RunMetrics:
     progress.step("Comparing with the pooled model and with each client alone")
-    how = RunSettings(
-        training=training, penalty=settings.penalty, max_iter=settings.max_iter, started=settings.started
-    )
+    how = RunSettings(training=training, max_iter=settings.max_iter, started=settings.started)
     train, validation = (
         {name: read_prepared(data / name / file, label=manifest.label) for name in manifest.clients}
         for file in ("train.csv", "validation.csv")
@@ -279,7 +274,7 @@ def _jobs(
     settings: LocalRun, manifest: Manifest, data: Path, *, address: str, certificate: RunCertificate
 ) -> Sequence[ClientJob]:
     shared = {
-        "penalty": settings.penalty,
+        "penalty": settings.training.penalty,
         "max-iter": str(settings.max_iter),
         "server-address": address,
         "server-certificate": certificate.for_clients(),

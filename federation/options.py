@@ -1,12 +1,16 @@
 """The options that commands share: what each is called, what it means, and how its text is read."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from federation.errors import SettingError
+
+if TYPE_CHECKING:
+    from federation.server_app import TrainingSettings
 
 Rounds = Annotated[
     int | None,
@@ -99,3 +103,40 @@ def strategy_parameters(pairs: Sequence[str] | None) -> dict[str, str]:
             raise SettingError(f'"{pair}" is not NAME=VALUE.', "For example: --param server_momentum=0.9")
         parameters[name.strip().replace("-", "_")] = value.strip()
     return parameters
+
+
+def training_settings(options: Mapping[str, Any], **own: Any) -> "TrainingSettings":  # noqa: ANN401
+    """Return what the options that all runs share say about the training.
+
+    Parameters
+    ----------
+    options : mapping
+        The command's options by name.
+    **own
+        Fields that only this command sets.
+
+    Raises
+    ------
+    SettingError
+        An option is out of its range.
+    """
+    from federation.server_app import TrainingSettings  # noqa: PLC0415 - Flower takes a second to load
+    from federation.strategies import default_rounds  # noqa: PLC0415
+
+    rounds, strategy = options["rounds"], options["strategy"]
+    plain = ("quorum", "round_timeout", "seed", "min_clients", "set_aside_after", "max_update_norm")
+    return TrainingSettings(
+        strategy=strategy,
+        parameters=strategy_parameters(options["param"]),
+        rounds=default_rounds(strategy) if rounds is None else rounds,
+        penalty=penalty_name(options["penalty"]),
+        **{name: options[name] for name in plain},
+        **own,
+    )
+
+
+def log_refusals_only() -> None:
+    """Let a run's log say who was refused and why, and nothing of Flower's account of every round."""
+    logging.getLogger("flwr").setLevel(logging.ERROR)
+    logging.basicConfig(level=logging.ERROR)
+    logging.getLogger("federation").setLevel(logging.WARNING)

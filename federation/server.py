@@ -4,14 +4,16 @@ On the server's notebook, or wherever its role's credentials are.
 """
 
 import datetime as dt
-import logging
 import secrets
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from federation.command import Debug, run
+from federation.errors import OutputExistsError
 from federation.options import (
     AsJson,
     Config,
@@ -30,12 +32,20 @@ from federation.options import (
     StrategyName,
     StrategyParameters,
     TestData,
-    penalty_name,
-    strategy_parameters,
+    log_refusals_only,
+    training_settings,
 )
 
+if TYPE_CHECKING:
+    from federation.aws.views import OnAws
+    from federation.config import FederationConfig
+    from federation.progress import Progress
+    from federation.report import RunMetrics
+    from federation.server_run import ServerRun
+    from federation.tables import Table
 
-def main(  # noqa: PLR0913, PLR0915 - a command's options, and what becomes of each
+
+def main(  # noqa: PLR0913 - a command's options
     *,
     context: typer.Context,
     config: Config,
@@ -67,7 +77,7 @@ def main(  # noqa: PLR0913, PLR0915 - a command's options, and what becomes of e
         Path | None, typer.Option(help="Folder of a run that stopped, to go on with.", show_default=False)
     ] = None,
     as_json: AsJson = False,
-    debug: Debug = False,  # noqa: ARG001 - read by federation.command
+    debug: Debug = False,
 ) -> None:
     """Start a training job in every client's account, train with them, save the model.
 
@@ -80,108 +90,122 @@ def main(  # noqa: PLR0913, PLR0915 - a command's options, and what becomes of e
       python -m federation.server --config federation.toml --label fraud --rounds 10 --quorum 2 --spot
       python -m federation.server --config federation.toml --label fraud --resume runs/20261122-155228-3f46
     """  # noqa: D301 - a backspace keeps typer from joining the lines
+    carry_out(context)
+
+
+def carry_out(context: typer.Context) -> None:
+    """Run what the command line asks for."""
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
-    from federation.aws.sts import sts_of  # noqa: PLC0415
     from federation.aws.views import OnAws  # noqa: PLC0415
-    from federation.bucket_copy import BucketCopy  # noqa: PLC0415
     from federation.checks import first_error, run_checks  # noqa: PLC0415
     from federation.config import contract_of, load_config  # noqa: PLC0415
     from federation.contract import read_prepared  # noqa: PLC0415
     from federation.contract_file import contract_beside, governing  # noqa: PLC0415
-    from federation.errors import OutputExistsError  # noqa: PLC0415
-    from federation.job_request import JobSettings  # noqa: PLC0415
-    from federation.names import RUNS_PREFIX  # noqa: PLC0415
     from federation.progress import Progress, show_metrics  # noqa: PLC0415
-    from federation.resume import all_options, attempts, given_options, recall, remember  # noqa: PLC0415
-    from federation.run_record import RunRecord  # noqa: PLC0415
-    from federation.server_app import TrainingSettings  # noqa: PLC0415
+    from federation.resume import attempts, remember  # noqa: PLC0415
     from federation.server_checks import server_checks  # noqa: PLC0415
-    from federation.server_run import ServerRun, keep_in_bucket, run_on_aws  # noqa: PLC0415
     from federation.source_archive import source_archive  # noqa: PLC0415
-    from federation.started_jobs import new_run_id, note_jobs, stop_former_jobs  # noqa: PLC0415
-    from federation.strategies import default_rounds  # noqa: PLC0415
+    from federation.started_jobs import note_jobs, stop_former_jobs  # noqa: PLC0415
 
-    logging.getLogger("flwr").setLevel(logging.ERROR)  # Flower's account of every round; ours is shorter
-    logging.basicConfig(level=logging.ERROR)
-    logging.getLogger("federation").setLevel(logging.WARNING)  # who was refused, and why
-    started = dt.datetime.now(dt.UTC)
-    run_id = new_run_id(started, secrets.token_hex(2))
-    folder = resume or out or Path("runs") / run_id
-    attempt, kept = 1, dict[str, Any]()
-    if resume:
-        kept = recall(resume, given_options(context))
-        run_id, started = kept["run_id"], dt.datetime.fromisoformat(kept["started"])
-        attempt = attempts(resume) + 1
-        rounds, strategy, param, seed = (kept[name] for name in ("rounds", "strategy", "param", "seed"))
-        penalty, max_iter, balanced = (kept[name] for name in ("penalty", "max_iter", "balanced"))
-        quorum, min_clients = kept["quorum"], kept["min_clients"]
-        set_aside_after, max_update_norm = kept["set_aside_after"], kept["max_update_norm"]
-    elif folder.exists():
-        raise OutputExistsError(f"{folder} exists already.", "Choose another folder with --out.")
-    federation, archive = load_config(config), source_archive()
-    held_back = test_data or config.parent / "test.csv"
-    agreed = governing(contract_of(federation, config), contract_beside(held_back), str(held_back))
-    settings = ServerRun(
-        config=federation,
-        training=TrainingSettings(
-            strategy=strategy,
-            parameters=strategy_parameters(param),
-            rounds=default_rounds(strategy) if rounds is None else rounds,
-            balanced=balanced,
-            quorum=quorum,
-            round_timeout=round_timeout,
-            seed=seed,
-            penalty=penalty_name(penalty),
-            min_clients=min_clients,
-            set_aside_after=set_aside_after,
-            max_update_norm=max_update_norm,
-        ),
-        jobs=JobSettings(
-            label=label,
-            source_key=archive.key,
-            penalty=penalty_name(penalty),
-            max_iter=max_iter,
-            spot=spot,
-            keep_alive=keep_alive,
-        ),
-        host=host,
-        join_timeout=join_timeout,
-        poll_seconds=poll_seconds,
-        out=folder,
-        run_id=run_id,
-        started=started,
-        attempt=attempt,
-        contract=agreed.digest if agreed else "",
+    log_refusals_only()
+    options = _options(context)
+    folder, run_id = Path(options["out"]), options["run_id"]
+    resumed = run_id if context.params["resume"] else None
+    config_file = Path(options["config"])
+    config, archive = load_config(config_file), source_archive()
+    held_back = Path(options["test_data"] or config_file.parent / "test.csv")
+    contract = governing(contract_of(config, config_file), contract_beside(held_back), str(held_back))
+    settings = replace(
+        _settings(options, config, archive.key),
+        attempt=attempts(folder) + 1,
+        contract=contract.digest if contract else "",
     )
     progress = Progress()
-    test = read_prepared(held_back, label=label, contract=agreed)
-    aws = OnAws(federation)
+    test = read_prepared(held_back, label=options["label"], contract=contract)
+    aws = OnAws(config)
     progress.step("Checking what the run needs")
     view = aws.view(lambda: test)
-    going_on = run_id if resume else None
-    checks = run_checks(server_checks(federation, view, host=host, digest=archive.digest, resumed=going_on))
+    checks = run_checks(
+        server_checks(config, view, host=settings.host, digest=archive.digest, resumed=resumed)
+    )
     progress.checked(checks)
     if error := first_error(checks):
         raise error
-    if resume:
+    if resumed:
         progress.step(f"Going on with run {run_id}")
-        stop_former_jobs(federation, aws.results, aws.accounts, run_id, now=dt.datetime.now(dt.UTC))
-    note_jobs(aws.results, federation, settings.jobs_id)
-    remember(folder, all_options(context) | {"run_id": run_id, "started": started.isoformat()} | kept)
-    record = RunRecord(folder)
-    copy = BucketCopy(aws.results, f"{RUNS_PREFIX}{run_id}/", folder, event=record.event, say=progress.step)
-    try:
-        with copy:
-            record.copy = copy
-            sts = sts_of(federation.server.region)
-            metrics = run_on_aws(settings, test, aws.accounts, progress, ask_sts=sts, record=record)
-    finally:
-        if folder.exists():  # also if a job failed after the model was saved
-            progress.step(f"Keeping the run in {keep_in_bucket(aws.results, folder, run_id)}")
-    if as_json:
+        stop_former_jobs(config, aws.results, aws.accounts, run_id, now=dt.datetime.now(dt.UTC))
+    note_jobs(aws.results, config, settings.jobs_id)
+    remember(folder, options)
+    metrics = _run(settings, test, aws, progress)
+    if context.params["as_json"]:
         typer.echo((folder / "metrics.json").read_text(encoding="utf-8"), nl=False)
     else:
         show_metrics(metrics, folder)
+
+
+def _run(settings: "ServerRun", test: "Table", aws: "OnAws", progress: "Progress") -> "RunMetrics":
+    """Run, and keep what there is in the results bucket, also of a run that fails."""
+    from federation.aws.sts import sts_of  # noqa: PLC0415
+    from federation.bucket_copy import BucketCopy  # noqa: PLC0415
+    from federation.names import RUNS_PREFIX  # noqa: PLC0415
+    from federation.run_record import RunRecord  # noqa: PLC0415
+    from federation.server_run import keep_in_bucket, run_on_aws  # noqa: PLC0415
+
+    folder, prefix = settings.out, f"{RUNS_PREFIX}{settings.run_id}/"
+    record = RunRecord(folder)
+    copy = BucketCopy(aws.results, prefix, folder, event=record.event, say=progress.step)
+    try:
+        with copy:
+            record.copy = copy
+            sts = sts_of(settings.config.server.region)
+            return run_on_aws(settings, test, aws.accounts, progress, ask_sts=sts, record=record)
+    finally:
+        if folder.exists():  # also if a job failed after the model was saved
+            progress.step(f"Keeping the run in {keep_in_bucket(aws.results, folder, settings.run_id)}")
+
+
+def _options(context: typer.Context) -> dict[str, Any]:
+    """Return the options of this run, or those of the one to go on with, and what names the run.
+
+    Raises
+    ------
+    ResumeError
+        There is no such run, it has ended, or an option differs from the run's.
+    OutputExistsError
+        The folder of a new run is there already.
+    """
+    from federation.resume import all_options, given_options, recall  # noqa: PLC0415
+    from federation.started_jobs import new_run_id  # noqa: PLC0415
+
+    if resume := context.params["resume"]:
+        return recall(resume, given_options(context)) | {"out": str(resume)}
+    started = dt.datetime.now(dt.UTC)
+    run_id = new_run_id(started, secrets.token_hex(2))
+    folder = context.params["out"] or Path("runs") / run_id
+    if folder.exists():
+        raise OutputExistsError(f"{folder} exists already.", "Choose another folder with --out.")
+    named = {"out": str(folder), "run_id": run_id, "started": started.isoformat()}
+    return all_options(context) | named
+
+
+def _settings(options: Mapping[str, Any], config: "FederationConfig", source_key: str) -> "ServerRun":
+    """Return what to run, from the options of this command or of the one that is resumed."""
+    from federation.job_request import JobSettings  # noqa: PLC0415
+    from federation.server_run import ServerRun  # noqa: PLC0415
+
+    training = training_settings(options, balanced=options["balanced"])
+    of_jobs = ("label", "max_iter", "spot", "keep_alive")
+    plain = ("host", "join_timeout", "poll_seconds", "run_id")
+    return ServerRun(
+        config=config,
+        training=training,
+        jobs=JobSettings(
+            source_key=source_key, penalty=training.penalty, **{name: options[name] for name in of_jobs}
+        ),
+        out=Path(options["out"]),
+        started=dt.datetime.fromisoformat(options["started"]),
+        **{name: options[name] for name in plain},
+    )
 
 
 if __name__ == "__main__":
