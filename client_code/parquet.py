@@ -39,10 +39,9 @@ def has_pyarrow() -> bool:
 
 def pip_install(lock: Path | None = None) -> bool:
     """Install what a lock pins as script mode does it, and return whether that worked; pip says why not."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement"]
-    return (
-        subprocess.run([*command, str(lock or Path(__file__).with_name(LOCK))], check=False).returncode == 0
-    )  # noqa: S603 - ours
+    locked = str(lock or Path(__file__).with_name(LOCK))
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", locked]
+    return subprocess.run(command, check=False).returncode == 0  # noqa: S603 - our own command
 
 
 def need_pyarrow(
