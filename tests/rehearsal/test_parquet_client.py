@@ -1,6 +1,5 @@
 """A client whose rows are Parquet files: its job installs pyarrow from its own wheels, nobody else's does."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +24,6 @@ def _publish(federation: Federation, data: Path) -> None:
 def parquet(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let site-2's rows be Parquet files; in the end they are CSV files again."""
     given, folder = federation.data / "site-2", tmp_path_factory.mktemp("parquet")
-    shutil.copy(given / "contract.json", folder)
     for name in ("train", "validation"):
         pd.read_csv(given / f"{name}.csv").to_parquet(folder / f"{name}.parquet")
     _publish(federation, folder)
