@@ -44,8 +44,8 @@ destroy: node_modules/.cdk ## remove them again; see docs/how-to-clean-up.md
 	@$(MUST_NAME_CONFIG)
 	@$(CDK) destroy $(STACKS) -c config=$(CONFIG)
 
-test: $(VENV)/.dev node_modules/.dev ## run the tests
-	@$(BIN)/python -m pytest
+test: $(VENV)/.dev node_modules/.dev ## run the tests, two at a time
+	@$(BIN)/python -m pytest --numprocesses 2
 
 faults: $(VENV)/.dev ## break a running federation in every way of docs/faults.md, and write that page
 	@$(BIN)/python -m pytest tests/faults --fault-page docs/faults.md

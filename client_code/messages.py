@@ -38,11 +38,10 @@ def without_data(content: RecordDict) -> tuple[RecordDict, list[bytes]]:
     hollow, data = RecordDict(), []
     for name, record in content.items():
         if isinstance(record, ArrayRecord):
-            arrays = {}
+            hollow[name] = arrays = ArrayRecord()
             for key, array in record.items():
                 data.append(array.data)
                 arrays[key] = Array(array.dtype, tuple(array.shape), array.stype, b"%d" % len(array.data))
-            hollow[name] = ArrayRecord(arrays)
         else:
             hollow[name] = record
     return hollow, data

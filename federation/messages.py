@@ -7,6 +7,7 @@ place on the server that knows Flower's protobuf.
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message, RecordDict
@@ -114,11 +115,10 @@ def _without_data(content: RecordDict) -> tuple[RecordDict, list[bytes]]:
     hollow, data = RecordDict(), []
     for name, record in content.items():
         if isinstance(record, ArrayRecord):
-            arrays = {}
+            hollow[name] = arrays = ArrayRecord()
             for key, array in record.items():
                 data.append(array.data)
                 arrays[key] = Array(array.dtype, tuple(array.shape), array.stype, b"%d" % len(array.data))
-            hollow[name] = ArrayRecord(arrays)
         else:
             hollow[name] = record
     return hollow, data
@@ -138,11 +138,32 @@ def decode(parts: Iterable[bytes | memoryview]) -> Message:
     message = message_from_proto(head)
     if message.has_content():
         for record in message.content.array_records.values():
-            for array in record.values():
-                array.data = remaining.take(_length(array.data))
+            for key, array in record.items():
+                data = remaining.take(_length(array.data))
+                record[key] = CachedArray(array.dtype, array.shape, array.stype, data)
     if remaining.size:
         raise ValueError("there is more than one message")
     return message
+
+
+class CachedArray(Array):
+    """An array that is decoded once, however often a round asks for its values; they are read-only."""
+
+    def numpy(self) -> NDArray[Any]:
+        """Return the values."""
+        if "_values" not in self.__dict__:
+            values = super().numpy()
+            values.flags.writeable = False
+            self.__dict__["_values"] = values
+        return cast("NDArray[Any]", self.__dict__["_values"])
+
+
+def cached(arrays: ArrayRecord) -> ArrayRecord:
+    """Return the same arrays, each to be decoded once."""
+    record = ArrayRecord()  # which would make plain ones of arrays that it is given in a dict
+    for name, array in arrays.items():
+        record[name] = CachedArray(array.dtype, array.shape, array.stype, array.data)
+    return record
 
 
 def _length(digits: bytes) -> int:

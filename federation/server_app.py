@@ -102,7 +102,9 @@ class TrainingSettings:
             raise SettingError(
                 f"{self.min_clients} clients to start with do not fit {clients}.", f"Use 1 to {clients}."
             )
-        strategy = create_strategy(self.strategy, self.parameters, clients=clients, penalty=self.penalty)
+        strategy = create_strategy(
+            self.strategy, self.parameters, clients=clients, quorum=self.quorum, penalty=self.penalty
+        )
         asked = max(int(clients * strategy.fraction_train), strategy.min_train_nodes)
         if self.quorum is not None and not 1 <= self.quorum <= asked:
             raise SettingError(

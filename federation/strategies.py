@@ -54,7 +54,14 @@ def default_rounds(name: str) -> int:
     return MAX_ROUNDS if name == "fednewton" else ROUNDS
 
 
-def create_strategy(name: str, parameters: Mapping[str, str], *, clients: int, penalty: str = "l2") -> FedAvg:
+def create_strategy(
+    name: str,
+    parameters: Mapping[str, str],
+    *,
+    clients: int,
+    quorum: int | None = None,
+    penalty: str = "l2",
+) -> FedAvg:
     """Return the strategy ``name``.
 
     Parameters
@@ -65,6 +72,8 @@ def create_strategy(name: str, parameters: Mapping[str, str], *, clients: int, p
         What differs from :func:`parameters_of`, as text.
     clients : int
         How many clients take part.
+    quorum : int, optional
+        Fewest updates a round may aggregate; None: one from every client asked.
     penalty : {"l2", "none"}
         For the strategies that penalise the model on the server; others leave it to the clients' fits.
 
@@ -73,12 +82,13 @@ def create_strategy(name: str, parameters: Mapping[str, str], *, clients: int, p
     UnknownStrategyError
         No strategy has that name.
     SettingError
-        A parameter is unknown, is not a number, is out of its range, or cannot work with so few clients.
+        A parameter is unknown, is not a number, is out of its range, or cannot work with so few clients or
+        updates.
     """
     known = parameters_of(name)
     values = known | {key: _number(name, key, text, known) for key, text in parameters.items()}
     _check_ranges(values)
-    _check_enough_clients(name, values, clients)
+    _check_enough_clients(name, values, clients, quorum)
     own = {"penalty": penalty} if name == "fednewton" else {}
     try:
         return STRATEGIES[name](**cast("dict[str, Any]", values | own))
@@ -115,7 +125,7 @@ def _check_ranges(values: Mapping[str, Scalar]) -> None:
             raise SettingError(f"strategy parameter {key}={values[key]} is below {least}.", "Raise it.")
 
 
-def _check_enough_clients(name: str, values: Mapping[str, Scalar], clients: int) -> None:
+def _check_enough_clients(name: str, values: Mapping[str, Scalar], clients: int, quorum: int | None) -> None:
     """Refuse what Flower would skip in silence, or wait for without end."""
     needed = max(values[key] for key in values if key.startswith("min_"))
     if clients < needed:
@@ -134,4 +144,10 @@ def _check_enough_clients(name: str, values: Mapping[str, Scalar], clients: int)
         raise SettingError(
             f'strategy "{name}" with these parameters needs {needed} clients a round, and asks {asked}.',
             "Add clients, raise fraction_train, or lower num_malicious_nodes.",
+        )
+    if quorum is not None and quorum < needed:
+        raise SettingError(
+            f'strategy "{name}" with these parameters needs {needed} updates a round, '
+            f"and a quorum of {quorum} allows fewer.",
+            "Raise the quorum, or lower num_malicious_nodes.",
         )

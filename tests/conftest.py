@@ -6,9 +6,24 @@ from pathlib import Path
 
 import pytest
 from flwr.supercore.task_identity import TaskIdentity
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Give a file's tests to one process, and all that share the deployed rehearsal and its port too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        shared = "tests/rehearsal/"
+        return shared if nodeid.startswith(shared) else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Say which tests may run side by side."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)

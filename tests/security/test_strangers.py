@@ -126,6 +126,7 @@ def test_a_stream_without_a_frame_is_ended(run: Running, certificate: bytes) -> 
     answers, ended = speak(run.port, certificate, wait=20)
     assert (answers, ended) == ([], "ended")
     assert 9 < time.monotonic() - started < 15
+    run.await_rounds(2)
     assert "no join frame in time" in run.refusals()[-1]
 
 

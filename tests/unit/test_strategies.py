@@ -131,3 +131,12 @@ def test_too_few_clients_are_refused_before_the_first_round(
     with pytest.raises(SettingError, match=r"needs \d+ clients") as caught:
         create_strategy(name, parameters, clients=clients - 1)
     assert "Add clients" in caught.value.remedy
+
+
+@pytest.mark.parametrize(("name", "needed"), [("krum", 5), ("multikrum", 5), ("bulyan", 7)])
+def test_a_quorum_below_what_a_strategy_needs_is_refused(name: str, needed: int) -> None:
+    """A round with as few updates could not tell one liar from the rest."""
+    one_liar = {"num_malicious_nodes": "1"}
+    create_strategy(name, one_liar, clients=9, quorum=needed)
+    with pytest.raises(SettingError, match=f"needs {needed} updates a round"):
+        create_strategy(name, one_liar, clients=9, quorum=needed - 1)
