@@ -27,7 +27,10 @@ def _received(*events: Event) -> list[Event]:
     async def send(_event: Event) -> None:
         raise AssertionError("nothing is answered here")
 
-    asyncio.run(join_bodies(application)({"type": "http"}, receive, send))
+    async def serve() -> None:
+        await join_bodies(application)({"type": "http"}, receive, send)
+
+    asyncio.run(serve())
     return seen
 
 
