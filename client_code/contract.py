@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from columns import MISSING
 from link import ClientError
+from parquet import need_pyarrow, stand_in
 
 NAME = "contract.json"
 NUMERIC, BOOLEAN, CATEGORICAL, IGNORED = "numeric", "boolean", "categorical", "ignored"
@@ -244,6 +245,7 @@ def read_parts(path: Path) -> Iterator[pd.DataFrame]:
 
 
 def _parquet_parts(path: Path) -> Iterator[pd.DataFrame]:
+    need_pyarrow(path.name)
     from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - only where there is such a file
 
     with ParquetFile(path) as file:
@@ -305,7 +307,7 @@ def kept(folder: Path, files: Iterable[str]) -> Kept:
     plain = all(rule.type != CATEGORICAL and not rule.missing for rule in used)
     if contract.inferred:
         return Kept("", kinds, plain)
-    paths = [folder / name for name in files]
+    paths = [stand_in(folder / name) for name in files]
     require(contract, [path for path in paths if path.is_file()])  # who loads them says that one is not there
     return Kept(hashlib.sha256(text.encode()).hexdigest(), kinds, plain)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import utils
 from contract import Kept
 from link import ClientError
+from parquet import need_pyarrow, stand_in
 
 if TYPE_CHECKING:
     from streamed import StreamedTask
@@ -50,11 +51,10 @@ def open_task(
     ------
     TableError
         A file cannot be used.
+    PyarrowMissingError
+        A file needs pyarrow, which cannot be had.
     """
-    train, validation = (
-        path if path.is_file() or not path.with_suffix(".parquet").is_file() else path.with_suffix(".parquet")
-        for path in (train, validation)
-    )
+    train, validation = stand_in(train), stand_in(validation)
     sizes = {path.name: decoded_bytes(path) for path in (train, validation) if path.is_file()}
     terms = terms or Kept()
     if sum(sizes.values()) <= IN_MEMORY_BYTES or not terms.plain:
@@ -72,6 +72,7 @@ def open_task(
         needed / 1e9,
         free / 1e9,
     )
+    need_pyarrow(train.name)
     from rows import Rows  # noqa: PLC0415 - pyarrow's readers, which small tables do not need
     from streamed import StreamedTable, StreamedTask  # noqa: PLC0415
 
@@ -88,6 +89,7 @@ def open_task(
 def decoded_bytes(path: Path) -> int:
     """Return about how many bytes the rows of a file take in memory, by its metadata or its first lines."""
     if path.suffix == ".parquet":
+        need_pyarrow(path.name)
         import pyarrow.parquet  # noqa: PLC0415 - as above
 
         metadata = pyarrow.parquet.read_metadata(path)

@@ -1,29 +1,33 @@
 """What must hold at a client before a run, which only its own operator may see."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Protocol
 
 from federation.checks import Check, Finding
 from federation.config import Client, FederationConfig
-from federation.errors import LabelError, MissingFileError, SchemaMismatchError, UnpublishedError
+from federation.errors import DataError, LabelError, MissingFileError, SchemaMismatchError, UnpublishedError
 from federation.identity_checks import Caller, identity_checks
 from federation.names import DATA_PREFIX
-from federation.object_sync import Bucket, compare, megabytes
-from federation.prepared import CLIENT_FILES
+from federation.object_sync import Bucket, Part, compare, megabytes
+from federation.prepared import CLIENT_FILES, given_name
 from federation.publishing import Publisher
 from federation.records import near
-from federation.source_archive import archive_key
+from federation.source_archive import CLIENT_CODE, archive_key
 
 HEADER_BYTES = 1 << 20
 """Read of a table to see its header: no more of the rows than that travels."""
+FOOTER_BYTES = 16 << 20
+"""As above, of a Parquet file, whose end tells its columns, and more the more groups of rows it has."""
 
 
 class DataBucket(Bucket, Protocol):
     """A bucket of tables, see `federation.aws.s3.Store`."""
 
     def read_start(self, key: str, size: int) -> bytes: ...  # noqa: D102
+    def read_end(self, key: str, size: int) -> bytes: ...  # noqa: D102
 
 
 class OpenDataBucket(Protocol):
@@ -40,6 +44,7 @@ def client_checks(
     open_store: OpenDataBucket,
     digest: str,
     label: str | None,
+    code: Path = CLIENT_CODE,
 ) -> list[Check]:
     """Return what must hold in a client's own account.
 
@@ -55,17 +60,20 @@ def client_checks(
         The sha256 of the code that the server will ask for.
     label : str, optional
         The column that the server will ask for.
+    code : Path
+        What training jobs run, with its locks.
     """
     own = config.client_names(client)
     where = {"account": own.account, "region": own.region}
     data = cache(lambda: open_store(bucket=own.data_bucket, **where))
-    code = cache(lambda: open_store(bucket=own.code_bucket, **where))
-    headers = cache(lambda: {name: _header(data(), name) for name in CLIENT_FILES})
-    publisher = Publisher(open_store=open_store)
+    code_bucket = cache(lambda: open_store(bucket=own.code_bucket, **where))
+    tables = cache(lambda: data().sizes(DATA_PREFIX))
+    headers = cache(lambda: {_name(key): _header(data(), key) for key in _keys(tables())})
+    publisher = Publisher(open_store=open_store, code=code)
     looks: list[tuple[str, Callable[[], str | Finding]]] = [
-        ("code", lambda: _code(client, code(), digest)),
-        ("packages", lambda: _packages(client, code(), publisher)),
-        ("data", lambda: _data(client, data())),
+        ("code", lambda: _code(client, code_bucket(), digest)),
+        ("packages", lambda: _packages(client, publisher.wheels_of(code_bucket(), tables()))),
+        ("data", lambda: _data(client, f"s3://{own.data_bucket}/{DATA_PREFIX}", tables())),
         ("columns", lambda: _columns(client, headers(), label)),
     ]
     return [
@@ -92,8 +100,7 @@ def _code(client: Client, bucket: Bucket, digest: str) -> str:
     return f"sha256 {digest}, as S3 computed it"
 
 
-def _packages(client: Client, bucket: Bucket, publisher: Publisher) -> str:
-    part = publisher.wheels_of(bucket)
+def _packages(client: Client, part: Part) -> str:
     difference = compare(part)
     if difference.wanting:
         raise UnpublishedError(
@@ -102,20 +109,42 @@ def _packages(client: Client, bucket: Bucket, publisher: Publisher) -> str:
     return f"{len(part.items)} wheels, {megabytes(sum(difference.sizes.values()))}, as the code pins them"
 
 
-def _data(client: Client, bucket: Bucket) -> str:
-    there = bucket.sizes(DATA_PREFIX)
-    place = f"s3://{bucket.bucket}/{DATA_PREFIX}"
-    if absent := [name for name in CLIENT_FILES if not there.get(f"{DATA_PREFIX}{name}")]:
+def _keys(tables: Mapping[str, int]) -> list[str]:
+    return [given_name(f"{DATA_PREFIX}{name}", tables) for name in CLIENT_FILES]
+
+
+def _name(key: str) -> str:
+    return key.removeprefix(DATA_PREFIX)
+
+
+def _data(client: Client, place: str, tables: Mapping[str, int]) -> str:
+    names = [_name(key) for key in _keys(tables)]
+    if absent := [_name(key) for key in _keys(tables) if not tables.get(key)]:
         raise MissingFileError(
             f"{client.label}: {place} has no {' and no '.join(absent)}.",
             "Publish them: python -m federation.publish ... --data DIR.",
         )
-    return f"{place} has {' and '.join(CLIENT_FILES)}, {megabytes(sum(there.values()))}"
+    return f"{place} has {' and '.join(names)}, {megabytes(sum(tables.values()))}"
 
 
-def _header(bucket: DataBucket, name: str) -> tuple[str, ...]:
-    text = bucket.read_start(f"{DATA_PREFIX}{name}", HEADER_BYTES).decode("utf-8-sig", errors="replace")
+def _header(bucket: DataBucket, key: str) -> tuple[str, ...]:
+    if key.endswith(".parquet"):
+        return _parquet_header(bucket, key)
+    text = bucket.read_start(key, HEADER_BYTES).decode("utf-8-sig", errors="replace")
     return tuple(column.strip() for column in next(csv.reader(text.splitlines()), []))
+
+
+def _parquet_header(bucket: DataBucket, key: str) -> tuple[str, ...]:
+    import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that CSV files do not need
+    from pyarrow.parquet import read_schema  # noqa: PLC0415
+
+    try:
+        return tuple(read_schema(pa.BufferReader(bucket.read_end(key, FOOTER_BYTES))).names)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"s3://{bucket.bucket}/{key}: not a Parquet file, or one of very many groups of rows.",
+            "Write the file again, then publish it.",
+        ) from error
 
 
 def _columns(client: Client, headers: dict[str, tuple[str, ...]], label: str | None) -> str | Finding:

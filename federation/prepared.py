@@ -1,8 +1,8 @@
 """Find a party's files in what `federation.data_prep` wrote, and refuse what a run could not use."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from federation.contract import require
 from federation.contract_file import NAME as CONTRACT
@@ -32,8 +32,14 @@ class PreparedFile:
     sha256: str
 
 
+def given_name(name: str, there: Container[str]) -> str:
+    """Return a table's name, or that of the Parquet file that stands in for it if only that is there."""
+    parquet = str(PurePosixPath(name).with_suffix(".parquet"))
+    return parquet if name not in there and parquet in there else name
+
+
 def prepared_files(
-    folder: Path, party: str, names: Sequence[str], *, label: str | None = None
+    folder: Path, party: str, names: Sequence[str], *, label: str | None = None, parquet: bool = False
 ) -> tuple[PreparedFile, ...]:
     """Return a party's files, each with the label among its columns and unchanged since it was prepared.
 
@@ -47,6 +53,8 @@ def prepared_files(
         The files it must have; the data contract comes along if there is one.
     label : str, optional
         Name of the label column; by default the manifest has it.
+    parquet : bool
+        Whether a Parquet file may stand in for a table that is not there.
 
     Raises
     ------
@@ -62,7 +70,8 @@ def prepared_files(
         A file is not the one that was prepared.
     """
     own = folder / party if (folder / party).is_dir() else folder
-    paths = [own / name for name in names]
+    there = {path.name for path in own.glob("*")}
+    paths = [own / (given_name(name, there) if parquet else name) for name in names]
     for path in paths:
         if not path.is_file():
             raise MissingFileError(f"{path}: no such file.", _where_to_look(folder, party, path.name))

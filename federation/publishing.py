@@ -5,7 +5,7 @@ another.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -21,15 +21,23 @@ from federation.bundle import (
     package_wheel,
     read_package,
 )
+from federation.client_wheels import client_locks
 from federation.config import Client, FederationConfig, contract_of
 from federation.contract_file import NAME as CONTRACT
 from federation.contract_file import Contract, contract_beside, governing
 from federation.errors import ConfigFileError, UnpublishedError
 from federation.names import DATA_PREFIX, NOTEBOOK_PREFIX, SOURCE_PREFIX, WHEELS_PREFIX, PartyNames
 from federation.object_sync import Bucket, Difference, Item, Part, Say, compare, megabytes, remove, upload
-from federation.prepared import CLIENT_FILES, SERVER_FILES, PreparedFile, prepared_files, refuse_other_rows
+from federation.prepared import (
+    CLIENT_FILES,
+    SERVER_FILES,
+    PreparedFile,
+    given_name,
+    prepared_files,
+    refuse_other_rows,
+)
 from federation.source_archive import CLIENT_CODE, source_archive
-from federation.wheel_lock import LockedWheel, read_lock
+from federation.wheel_lock import LockedWheel
 from federation.wheelhouse import fetch
 
 Fetch = Callable[[Sequence[LockedWheel]], Path]
@@ -144,11 +152,12 @@ class Publisher:
             The configuration's: it goes beside data that carry none, and data that carry another are refused.
         """
         own = config.client_names(client)
-        files = prepared_files(data, client.name, CLIENT_FILES, label=label) if data else ()
+        files = prepared_files(data, client.name, CLIENT_FILES, label=label, parquet=True) if data else ()
         archive = source_archive(self.code)
         code, rows = self._open(own, own.code_bucket), self._open(own, own.data_bucket)
+        tables = {file.path.name: file.path.stat().st_size for file in files} or rows.sizes(DATA_PREFIX)
         parts = [
-            self.wheels_of(code),
+            self.wheels_of(code, tables),
             *_data(rows, files, contract),
             Part(
                 name="source",
@@ -167,10 +176,17 @@ class Publisher:
             notes=(*notes, *_notes_on_leftovers(published)),
         )
 
-    def wheels_of(self, code_bucket: Bucket) -> Part:
-        """Return the packages that a client's training jobs install."""
-        items = self._wheels(read_lock(self.code / REQUIREMENTS), WHEELS_PREFIX)
-        return Part(name="wheels", bucket=code_bucket, prefix=WHEELS_PREFIX, items=items)
+    def wheels_of(self, code_bucket: Bucket, tables: Mapping[str, int]) -> Part:
+        """Return the packages that a client's jobs install for its tables, given as bytes by name."""
+        locks, spare = client_locks(self.code, tables)
+        return Part(
+            name="wheels",
+            bucket=code_bucket,
+            prefix=WHEELS_PREFIX,
+            items=[item for lock in locks for item in self._wheels(lock, WHEELS_PREFIX)],
+            # A wheel left from other data does no harm: publishing removes it, a check lets it be.
+            tolerated=frozenset(f"{WHEELS_PREFIX}{wheel.file}" for wheel in spare if self.check),
+        )
 
     def server(
         self,
@@ -320,7 +336,7 @@ def _notes_on_data(bucket: Bucket, party: str, *, check: bool) -> tuple[str, ...
     """Say what of the data is published already; to a check, data that are not there are a difference."""
     there = bucket.sizes(DATA_PREFIX)
     place = f"s3://{bucket.bucket}/{DATA_PREFIX}"
-    absent = [name for name in CLIENT_FILES if f"{DATA_PREFIX}{name}" not in there]
+    absent = [name for name in CLIENT_FILES if given_name(f"{DATA_PREFIX}{name}", there) not in there]
     if not absent:
         size = megabytes(sum(there.values()))
         return (f"the data published before stay: {place}, {len(there)} objects, {size}",)

@@ -3,7 +3,7 @@
 Nothing of the machine goes in: no time, owner, mode or path, and no compression, whose result depends on the
 zlib at hand. The sha256 of the bytes therefore names the code, and is part of the archive's key: a job that
 asks for a digest runs exactly that code or none. The digest covers the packages too, for the archive's
-``requirements.txt`` holds the sha256 of every wheel.
+``requirements.txt`` and ``requirements-arrow.txt`` hold the sha256 of every wheel.
 """
 
 import hashlib
@@ -20,6 +20,8 @@ from federation.names import SOURCE_PREFIX
 
 CLIENT_CODE = Path(__file__).resolve().parent.parent / "client_code"
 REQUIREMENTS = "requirements.txt"
+ARROW_REQUIREMENTS = "requirements-arrow.txt"
+"""What a job installs only if its data need it."""
 _BLOCK = 0xFFFF
 
 
@@ -60,12 +62,12 @@ def source_archive(folder: Path = CLIENT_CODE) -> SourceArchive:
     Parameters
     ----------
     folder : Path
-        Its Python files and its ``requirements.txt`` go in; subfolders and other files do not.
+        Its Python files and its two locks go in; subfolders and other files do not.
 
     Raises
     ------
     PublishError
-        There is no ``client.py`` or no ``requirements.txt``.
+        There is no ``client.py``, or a lock is missing.
     """
     files = read_code(folder)
     return SourceArchive(content=pack(files), files=len(files))
@@ -73,7 +75,7 @@ def source_archive(folder: Path = CLIENT_CODE) -> SourceArchive:
 
 def read_code(folder: Path = CLIENT_CODE) -> dict[str, bytes]:
     """Return the bytes of a folder's code by name, as `source_archive` packs them."""
-    names = sorted([*(path.name for path in folder.glob("*.py")), REQUIREMENTS])
+    names = sorted([*(path.name for path in folder.glob("*.py")), REQUIREMENTS, ARROW_REQUIREMENTS])
     try:
         files = {name: (folder / name).read_bytes() for name in names}
     except OSError as error:

@@ -4,8 +4,9 @@ A lock is a requirements file that pip installs from, one wheel a line, written 
 
     flwr==1.41.0 --hash=sha256:8743e6… # flwr-1.41.0-py3-none-any.whl
 
-There are two: ``client_code/requirements.txt`` for training jobs and ``requirements-notebook.txt`` for
-notebooks. Both are for the Python of the training image on Amazon Linux 2023 (glibc 2.34).
+There are three: ``client_code/requirements.txt`` and ``requirements-arrow.txt`` for training jobs, and
+``requirements-notebook.txt`` for notebooks. All are for the Python of the training image on Amazon Linux 2023
+(glibc 2.34).
 """
 
 import re

@@ -79,6 +79,12 @@ class Store:
             ]
             return body.read()
 
+    def read_end(self, key: str, size: int) -> bytes:
+        """Return an object's last bytes, at most ``size`` of them."""
+        with self._translated(f'read "{key}"'):
+            body: IO[bytes] = self.client.get_object(**self._place, Key=key, Range=f"bytes=-{size}")["Body"]
+            return body.read()
+
     def head(self, key: str) -> Stored:
         """Return what S3 knows of an object without reading it."""
         with self._translated(f'read "{key}"'):

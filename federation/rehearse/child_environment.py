@@ -24,6 +24,7 @@ def emulator_environment(
         "IOT_MTLS_ENABLED": "0",
         "LOG_LEVEL": "INFO",
         "MALLOC_ARENA_MAX": "1",  # else glibc keeps a heap for each thread, and seldom gives it back
+        "MALLOC_MMAP_THRESHOLD_": "65536",  # and gives back what held a wheel only at the very end
         "MINISTACK_WORKER_THREADS": "4",
         "PERSIST_STATE": "0",
         "PYTHONPATH": python_path,

@@ -311,7 +311,8 @@ def imports_of(source: Path) -> set[str]:
 
 def requirements() -> dict[str, str]:
     """Return what the client asks for beyond the image."""
-    lines = (CLIENT_CODE / "requirements.in").read_text(encoding="utf-8").splitlines()
+    texts = [(CLIENT_CODE / f"requirements{part}.in").read_text("utf-8") for part in ("", "-arrow")]
+    lines = "".join(texts).splitlines()
     pins = (line.split("==") for line in lines if line and not line.startswith(("#", "--")))
     return {name: version.strip() for name, version in pins}
 

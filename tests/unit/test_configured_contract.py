@@ -108,7 +108,8 @@ def operator(tmp_path: Path) -> Operator:
     code = tmp_path / "client_code"
     code.mkdir()
     (code / "client.py").write_text("", encoding="utf-8")
-    (code / "requirements.txt").write_text(format_lock([], head="--no-index"), encoding="utf-8")
+    for lock in ("requirements.txt", "requirements-arrow.txt"):
+        (code / lock).write_text(format_lock([], head="--no-index"), encoding="utf-8")
     return Operator(path=configuration(tmp_path / "config"), code=code)
 
 
@@ -169,7 +170,8 @@ def test_rows_that_break_the_configurations_contract_are_not_published(tmp_path:
     code = tmp_path / "client_code"
     code.mkdir()
     (code / "client.py").write_text("", encoding="utf-8")
-    (code / "requirements.txt").write_text(format_lock([], head="--no-index"), encoding="utf-8")
+    for lock in ("requirements.txt", "requirements-arrow.txt"):
+        (code / lock).write_text(format_lock([], head="--no-index"), encoding="utf-8")
     with pytest.raises(ContractBrokenError, match=r'column "age": .* values above 9'):
         Operator(path=path, code=code).client(prepared(tmp_path))
 

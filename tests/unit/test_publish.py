@@ -142,7 +142,8 @@ def site(tmp_path: Path, prepared: Path) -> Site:
     code.mkdir()
     wheelhouse.mkdir()
     (code / "client.py").write_text("print('trains')\n", encoding="utf-8")
-    (code / "requirements.txt").write_text(format_lock(LOCK, head="--no-index"), encoding="utf-8")
+    for lock, wheels in (("requirements.txt", LOCK), ("requirements-arrow.txt", [])):
+        (code / lock).write_text(format_lock(wheels, head="--no-index"), encoding="utf-8")
     for file, content in WHEELS.items():
         (wheelhouse / file).write_bytes(content)
     data = tmp_path / "prepared"

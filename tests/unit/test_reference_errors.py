@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import contract
 import link
 import memory
+import parquet
 import rows
 import utils
 from federation.errors import FederationError
@@ -26,7 +27,13 @@ def _documented() -> dict[str, int]:
 
 def test_every_error_has_a_heading_with_its_exit_code() -> None:
     """Who meets an error finds it on the page, and finds nothing there that does not exist."""
-    of_clients = (utils.TableError, memory.TooLargeError, rows.RowsChangedError, contract.ContractError)
+    of_clients = (
+        utils.TableError,
+        memory.TooLargeError,
+        parquet.PyarrowMissingError,
+        rows.RowsChangedError,
+        contract.ContractError,
+    )
     assert all(issubclass(error, link.ClientError) for error in of_clients)
     errors = [*_family(FederationError), *_family(link.ClientError)]
     assert {error.__name__: error.exit_code for error in errors} == _documented()  # type: ignore[attr-defined]

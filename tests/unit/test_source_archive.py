@@ -22,7 +22,8 @@ from tests.conftest import ROOT
 def _code(folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "client.py").write_text("print('trains')\n", encoding="utf-8")
-    (folder / "requirements.txt").write_text("--no-index\n", encoding="utf-8")
+    for lock in ("requirements.txt", "requirements-arrow.txt"):
+        (folder / lock).write_text("--no-index\n", encoding="utf-8")
     return folder
 
 
@@ -56,7 +57,7 @@ def test_only_code_goes_in(tmp_path: Path) -> None:
     (folder / "__pycache__" / "client.cpython-312.pyc").write_bytes(b"cache")
     (folder / "requirements.in").write_text("flwr\n", encoding="utf-8")
     (folder / "rows.csv").write_text("secret\n", encoding="utf-8")
-    assert sorted(read_code(folder)) == ["client.py", "requirements.txt"]
+    assert sorted(read_code(folder)) == ["client.py", "requirements-arrow.txt", "requirements.txt"]
 
 
 def test_any_change_of_the_code_changes_the_digest(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_what_is_packed_comes_back(content: bytes) -> None:
         assert unpacked.read() == content
 
 
-@pytest.mark.parametrize("missing", ["client.py", "requirements.txt"])
+@pytest.mark.parametrize("missing", ["client.py", "requirements.txt", "requirements-arrow.txt"])
 def test_an_incomplete_folder_is_refused(tmp_path: Path, missing: str) -> None:
     """A job without entry point or packages would fail minutes later, and cost."""
     folder = _code(tmp_path / "code")
@@ -103,20 +104,25 @@ def test_an_incomplete_folder_is_refused(tmp_path: Path, missing: str) -> None:
         source_archive(folder)
 
 
-def test_the_job_installs_from_the_wheels_channel_only() -> None:
+LOCKS = pytest.mark.parametrize("lock", ["requirements.txt", "requirements-arrow.txt"])
+
+
+@LOCKS
+def test_the_job_installs_from_the_wheels_channel_only(lock: str) -> None:
     """Its VPC has no internet, and every package is pinned to one wheel for the image's Python."""
-    text = (CLIENT_CODE / "requirements.txt").read_text(encoding="utf-8")
+    text = (CLIENT_CODE / lock).read_text(encoding="utf-8")
     assert {"--no-index", "--find-links ${WHEELHOUSE}"} <= set(text.splitlines())
-    wheels = {wheel.pin.partition("==")[0]: wheel for wheel in parse_lock(text, name="requirements.txt")}
+    wheels = {wheel.pin.partition("==")[0]: wheel for wheel in parse_lock(text, name=lock)}
     assert "numpy" not in wheels  # the image's scikit-learn is built for the image's
     tag = f"cp{PYTHON.replace('.', '')}"
     assert all(f"-{tag}-" in it.file or "-abi3-" in it.file or "-none-" in it.file for it in wheels.values())
 
 
-def test_the_lock_follows_its_sources() -> None:
+@LOCKS
+def test_the_lock_follows_its_sources(lock: str) -> None:
     """Whoever changes a requirement and forgets `make lock` learns it here."""
-    asked = (CLIENT_CODE / "requirements.in").read_text(encoding="utf-8").splitlines()
-    pins = {it.pin for it in parse_lock((CLIENT_CODE / "requirements.txt").read_text("utf-8"), name="lock")}
+    asked = (CLIENT_CODE / lock).with_suffix(".in").read_text(encoding="utf-8").splitlines()
+    pins = {it.pin for it in parse_lock((CLIENT_CODE / lock).read_text("utf-8"), name="lock")}
     assert {line for line in asked if line and not line.startswith("#")} <= pins
     tested = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert pins <= {line.partition(" ;")[0].strip() for line in tested if "==" in line}
