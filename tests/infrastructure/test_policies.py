@@ -371,7 +371,7 @@ def test_a_clients_proof_of_identity_passes_the_servers_door(
     document = door(deployment, "sts").properties["PolicyDocument"]
     (who_am_i,) = [it for it in document["Statement"] if it["Action"] == "sts:GetCallerIdentity"]
     assert (who_am_i["Effect"], who_am_i["Principal"], who_am_i["Resource"]) == ("Allow", "*", "*")
-    accounts = who_am_i["Condition"].pop("StringEquals").pop("aws:PrincipalAccount")
+    accounts = who_am_i["Condition"]["StringEquals"]["aws:PrincipalAccount"]
     assert {server.account, client.account} <= set(accounts)
     assert "999999999999" not in accounts
 
