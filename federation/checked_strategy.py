@@ -16,7 +16,7 @@ from federation.early_end import EndsEarly
 from federation.errors import RoundError
 from federation.events import Events, unrecorded
 from federation.frames import FrameError
-from federation.messages import cached, floats
+from federation.messages import floats
 from federation.rounds import Recorder
 
 MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others
@@ -140,7 +140,6 @@ class CheckedStrategy(EndsEarly):
             raise RoundError(
                 f"round {server_round}: the strategy could not aggregate: {error}", _REMEDY
             ) from error
-        arrays = arrays and cached(arrays)
         if arrays is None or (problem := _array_problem(arrays, self._shapes)):
             why = problem if arrays is not None else f"{len(accepted)} updates are too few for it"
             raise RoundError(f"round {server_round}: the strategy made no usable model: {why}.", _REMEDY)

@@ -19,7 +19,6 @@ from federation.messages import (
     PART,
     MessageAssembler,
     MessageEncoder,
-    cached,
     floats,
 )
 
@@ -30,8 +29,8 @@ def a_content() -> RecordDict:
     """Make a content with every kind of record."""
     return RecordDict(
         {
-            "arrays": cached(
-                ArrayRecord({"coef": Array(np.arange(3.0)[np.newaxis]), "intercept": Array(np.ones(1))})
+            "arrays": ArrayRecord(
+                {"coef": Array(np.arange(3.0)[np.newaxis]), "intercept": Array(np.ones(1))}
             ),
             "metrics": MetricRecord({"loss": 0.25, "counts": [1, 2]}),
             "config": ConfigRecord({"features": ["a", "b"], "round": 3, "raw": b"\x00", "flag": True}),
@@ -70,7 +69,7 @@ def test_an_array_that_arrived_is_decoded_once_and_cannot_be_changed() -> None:
 
 def test_clients_that_share_a_content_get_their_own_metadata() -> None:
     """The arrays of a large content are cut once, whoever gets them; ids and receivers stay apart."""
-    large = cached(ArrayRecord({"w": Array(np.zeros(CHUNK_BYTES // 8 + 1))}))
+    large = ArrayRecord({"w": Array(np.zeros(CHUNK_BYTES // 8 + 1))})
     content, encoder = a_content(), MessageEncoder()
     content["large"] = large
     first = encoder.frames(Message(content, 2, "train"), "one")
@@ -93,7 +92,7 @@ def test_contents_that_only_look_alike_are_kept_apart() -> None:
 
 def test_a_large_message_is_cut() -> None:
     """Frames of a message of several chunks are small, and only the last one ends it."""
-    content = RecordDict({"arrays": cached(ArrayRecord({"a": Array(np.zeros(CHUNK_BYTES // 8 * 3))}))})
+    content = RecordDict({"arrays": ArrayRecord({"a": Array(np.zeros(CHUNK_BYTES // 8 * 3))})})
     frames = MessageEncoder().frames(Message(content, 2, "train"), "i")
     assert max(map(len, frames)) == CHUNK_BYTES + 1
     assert [frame[:1] for frame in frames] == [PART] * (len(frames) - 1) + [LAST_PART]
