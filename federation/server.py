@@ -178,10 +178,10 @@ def _options(context: typer.Context) -> dict[str, Any]:
     from federation.started_jobs import new_run_id  # noqa: PLC0415
 
     if resume := context.params["resume"]:
-        return recall(resume, given_options(context)) | {"out": str(resume)}
+        return recall(Path(resume), given_options(context)) | {"out": str(resume)}
     started = dt.datetime.now(dt.UTC)
     run_id = new_run_id(started, secrets.token_hex(2))
-    folder = context.params["out"] or Path("runs") / run_id
+    folder = Path(context.params["out"] or Path("runs") / run_id)
     if folder.exists():
         raise OutputExistsError(f"{folder} exists already.", "Choose another folder with --out.")
     named = {"out": str(folder), "run_id": run_id, "started": started.isoformat()}

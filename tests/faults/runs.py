@@ -86,8 +86,8 @@ class Run:
 
     def client(self, name: str) -> psutil.Process:
         """Return the process of a client."""
-        found = [p for p in clients_of(self.folder) if p.environ()["SM_OUTPUT_DATA_DIR"].endswith(name)]
-        return found[0]
+        (found,) = clients_of(self.folder / "clients" / name)
+        return found
 
     def clients(self) -> list[psutil.Process]:
         """Return the processes of all clients."""
