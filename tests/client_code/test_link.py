@@ -156,8 +156,7 @@ def test_frames_fit_grpcs_default_limit(size: int) -> None:
 def test_a_message_survives_both_ways(size: int) -> None:
     """What the server cuts the client reads, and what the client cuts the server reads, at any size."""
     data = np.random.default_rng(size).bytes(size)
-    array = Array("uint8", (size,), "numpy.ndarray", data)
-    content = RecordDict({"arrays": ArrayRecord({"a": array})})
+    content = RecordDict({"arrays": ArrayRecord({"a": Array("uint8", (size,), "numpy.ndarray", data)})})
     parts = sent(content)
     assert max(map(len, parts)) <= GRPC_DEFAULT_LIMIT
     reply = received(an_answer(echo)(payload_of(parts)))

@@ -13,14 +13,7 @@ from hypothesis import strategies as st
 
 import messages as at_the_client
 from federation.frames import FrameError
-from federation.messages import (
-    CHUNK_BYTES,
-    LAST_PART,
-    PART,
-    MessageAssembler,
-    MessageEncoder,
-    floats,
-)
+from federation.messages import CHUNK_BYTES, LAST_PART, PART, MessageAssembler, MessageEncoder, floats
 
 LIMIT = 64 << 20
 
