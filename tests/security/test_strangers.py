@@ -1,5 +1,6 @@
 """Whoever else comes to the port is refused, is heard of once, and changes nothing about the run."""
 
+import re
 import ssl
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.security.running import Running
 from tests.security.strangers import join_frame, shout, speak
 
 FOR_EVER = 100_000
+FAILED = re.compile(r"a TLS handshake with ipv4:127\.0\.0\.1:\d+ failed: (.*)")
 
 
 @pytest.fixture(scope="module")
@@ -40,22 +42,32 @@ def certificate(run: Running) -> bytes:
     return strangers.certificate_of(run.port)
 
 
-def test_old_tls_is_refused(run: Running) -> None:
+def failed_handshakes(run: Running, before: int) -> list[str]:
+    """Return the reasons of the handshakes that failed since then, as the server's log has them."""
+    run.await_rounds(2)
+    return [FAILED.findall(line)[0] for line in run.refusals()[before:]]
+
+
+def test_old_tls_is_refused_and_logged(run: Running) -> None:
     """TLS 1.2 gets no handshake, and what is spoken is TLS 1.3."""
+    before = len(run.refusals())
     with pytest.raises((ssl.SSLError, ConnectionError)):
         strangers.tls(run.port, ssl.TLSVersion.TLSv1_2)
+    assert failed_handshakes(run, before) == ["no shared cipher"]
     with strangers.tls(run.port) as stream:
         assert stream.version() == "TLSv1.3"
 
 
-def test_plaintext_is_refused(run: Running) -> None:
+def test_plaintext_is_refused_and_logged(run: Running) -> None:
     """HTTP/2 without TLS is hung up on, and hears nothing."""
+    before = len(run.refusals())
     assert shout(run.port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0" * 9) == b""
+    assert failed_handshakes(run, before) == ["wrong version number"]
 
 
 def test_garbage_is_refused(run: Running) -> None:
     """Random bytes instead of a handshake end the connection, with at most TLS's own alert."""
-    for _ in range(20):
+    for _ in range(10):
         assert len(shout(run.port, strangers.garbage())) < 100
 
 
@@ -72,12 +84,14 @@ def test_garbage_inside_tls_is_refused(run: Running) -> None:
 
 
 def test_a_client_of_another_authority_trusts_nobody_here(run: Running) -> None:
-    """With another certificate the handshake fails on the client's side, and no frame is sent."""
+    """With another certificate the client ends the handshake, which is logged, and no frame is sent."""
     import datetime as dt  # noqa: PLC0415
 
+    before = len(run.refusals())
     other = RunCertificate.create("127.0.0.1", now=dt.datetime.now(dt.UTC)).certificate
     answers, ended = speak(run.port, other, join_frame())
     assert (answers, ended) == ([], "UNAVAILABLE")
+    assert "Socket closed" in failed_handshakes(run, before)[0]
 
 
 def test_a_guessed_token_is_refused_and_logged(run: Running, certificate: bytes) -> None:
@@ -131,10 +145,12 @@ def test_a_stream_without_a_frame_is_ended(run: Running, certificate: bytes) -> 
 
 
 def test_a_connection_that_never_shakes_hands_is_ended(run: Running) -> None:
-    """A TCP connection without TLS is closed in time; it holds no place for long."""
+    """A TCP connection without TLS is closed in time and logged; it holds no place for long."""
+    before = len(run.refusals())
     with run.connect() as silent:
         silent.settimeout(20)
         assert silent.recv(1) == b""
+    assert len(failed_handshakes(run, before)) == 1
 
 
 def test_a_flood_of_joins_is_a_few_lines(run: Running, certificate: bytes) -> None:
