@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from federation.command import Debug, run
+from federation.handshakes import log_failed_handshakes
 from federation.options import (
     AsJson,
     ContractFile,
@@ -130,13 +131,14 @@ def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fie
     **how
         Fields of `federation.local_training.LocalRun` that no option sets.
     """
-    log_refusals_only()
+    log_failed_handshakes()
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
     from federation.given_tables import open_tables  # noqa: PLC0415
     from federation.local_training import train_locally  # noqa: PLC0415
     from federation.progress import Progress, show_metrics  # noqa: PLC0415
     from federation.resume import all_options, given_options, recall  # noqa: PLC0415
 
+    log_refusals_only()
     resume = Path(context.params["resume"]) if context.params["resume"] else None
     if resume:
         options = recall(resume, given_options(context))

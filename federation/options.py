@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from federation.errors import SettingError
-from federation.handshakes import log_failed_handshakes
 
 if TYPE_CHECKING:
     from federation.server_app import TrainingSettings
@@ -139,9 +138,8 @@ def training_settings(options: Mapping[str, Any], **own: Any) -> "TrainingSettin
 def log_refusals_only() -> None:
     """Let a run's log say who was refused and why, and nothing of Flower's account of every round.
 
-    To be called before anything that loads gRPC; see `federation.handshakes`.
+    To be called after Flower is imported, which sets its own level then.
     """
-    log_failed_handshakes()
     logging.getLogger("flwr").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger("federation").setLevel(logging.WARNING)

@@ -14,6 +14,7 @@ import typer
 
 from federation.command import Debug, run
 from federation.errors import OutputExistsError
+from federation.handshakes import log_failed_handshakes
 from federation.options import (
     AsJson,
     Config,
@@ -95,7 +96,7 @@ def main(  # noqa: PLR0913 - a command's options
 
 def carry_out(context: typer.Context) -> None:
     """Run what the command line asks for."""
-    log_refusals_only()
+    log_failed_handshakes()
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
     from federation.aws.views import OnAws  # noqa: PLC0415
     from federation.checks import first_error, run_checks  # noqa: PLC0415
@@ -108,6 +109,7 @@ def carry_out(context: typer.Context) -> None:
     from federation.source_archive import source_archive  # noqa: PLC0415
     from federation.started_jobs import note_jobs, stop_former_jobs  # noqa: PLC0415
 
+    log_refusals_only()
     options = _options(context)
     folder, run_id = Path(options["out"]), options["run_id"]
     resumed = run_id if context.params["resume"] else None

@@ -38,11 +38,12 @@ def local() -> Iterator[Command]:
 
 @pytest.fixture
 def finish() -> Callable[[subprocess.Popen[str]], str]:
-    """Wait for a run to end well; return what it printed."""
+    """Wait for a run to end well, and to say nothing of its libraries' logs; return what it printed."""
 
     def wait(process: subprocess.Popen[str]) -> str:
         stdout, stderr = process.communicate(timeout=120)
         assert process.returncode == 0, stderr
+        assert "INFO" not in stderr
         return stdout
 
     return wait

@@ -103,6 +103,12 @@ def test_every_party_checked_before_the_run(out: Path) -> None:
     assert "Keeping the run in" in (out / "logs" / "server.log").read_text(encoding="utf-8")
 
 
+def test_shows_nothing_of_its_libraries_logs(rehearsal: Watched) -> None:
+    """What scrolls by is worth reading: no line of Flower's or gRPC's log."""
+    assert "Training: " in rehearsal.err
+    assert "INFO" not in rehearsal.err
+
+
 def test_shows_how_long_each_phase_took(rehearsal: Watched, out: Path) -> None:
     """On standard error as it goes, and in a file."""
     assert "ClientStack-site-2" in rehearsal.err

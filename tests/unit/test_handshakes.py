@@ -23,8 +23,8 @@ SUCCESS = "I1122 10:00:00.000001   12 handshaker.cc:155] CallNextHandshakerLocke
 
 WRITER = """
 import federation, logging, os, sys
-from federation.options import log_refusals_only
-log_refusals_only()
+from federation.handshakes import log_failed_handshakes
+log_failed_handshakes()
 os.write(2, b"I1122 10:00:00.000001   12 chttp2_server.cc:1] of no interest\\n")
 os.write(2, b"from a native library\\n")
 print("from Python", file=sys.stderr)
