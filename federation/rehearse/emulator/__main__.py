@@ -17,13 +17,13 @@ def main() -> None:
     """Serve every AWS API on the inherited socket."""
     settings = EmulatorSettings.from_json(sys.stdin.readline())
     from federation.rehearse.emulator import ministack_tables, plugin  # noqa: PLC0415 (reads the environment)
-    from federation.rehearse.emulator.bodies_in_one_piece import join_bodies  # noqa: PLC0415
+    from federation.rehearse.emulator.large_bodies import bound_bodies  # noqa: PLC0415
     from federation.rehearse.emulator.loopback_only import refuse_browsers  # noqa: PLC0415
     from federation.rehearse.emulator.session_endpoint import Sessions, serve_sessions  # noqa: PLC0415
 
     sessions = Sessions(settings.endpoint_url)
     instances = plugin.install(settings, sessions)
-    application = refuse_browsers(serve_sessions(join_bodies(ministack_tables.app.app), sessions))
+    application = refuse_browsers(serve_sessions(bound_bodies(ministack_tables.app.app), sessions))
 
     def clean_up() -> None:
         instances.kill_all(for_ever=True)
