@@ -5,8 +5,10 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol
 
 from federation.admission import Admission
@@ -224,6 +226,7 @@ def _train(
             for client in config.clients
         }
         jobs.start(requests, on_exit=grid.fail_client)
+        _load_ahead("federation.pipeline")
         with _explained_by(jobs, admit):
             least = settings.training.min_clients
             grid.wait_for_clients(settings.join_timeout, progress.joined, least=least)
@@ -240,6 +243,11 @@ def _train(
             )
         progress.concluded(federated.conclusion)
         return federated, grid.received()
+
+
+def _load_ahead(module: str) -> None:
+    """Import what is needed at the end while the jobs start, which leaves this machine idle."""
+    Thread(target=import_module, args=(module,), name="load ahead", daemon=True).start()
 
 
 @contextmanager
