@@ -12,6 +12,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +29,7 @@ from utils import TableError
 Floats = NDArray[np.float64]
 T = TypeVar("T")
 R = TypeVar("R")
+Reader = tuple[tuple[int, int], Callable[[], Floats]]
 
 BLOCK_VALUES = 1 << 19  # 4 MB: a block and its square root weights stay in a processor's cache
 SPARE_BYTES = 1 << 30  # of disk, left alone
@@ -97,18 +99,26 @@ class Rows:
         RowsChangedError
             The file is not what it was, or is cut off.
         """
+        return (read() for _, read in self.readers())
+
+    def readers(self) -> Iterator[Reader]:
+        """Yield the shape of each block and what makes it, to be called in any thread; else as `blocks`."""
         columns, first = [*self.features, self.label], 1
         most = max(1024, BLOCK_VALUES // len(columns))
         self._check_unchanged()
         for batch in self._read(self.path, columns, most):
             for start in range(0, batch.num_rows, most):
-                block = _decoded(batch.slice(start, most), columns, self.path.name)
-                self._check(block, first)
-                first += block.shape[1]
-                yield block
+                part = batch.slice(start, most)
+                yield (len(columns), part.num_rows), partial(self._block, part, columns, first)
+                first += part.num_rows
         self._check_unchanged()
         if first == 1:
             raise TableError(f"{self.path.name} has no rows.")
+
+    def _block(self, part: pa.RecordBatch, columns: list[str], first: int) -> Floats:
+        block = _decoded(part, columns, self.path.name)
+        self._check(block, first)
+        return block
 
     def _check(self, block: Floats, first: int) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -211,47 +221,42 @@ def _decoded(batch: pa.RecordBatch, columns: list[str], file: str) -> Floats:
 
 
 class Scratch:
-    """Blocks kept on disk, in a file without a name: it is gone with the process, however that ends.
+    """Blocks kept on disk, in a file without a name: it is gone with the process, however that ends."""
 
-    Parameters
-    ----------
-    key : bytes
-        What was done to the blocks.
-    """
-
-    def __init__(self, key: bytes) -> None:
-        self.key = key
+    def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this object
         self._shapes: list[tuple[int, int]] = []
+        self._end = 0
+        self.complete = True
 
-    def append(self, block: Floats) -> bool:
-        """Keep a block; return whether there was room for it."""
+    def place(self, shape: tuple[int, int]) -> int:
+        """Return where the next block goes, of this shape; to be called in the blocks' order."""
+        start, self._end = self._end, self._end + 8 * shape[0] * shape[1]
+        self._shapes.append(shape)
+        return start
+
+    def write(self, start: int, block: Floats) -> None:
+        """Keep a block at its place, from any thread; without room, the copy is not ``complete``."""
         try:
-            if shutil.disk_usage(tempfile.gettempdir()).free < SPARE_BYTES + block.nbytes:
-                return False
-            self._file.write(block.data.cast("B"))
+            room = shutil.disk_usage(tempfile.gettempdir()).free >= SPARE_BYTES + block.nbytes
+            written = os.pwrite(self._file.fileno(), block.data.cast("B"), start) if room else 0
         except OSError:
-            return False
-        self._shapes.append((block.shape[0], block.shape[1]))
-        return True
+            written = 0
+        if written < block.nbytes:
+            self.complete = False
 
-    def blocks(self) -> Iterator[Callable[[], Floats]]:
-        """Yield what reads each block."""
-        self._file.flush()
+    def readers(self) -> Iterator[Reader]:
+        """Yield the shape of each block and what reads it."""
         start = 0
         for shape in self._shapes:
-            yield self._reader(start, shape)
+            yield shape, partial(self._block, start, shape)
             start += 8 * shape[0] * shape[1]
 
-    def _reader(self, start: int, shape: tuple[int, int]) -> Callable[[], Floats]:
-        def read() -> Floats:
-            block = np.empty(shape)
-            got = os.preadv(self._file.fileno(), [block.data.cast("B")], start)
-            if got != block.nbytes:
-                raise RowsChangedError("the scratch copy of the rows is cut off. Is the disk full?")
-            return block
-
-        return read
+    def _block(self, start: int, shape: tuple[int, int]) -> Floats:
+        block = np.empty(shape)
+        if os.preadv(self._file.fileno(), [block.data.cast("B")], start) != block.nbytes:
+            raise RowsChangedError("the scratch copy of the rows is cut off. Is the disk full?")
+        return block
 
     def close(self) -> None:
         """Give the space back."""

@@ -17,8 +17,6 @@ from memory import check_fits
 from rows import Rows, Scratch, in_order
 from utils import Floats, TableError
 
-_RAW = b"raw"
-
 Prepared = tuple[Floats, NDArray[np.int64]]
 
 
@@ -86,17 +84,23 @@ class StreamedTable:
 
     def _first_pass(self) -> Moments:
         total: Moments | None = None
-        scratch: Scratch | None = None
-        for part, block in in_order(_moments, self.source.blocks()):
-            scratch = Scratch(_RAW) if total is None else scratch
+        scratch = Scratch()
+
+        def described(item: tuple[int, Callable[[], Floats]]) -> Moments:
+            start, read = item
+            block = read()
+            if scratch.complete:
+                scratch.write(start, block)
+            return _moments(block)
+
+        placed = ((scratch.place(shape), read) for shape, read in self.source.readers())
+        for part in in_order(described, placed):
             total = part if total is None else total + part
-            if scratch and not scratch.append(block):
-                scratch.close()
-                scratch = None
         assert total is not None  # the source refuses a file without rows
         if not (finite := np.isfinite(total.m2[0]) & np.isfinite(total.m3[0])).all():
             raise TableError(f'column "{self.features[np.argmin(finite)]}": its values are too large.')
-        self._scratch = scratch
+        if scratch.complete:
+            self._scratch = scratch
         return total
 
     def design(self, preprocessing: utils.Preprocessing) -> Iterator[Callable[[], Prepared]]:
@@ -112,34 +116,15 @@ class StreamedTable:
             self.features.index(feature.column) if feature.kind == "number" else None
             for feature in preprocessing.made_of
         ]
-        log1p = np.zeros(len(self.features), dtype=np.bool_)
-        for column, logged in zip(columns, preprocessing.log1p, strict=True):
-            if column is not None:
-                log1p[column] = logged
+        log1p = [
+            column
+            for column, logged in zip(columns, preprocessing.log1p, strict=True)
+            if logged and column is not None
+        ]
         mean, scale = preprocessing.mean[:, np.newaxis], preprocessing.scale[:, np.newaxis]
-        finish = partial(_standardised, mean=mean, scale=scale, columns=columns)
-        for read in self._logged(log1p):
+        finish = partial(_standardised, mean=mean, scale=scale, columns=columns, log1p=log1p)
+        for _, read in (self._scratch or self.source).readers():
             yield partial(_after, read, finish)
-
-    def _logged(self, log1p: NDArray[np.bool_]) -> Iterator[Callable[[], Floats]]:
-        """Yield what reads each block with logarithms taken; from the scratch file if it has just those."""
-        if self._scratch and self._scratch.key == log1p.tobytes():
-            yield from self._scratch.blocks()
-            return
-        raw = self._scratch if self._scratch and self._scratch.key == _RAW else None
-        if self._scratch and not raw:
-            self._scratch.close()
-        self._scratch, scratch = None, Scratch(log1p.tobytes())
-        room = True
-        for block in (read() for read in raw.blocks()) if raw else self.source.blocks():
-            for column in np.flatnonzero(log1p):
-                np.log1p(block[column], out=block[column])
-            room = room and scratch.append(block)
-            yield partial(_same, block)
-        if raw:
-            raw.close()
-        if room:
-            self._scratch = scratch
 
     def loaded(self) -> utils.Table:
         """Return all rows in memory."""
@@ -152,32 +137,40 @@ class StreamedTable:
         return utils.Table(features=self.features, X=X, y=y)
 
 
-def _moments(block: Floats) -> tuple[Moments, Floats]:
-    """Return a block's moments, of logarithms too where nothing in it is negative, and the block itself."""
+def _moments(block: Floats) -> Moments:
+    """Return a block's moments, of logarithms too where nothing in it is negative."""
     values = block[:-1]
     non_negative = values.min(axis=1) >= 0
-    logs = np.log1p(np.where(non_negative[:, np.newaxis], values, 0.0))
-    mean, m2, m3 = (np.stack(both) for both in zip(_sums(values), _sums(logs), strict=True))
-    part = Moments(
+    sums = np.zeros((3, 2, len(values)))
+    # A column at a time stays in a processor's cache: three times as fast as all at once.
+    for j, column in enumerate(values):
+        sums[:, 0, j] = _sums(column)
+        if non_negative[j]:
+            sums[:, 1, j] = _sums(np.log1p(column))
+    return Moments(
         rows=block.shape[1],
         positives=int(block[-1].sum()),
-        mean=mean,
-        m2=m2,
-        m3=m3,
+        mean=sums[0],
+        m2=sums[1],
+        m3=sums[2],
         non_negative=non_negative,
     )
-    return part, block
 
 
-def _sums(values: Floats) -> tuple[Floats, Floats, Floats]:
+def _sums(values: Floats) -> tuple[float, float, float]:
+    """Return the mean, and the sums of squared and of cubed deviations from it."""
     with np.errstate(over="ignore", invalid="ignore"):  # found when all is added up
-        mean = values.mean(axis=1)
-        deviation = values - mean[:, np.newaxis]
+        mean = values.mean()
+        deviation = values - mean
         square = np.square(deviation)
-        return mean, square.sum(axis=1), np.einsum("ij,ij->i", square, deviation)
+        return mean, deviation @ deviation, square @ deviation
 
 
-def _standardised(block: Floats, *, mean: Floats, scale: Floats, columns: list[int | None]) -> Prepared:
+def _standardised(
+    block: Floats, *, mean: Floats, scale: Floats, columns: list[int | None], log1p: list[int]
+) -> Prepared:
+    for column in log1p:
+        np.log1p(block[column], out=block[column])
     y = block[-1].astype(np.int64)
     block[-1] = 1.0
     if columns != list(range(len(block) - 1)):
@@ -189,10 +182,6 @@ def _standardised(block: Floats, *, mean: Floats, scale: Floats, columns: list[i
 
 def _after(read: Callable[[], Floats], finish: Callable[[Floats], Prepared]) -> Prepared:
     return finish(read())
-
-
-def _same(block: Floats) -> Floats:
-    return block
 
 
 @dataclass(kw_only=True)

@@ -183,11 +183,15 @@ def test_a_file_that_was_replaced_is_refused(write: Write) -> None:
 
 def test_scratch_gives_back_what_it_was_given() -> None:
     """Blocks of any length, to the last bit, as often as wanted, and nothing is left in the folder."""
-    scratch = Scratch(b"")
+    scratch = Scratch()
     blocks = [np.random.default_rng(i).normal(size=(3, n)) for i, n in enumerate((5, 1, 1000))]
-    assert all(scratch.append(block) for block in blocks)
+    places = [scratch.place((3, n)) for n in (5, 1, 1000)]
+    for start, block in reversed(list(zip(places, blocks, strict=True))):
+        scratch.write(start, block)
+    assert scratch.complete
     for _ in range(2):
-        for read, block in zip(scratch.blocks(), blocks, strict=True):
+        for (shape, read), block in zip(scratch.readers(), blocks, strict=True):
+            assert shape == block.shape
             np.testing.assert_array_equal(read(), block)
     scratch.close()
 
@@ -195,8 +199,9 @@ def test_scratch_gives_back_what_it_was_given() -> None:
 def test_scratch_says_when_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk keeps what others need: a block that would take it is not written."""
     monkeypatch.setattr(rows, "SPARE_BYTES", 1 << 60)
-    scratch = Scratch(b"")
-    assert not scratch.append(np.zeros((2, 2)))
+    scratch = Scratch()
+    scratch.write(scratch.place((2, 2)), np.zeros((2, 2)))
+    assert not scratch.complete
     scratch.close()
 
 

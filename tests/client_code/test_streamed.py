@@ -128,7 +128,7 @@ def test_without_room_for_a_copy_the_file_is_read_each_time(
 
 
 def test_columns_that_turn_out_negative_or_are_logged_by_nobody(make_table: Make, tmp_path: Path) -> None:
-    """The scratch copy is of use only if its logarithms are those agreed on; else it is made anew."""
+    """The scratch copy holds the values themselves, whatever will be agreed on."""
     table = make_table(400_000)
     table.X[-1, 0] = -1.0  # in the last of two blocks
     stream = StreamedTable(source=Rows(_write(table, tmp_path / "t.parquet"), "fraud"))
