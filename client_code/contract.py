@@ -33,7 +33,7 @@ CHUNK_ROWS = 50_000
 ROWS_TOLD = 5
 COLUMNS_TOLD = 5
 _TRUTHS = ("0", "1", "0.0", "1.0", "false", "true")
-_CLEAR_LABELS = _TRUTHS + ("no", "yes", "n", "y", "negative", "positive")  # noqa: RUF005 - constant
+_CLEAR_LABELS = (*_TRUTHS, "no", "yes", "n", "y", "negative", "positive")
 
 Bools = NDArray[np.bool_]
 
