@@ -14,7 +14,7 @@ from flwr.common.serde import message_from_proto, recorddict_to_proto
 from flwr.common.serde_utils import error_to_proto, metadata_to_proto
 from flwr.proto.message_pb2 import Message as MessageProto
 
-CHUNK_BYTES = 2 << 20
+CHUNK_BYTES = 1 << 19
 PART, LAST_PART = b"M", b"E"
 
 LENGTH_BYTES = 4

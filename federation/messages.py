@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from federation.frames import FrameError
 from federation.limits import FEW_PARTS, PART_BYTES
 
-CHUNK_BYTES = 2 << 20
+CHUNK_BYTES = 1 << 19
 PART, LAST_PART = b"M", b"E"
 
 LENGTH_BYTES = 4
