@@ -342,6 +342,6 @@ def test_client_code_keeps_no_state_in_modules(source: Path) -> None:
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.Global)]
     values = [node.value for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign) and node.value]
     parts = [part for value in values for part in (value.elts if isinstance(value, ast.Tuple) else [value])]
-    constant = (ast.Constant, ast.Tuple, ast.Subscript, ast.BinOp)  # subscripts are types
+    constant = (ast.Constant, ast.Tuple, ast.Starred, ast.Subscript, ast.BinOp)  # subscripts are types
     state = {ast.unparse(part) for part in parts if not isinstance(part, constant)}
     assert {text for text in state if not text.startswith(("logging.getLogger(", "TypeVar("))} == set()
