@@ -5,12 +5,16 @@ place on the server that knows Flower's protobuf.
 """
 
 import hashlib
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from io import BytesIO
 from typing import Any, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message, RecordDict
+from flwr.common.constant import SType
 from flwr.common.serde import message_from_proto, recorddict_to_proto
 from flwr.common.serde_utils import metadata_to_proto
 from flwr.proto.message_pb2 import Message as MessageProto
@@ -23,6 +27,7 @@ CHUNK_BYTES = 1 << 19
 PART, LAST_PART = b"M", b"E"
 
 LENGTH_BYTES = 4
+HEAD_BYTES = 10  # of NumPy's format, up to and with the length of what describes the array
 
 
 class MessageEncoder:
@@ -140,21 +145,21 @@ def decode(parts: Iterable[bytes | memoryview]) -> Message:
         for record in message.content.array_records.values():
             for key, array in record.items():
                 data = remaining.take(_length(array.data))
-                record[key] = CachedArray(array.dtype, array.shape, array.stype, data)
+                record[key] = ArrivedArray(array.dtype, array.shape, array.stype, data)
     if remaining.size:
         raise ValueError("there is more than one message")
     return message
 
 
-class CachedArray(Array):
-    """An array that arrived: decoded once, however often a round asks for its values; they are read-only."""
+class ArrivedArray(Array):
+    """An array that arrived, read where its bytes lie, once, however often a round asks for its values."""
 
     def numpy(self) -> NDArray[Any]:
-        """Return the values."""
+        """Return the values; they are read-only."""
         if "_values" not in self.__dict__:
-            values = super().numpy()
-            values.flags.writeable = False
-            self.__dict__["_values"] = values
+            if self.stype != SType.NUMPY:
+                raise ValueError(f"an array in the form {self.stype!r}")
+            self.__dict__["_values"] = _view(self.data)
         return cast("NDArray[Any]", self.__dict__["_values"])
 
     def __eq__(self, other: object) -> bool:
@@ -163,6 +168,25 @@ class CachedArray(Array):
         return isinstance(other, Array) and all(getattr(self, it) == getattr(other, it) for it in fields)
 
     __hash__ = None  # type: ignore[assignment]  # as Array's
+
+
+def _view(data: bytes) -> NDArray[Any]:
+    """Return the array that bytes in NumPy's format hold, without copying it."""
+    start = HEAD_BYTES + int.from_bytes(data[HEAD_BYTES - 2 : HEAD_BYTES], "little")
+    shape, is_fortran, dtype = _layout(data[:start])
+    if min(shape, default=1) < 0:
+        raise ValueError("an array's shape is negative")
+    values = np.frombuffer(data, dtype, math.prod(shape), start)
+    return values.reshape(shape, order="F" if is_fortran else "C")
+
+
+@lru_cache(maxsize=64)
+def _layout(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return what the head of NumPy's format says, which takes longer to read than a model's values."""
+    stream = BytesIO(head)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("another version of NumPy's format")
+    return np.lib.format.read_array_header_1_0(stream)
 
 
 def _length(digits: bytes) -> int:

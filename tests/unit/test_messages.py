@@ -10,10 +10,19 @@ from flwr.common.serde_utils import metadata_to_proto
 from flwr.proto.message_pb2 import Message as MessageProto
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import messages as at_the_client
 from federation.frames import FrameError
-from federation.messages import CHUNK_BYTES, LAST_PART, PART, MessageAssembler, MessageEncoder, floats
+from federation.messages import (
+    CHUNK_BYTES,
+    LAST_PART,
+    PART,
+    ArrivedArray,
+    MessageAssembler,
+    MessageEncoder,
+    floats,
+)
 
 LIMIT = 64 << 20
 
@@ -209,20 +218,41 @@ def test_floats_are_read_to_the_last_bit() -> None:
 
 
 @pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.array(1.5),
+        np.zeros((0, 3)),
+        np.arange(3, dtype=">i4"),
+        np.array(["a", "bc"]),
+    ],
+    ids=lambda values: f"{values.dtype}{values.shape}",
+)
+def test_an_array_that_arrived_is_what_numpy_reads(values: NDArray[Any]) -> None:
+    """Of any shape, order and plain type."""
+    read = ArrivedArray(str(values.dtype), values.shape, "numpy.ndarray", saved(values)).numpy()
+    np.testing.assert_array_equal(read, values, strict=True)
+    assert read.flags.f_contiguous == values.flags.f_contiguous
+
+
+@pytest.mark.parametrize("kind", [Array, ArrivedArray])
+@pytest.mark.parametrize(
     "data",
     [
         b"",
         NPY[:-1],
         NPY.replace(b"(1, 3), }          ", b"(1, 30000000000), }"),
         NPY.replace(b"(1, 3), }", b"(1, 3, ((("),
+        NPY.replace(b"(1, 3), }", b"(-3, 8),}"),
         archive(),
     ],
-    ids=["empty", "cut", "larger than memory", "unbalanced header", "archive"],
+    ids=["empty", "cut", "larger than memory", "unbalanced header", "negative", "archive"],
 )
-def test_bytes_that_are_no_array_are_refused(data: bytes) -> None:
+def test_bytes_that_are_no_array_are_refused(data: bytes, kind: type[Array]) -> None:
     """NumPy's reader fails on foreign bytes in many ways; all of them are one error here."""
     with pytest.raises(FrameError, match="not an array"):
-        floats(Array("float64", (1, 3), "numpy.ndarray", data))
+        floats(kind("float64", (1, 3), "numpy.ndarray", data))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.complex128, np.bool_, ">f8"])
