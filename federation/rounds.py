@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from flwr.app import ArrayRecord
 from numpy.typing import NDArray
 
 from federation.evaluation import evaluate
@@ -88,8 +87,8 @@ class Recorder:
         self._started = time.perf_counter()
         self.current = Round(round=server_round)
 
-    def evaluate(self, arrays: ArrayRecord) -> None:
-        """Score the aggregate and close the round."""
+    def evaluate(self, arrays: Mapping[str, NDArray[np.float64]]) -> None:
+        """Score the model, ``coef`` (1, d) and ``intercept`` (1,), and close the round."""
         scoring = time.perf_counter()
         self.current.server = evaluate(self._y, _sigmoid(self._Z, arrays))
         ended = time.perf_counter()
@@ -109,8 +108,8 @@ class Recorder:
         self._observer.round_ended(self.current, self._total)
 
 
-def _sigmoid(Z: NDArray[np.float64], arrays: ArrayRecord) -> NDArray[np.float64]:
-    logits = Z @ arrays["coef"].numpy()[0] + arrays["intercept"].numpy()[0]
+def _sigmoid(Z: NDArray[np.float64], arrays: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    logits = Z @ arrays["coef"][0] + arrays["intercept"][0]
     result: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * logits))
     return result
 

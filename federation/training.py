@@ -99,13 +99,14 @@ class Training:
         self._welcome(current.set_aside)
         for name, reason in current.set_aside.items():
             self.record.event("set-aside", client=name, round=current.round, reason=reason)
-        self.recorder.evaluate(model)
+        arrays = {name: array.numpy() for name, array in model.items()}
+        self.recorder.evaluate(arrays)
         self.record.event("round", round=current.round, seconds=round(current.seconds, 6))
         self.record.save(
             Checkpoint(
                 agreement=self.agreement,
                 rounds=self.recorder.rounds,
-                arrays={name: array.numpy() for name, array in model.items()},
+                arrays=arrays,
                 strategy=get_state(self.strategy),
             )
         )
