@@ -68,3 +68,13 @@ def test_whoever_asks_for_grpcs_lines_has_them(monkeypatch: pytest.MonkeyPatch) 
     before = os.fstat(2)
     log_failed_handshakes()
     assert (os.environ["GRPC_VERBOSITY"], os.fstat(2)) == ("DEBUG", before)
+
+
+@pytest.mark.parametrize("command", ["federation.local", "federation.server"])
+def test_commands_that_listen_do_not_load_grpc_at_their_top(command: str) -> None:
+    """It reads its settings when it is imported: by then they must be made."""
+    subprocess.run(
+        [sys.executable, "-c", f"import sys, {command}; sys.exit('grpc' in sys.modules)"],
+        check=True,
+        cwd=ROOT,
+    )
