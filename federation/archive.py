@@ -19,7 +19,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def write_archive(path: Path, state: Any) -> int:  # noqa: ANN401 - dicts, lists, arrays, plain values
-    """Replace an archive; after this returns it survives a loss of power too. Return its size in bytes.
+    """Replace an archive; after a loss of power the old one or the new one is there, whole. Return its bytes.
 
     Parameters
     ----------
