@@ -97,7 +97,7 @@ def test_an_interrupted_run_leaves_no_process(
     _until_round(process, 2)
     process.send_signal(sent)
     _, stderr = process.communicate(timeout=30)
-    assert process.returncode == exit_code
+    assert process.returncode == exit_code, stderr
     assert "Traceback" not in stderr
     assert clients_of(tmp_path) == []
 
