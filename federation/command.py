@@ -64,7 +64,7 @@ def run(
 
 
 def _end(_signal: int, _frame: object) -> None:
-    typer.echo("terminated", err=True)
+    """End the command; without a word yet, for this may run while another line is being written."""
     raise SystemExit(TERMINATED)
 
 
@@ -81,5 +81,9 @@ def _report_errors(command: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
+        except SystemExit as ended:
+            if ended.code == TERMINATED:
+                typer.echo("terminated", err=True)
+            raise
 
     return reporting

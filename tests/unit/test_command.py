@@ -52,6 +52,38 @@ def test_ctrl_c_ends_as_one_line_with_130(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr() == ("", "interrupted\n")
 
 
+KILLED_WHILE_IT_WRITES = """
+import io, os, signal, sys
+from federation.command import run
+
+class Killing(io.RawIOBase):
+    sent = False
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        if not self.sent:
+            self.sent = True
+            os.kill(os.getpid(), signal.SIGTERM)
+        return os.write(2, data)
+
+def main():
+    sys.stderr = io.TextIOWrapper(io.BufferedWriter(Killing()), line_buffering=True)
+    print("a line", file=sys.stderr)
+
+run(main, [])
+"""
+
+
+def test_kill_ends_as_one_line_with_143_also_while_a_line_is_written() -> None:
+    """The handler itself writes nothing: standard error may be in the middle of a line."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_IT_WRITES], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (143, "terminated"), done.stderr
+
+
 def test_a_mistake_of_ours_is_not_swallowed() -> None:
     """Any other exception keeps its traceback."""
 
