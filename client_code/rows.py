@@ -225,18 +225,20 @@ class Scratch:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this object
-        self._shapes: list[tuple[int, int]] = []
+        self._blocks: list[tuple[int, tuple[int, int]]] = []
         self._end = 0
         self.complete = True
 
     def place(self, shape: tuple[int, int]) -> int:
         """Return where the next block goes, of this shape; to be called in the blocks' order."""
         start, self._end = self._end, self._end + 8 * shape[0] * shape[1]
-        self._shapes.append(shape)
+        self._blocks.append((start, shape))
         return start
 
     def write(self, start: int, block: Floats) -> None:
-        """Keep a block at its place, from any thread; without room, the copy is not ``complete``."""
+        """Keep a block at its place, from any thread; once one has no room, the copy is not ``complete``."""
+        if not self.complete:
+            return
         try:
             room = shutil.disk_usage(tempfile.gettempdir()).free >= SPARE_BYTES + block.nbytes
             written = os.pwrite(self._file.fileno(), block.data.cast("B"), start) if room else 0
@@ -246,11 +248,8 @@ class Scratch:
             self.complete = False
 
     def readers(self) -> Iterator[Reader]:
-        """Yield the shape of each block and what reads it."""
-        start = 0
-        for shape in self._shapes:
-            yield shape, partial(self._block, start, shape)
-            start += 8 * shape[0] * shape[1]
+        """Return the shape of each block and what reads it."""
+        return ((shape, partial(self._block, start, shape)) for start, shape in self._blocks)
 
     def _block(self, start: int, shape: tuple[int, int]) -> Floats:
         block = np.empty(shape)

@@ -89,8 +89,7 @@ class StreamedTable:
         def described(item: tuple[int, Callable[[], Floats]]) -> Moments:
             start, read = item
             block = read()
-            if scratch.complete:
-                scratch.write(start, block)
+            scratch.write(start, block)
             return _moments(block)
 
         placed = ((scratch.place(shape), read) for shape, read in self.source.readers())
@@ -116,13 +115,13 @@ class StreamedTable:
             self.features.index(feature.column) if feature.kind == "number" else None
             for feature in preprocessing.made_of
         ]
-        log1p = [
+        logged = [
             column
-            for column, logged in zip(columns, preprocessing.log1p, strict=True)
-            if logged and column is not None
+            for column, is_logged in zip(columns, preprocessing.log1p, strict=True)
+            if is_logged and column is not None
         ]
         mean, scale = preprocessing.mean[:, np.newaxis], preprocessing.scale[:, np.newaxis]
-        finish = partial(_standardised, mean=mean, scale=scale, columns=columns, log1p=log1p)
+        finish = partial(_standardised, mean=mean, scale=scale, columns=columns, logged=logged)
         for _, read in (self._scratch or self.source).readers():
             yield partial(_after, read, finish)
 
@@ -167,9 +166,9 @@ def _sums(values: Floats) -> tuple[float, float, float]:
 
 
 def _standardised(
-    block: Floats, *, mean: Floats, scale: Floats, columns: list[int | None], log1p: list[int]
+    block: Floats, *, mean: Floats, scale: Floats, columns: list[int | None], logged: list[int]
 ) -> Prepared:
-    for column in log1p:
+    for column in logged:
         np.log1p(block[column], out=block[column])
     y = block[-1].astype(np.int64)
     block[-1] = 1.0

@@ -1,5 +1,6 @@
-"""Write files so that each appears whole or not at all."""
+"""Write files so that each appears whole or not at all; tell one from another by its digest."""
 
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,3 +15,9 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary = Path(folder) / path.name
         yield temporary
         temporary.replace(path)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

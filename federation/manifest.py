@@ -1,6 +1,5 @@
 """What data preparation did, as one file: ``manifest.json``."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from federation.errors import DataError, MissingFileError
+from federation.files import sha256_of
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -145,8 +145,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 def changed_files(folder: Path, manifest: Manifest) -> list[str]:
     """Return the files of a prepared folder that are gone, or not as they were written."""
-    return [name for name, digest in manifest.files.items() if _sha256(folder / name) != digest]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return [
+        name
+        for name, digest in manifest.files.items()
+        if not (folder / name).is_file() or sha256_of(folder / name) != digest
+    ]

@@ -21,6 +21,7 @@ from federation.contract import require, types_of
 from federation.contract_file import NAME as CONTRACT
 from federation.contract_file import Contract
 from federation.errors import DataError, EmptyClientError, LabelError, OutputExistsError, SettingError
+from federation.files import sha256_of
 from federation.manifest import NAME, ClientRows, Count, Manifest, Source
 from federation.partition import (
     Positions,
@@ -382,7 +383,7 @@ def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest, contract:
             contracts = sorted({f"{Path(name).parent}/{CONTRACT}" for name in tables}) if text else []
             for name in contracts:
                 (built / name).write_text(text, encoding="utf-8")
-            digests = {name: _sha256(built / name) for name in (*tables, *contracts)}
+            digests = {name: sha256_of(built / name) for name in (*tables, *contracts)}
             manifest = replace(manifest, files=digests)
             (built / NAME).write_text(manifest.to_json(), encoding="utf-8", newline="\n")
             if out.exists():

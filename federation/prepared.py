@@ -15,10 +15,10 @@ from federation.errors import (
     SchemaMismatchError,
     SettingError,
 )
+from federation.files import sha256_of
 from federation.manifest import NAME, Manifest, read_manifest
 from federation.records import near
 from federation.tables import read_header
-from federation.wheelhouse import sha256_of
 
 CLIENT_FILES = ("train.csv", "validation.csv")
 SERVER_FILES = ("test.csv",)

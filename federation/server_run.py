@@ -1,7 +1,6 @@
 """One run on AWS: start a job in every client's account, train with them, save what came of it."""
 
 import datetime as dt
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from federation.errors import (
     RoundError,
     TrainingJobError,
 )
+from federation.files import sha256_of
 from federation.grid import StreamGrid
 from federation.job_request import ClientNetwork, JobSettings, RunIdentity, build_job_request
 from federation.limits import Limits
@@ -177,8 +177,7 @@ def keep_in_bucket(results: Store, out: Path, run_id: str) -> str:
     """
     prefix = f"{RUNS_PREFIX}{run_id}/"
     for path in sorted(path for path in out.rglob("*") if path.is_file()):
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        results.put(prefix + path.relative_to(out).as_posix(), path, sha256=digest)
+        results.put(prefix + path.relative_to(out).as_posix(), path, sha256=sha256_of(path))
     return f"s3://{results.bucket}/{prefix}"
 
 
@@ -247,7 +246,7 @@ def _train(
 
 def _load_ahead(module: str) -> None:
     """Import what is needed at the end while the jobs start, which leaves this machine idle."""
-    Thread(target=import_module, args=(module,), name="load ahead", daemon=True).start()
+    Thread(target=import_module, args=(module,), name="load ahead").start()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from federation.errors import PublishError
-from federation.files import replacing
+from federation.files import replacing, sha256_of
 from federation.wheel_lock import PLATFORMS, PYTHON, LockedWheel
 
 Run = Callable[[Sequence[str]], "subprocess.CompletedProcess[str]"]
@@ -90,9 +90,3 @@ def _check(wheels: Sequence[LockedWheel], folder: Path) -> None:
             raise PublishError(
                 f"{path}: not the locked wheel.", f"Remove {folder} and publish again, or run make lock."
             )
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file's bytes, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

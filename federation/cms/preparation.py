@@ -1,6 +1,5 @@
 """Make the curated table from the raw files: read, aggregate, join, write; all of it or nothing."""
 
-import hashlib
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from federation.errors import (
     OutputExistsError,
     SettingError,
 )
-from federation.files import replacing
+from federation.files import replacing, sha256_of
 
 FORMATS = (".csv", ".parquet")
 
@@ -266,7 +265,7 @@ def _describe(files: Files, counts: Mapping[Kind, _Counts], found: _Joined, out:
         rows=found.rows,
         positives=found.positives,
         notes=tuple(notes),
-        output={"name": out.name, "sha256": hashlib.sha256(out.read_bytes()).hexdigest()},
+        output={"name": out.name, "sha256": sha256_of(out)},
     )
 
 

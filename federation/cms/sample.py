@@ -4,7 +4,6 @@ Nobody is described: names, NPIs, addresses and numbers are drawn. Every file sa
 """
 
 import csv
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from federation.errors import OutputExistsError, SettingError
+from federation.files import sha256_of
 
 MANIFEST = "synthetic-manifest.json"
 FEWEST = 50
@@ -225,8 +225,6 @@ def _withhold(patients: str, number: int) -> str:
 
 
 def _manifest(folder: Path, providers: int, seed: int) -> str:
-    files = {
-        release.name: hashlib.sha256((folder / release.name).read_bytes()).hexdigest() for release in RELEASES
-    }
+    files = {release.name: sha256_of(folder / release.name) for release in RELEASES}
     content = {"synthetic": True, "providers": providers, "seed": seed, "files": files}
     return json.dumps(content, indent=2) + "\n"

@@ -7,6 +7,8 @@ whole, of which hypercorn and asyncio make a copy each: a wheel would be in memo
 import asyncio
 import io
 from collections.abc import MutableMapping
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from federation.rehearse.emulator.loopback_only import Application, Receive, Scope, Send
@@ -20,14 +22,8 @@ def bound_bodies(application: Application) -> Application:
     one_at_a_time = asyncio.Lock()
 
     async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_in_pieces(message: MutableMapping[str, Any]) -> None:
-            await _send_in_pieces(message, send)
-
-        if _length(scope) < LARGE_BYTES:
-            await application(scope, lambda: _whole(receive), send_in_pieces)
-        else:
-            async with one_at_a_time:
-                await application(scope, lambda: _whole(receive), send_in_pieces)
+        async with one_at_a_time if _length(scope) >= LARGE_BYTES else nullcontext():
+            await application(scope, partial(_whole, receive), partial(_send_in_pieces, send))
 
     return bounded
 
@@ -46,7 +42,7 @@ async def _whole(receive: Receive) -> MutableMapping[str, Any]:
     return message
 
 
-async def _send_in_pieces(message: MutableMapping[str, Any], send: Send) -> None:
+async def _send_in_pieces(send: Send, message: MutableMapping[str, Any]) -> None:
     if message["type"] != "http.response.body":
         await send(message)
         return
