@@ -134,6 +134,9 @@ class Silent:
     def round_ended(self, record: Round, of: int) -> None:
         """Take no note."""
 
+    def scored(self, at_clients: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take no note."""
+
 
 def apps_of(data: Path, folder: Path) -> dict[str, Callable[..., Message]]:
     """Return the app of every client in a folder of prepared data."""

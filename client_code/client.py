@@ -74,9 +74,10 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
 
     @app.train()
     def train(message: Message, _context: Context) -> Message:
-        """Fit the global model to this client's training rows."""
+        """Score the global model on this client's validation rows, then fit it to the training rows."""
         started = time.perf_counter()
         model, agreement = _received(task, message)
+        given = _scores(task, agreement, model)
         rows = task.prepared(agreement).train
         utils.fit(model, rows, _class_weight(message))
         metrics: Metrics = {
@@ -85,14 +86,14 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
             "seconds": time.perf_counter() - started,
         }
         log.info("train round %s: loss %.6g", _round(message), metrics["loss"])
-        content = RecordDict({"arrays": utils.get_parameters(model), "metrics": MetricRecord(metrics)})
-        return Message(content, reply_to=message)
+        return Message(_update(utils.get_parameters(model), metrics, given), reply_to=message)
 
     @app.train("newton")
     def train_newton(message: Message, _context: Context) -> Message:
-        """Tell loss, gradient and Hessian of the global model on this client's training rows."""
+        """Score the global model, and tell its loss, gradient and Hessian on the training rows."""
         started = time.perf_counter()
         model, agreement = _received(task, message)
+        given = _scores(task, agreement, model)
         sums = task.newton(agreement, model, _class_weight(message))
         metrics: Metrics = {
             "num-examples": sums.rows,
@@ -101,16 +102,14 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
         }
         log.info("newton round %s: loss %.6g", _round(message), metrics["loss"])
         arrays = ArrayRecord({name: Array(values) for name, values in sums.arrays().items()})
-        content = RecordDict({"arrays": arrays, "metrics": MetricRecord(metrics)})
-        return Message(content, reply_to=message)
+        return Message(_update(arrays, metrics, given), reply_to=message)
 
     @app.evaluate()
     def evaluate(message: Message, _context: Context) -> Message:
-        """Score the global model on this client's validation rows."""
+        """Score the final model on this client's validation rows."""
         started = time.perf_counter()
         model, agreement = _received(task, message)
-        rows, figures = task.score(agreement, model)
-        metrics: Metrics = {"num-examples": rows, **figures}
+        metrics = _scores(task, agreement, model)
         metrics["seconds"] = time.perf_counter() - started
         log.info("evaluate round %s: roc_auc %.6g", _round(message), metrics["roc_auc"])
         return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
@@ -131,6 +130,17 @@ def _received(task: "utils.Task | StreamedTask", message: Message) -> tuple[Logi
     model = utils.new_model(task.penalty, task.max_iter)
     utils.set_parameters(model, content.array_records["arrays"])
     return model, str(content.config_records["preprocessing"]["json"])
+
+
+def _scores(task: "utils.Task | StreamedTask", agreement: str, model: LogisticRegression) -> Metrics:
+    """Return the model's figures on this client's validation rows."""
+    rows, figures = task.score(agreement, model)
+    return {"num-examples": rows, **figures}
+
+
+def _update(arrays: ArrayRecord, metrics: Metrics, given: Metrics) -> RecordDict:
+    """Return what answers a round: the update, and how good the model was that came with the question."""
+    return RecordDict({"arrays": arrays, "metrics": MetricRecord(metrics), "given": MetricRecord(given)})
 
 
 def _round(message: Message) -> object:

@@ -37,7 +37,7 @@ from flwr.clientapp import ClientApp
 
 from messages import LAST_PART, PART, decode, encode, frames
 
-PROTOCOL = 3
+PROTOCOL = 4
 METHOD = "/federation.Federation/Stream"
 MAX_MESSAGE_BYTES = 1 << 30
 

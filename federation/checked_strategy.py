@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
@@ -12,6 +12,7 @@ from flwr.serverapp.exception import AggregationError, InconsistentMessageReplie
 from flwr.serverapp.strategy import Strategy
 from numpy.typing import NDArray
 
+from federation.agreement import ask_all
 from federation.early_end import EndsEarly
 from federation.errors import RoundError
 from federation.events import Events, unrecorded
@@ -23,6 +24,13 @@ MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight w
 
 MAX_UPDATE_NORM = 1e6
 """Farthest an update may be from the global model; coefficients of standardised columns stay far below."""
+
+TRAIN, VALIDATION = 0, 1
+METRICS: Mapping[str, Mapping[str, int]] = {
+    "train": {"metrics": TRAIN, "given": VALIDATION},
+    "evaluate": {"metrics": VALIDATION},
+}
+"""The records of figures in a reply of each phase, and the rows that each is of."""
 
 _REMEDY = "Choose other parameters or another strategy."
 
@@ -98,11 +106,11 @@ class CheckedStrategy(EndsEarly):
         rules: Rules,
     ) -> None:
         self._inner = inner
+        self._own_updates = inner if isinstance(inner, OwnUpdates) else None
         self._preprocessing = preprocessing
         self._recorder = recorder
         self._name_of = name_of
         self._rules = rules
-        self._in_phase = 0
         self._global: Mapping[str, NDArray[np.float64]] = {}
         self.asked: set[int] = set()
 
@@ -116,16 +124,18 @@ class CheckedStrategy(EndsEarly):
         """Ask the clients that the strategy chooses to fit the global model."""
         server_round += self._rules.finished
         random.seed(f"{self._rules.seed}/{server_round}/train")  # what Flower's strategies draw from
-        messages = self._inner.configure_train(server_round, arrays, config, grid)
+        messages = list(self._inner.configure_train(server_round, arrays, config, grid))
         self._recorder.begin(server_round)
         self._global = {name: array.numpy() for name, array in arrays.items()}
-        self.asked = set()
-        return self._with_preprocessing(messages)
+        for message in messages:
+            message.content["preprocessing"] = self._preprocessing
+        self.asked = {message.metadata.dst_node_id for message in messages}
+        return messages
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Aggregate the valid updates.
+        """Aggregate the valid updates; each client's own figures go into the round's record.
 
         Raises
         ------
@@ -133,9 +143,16 @@ class CheckedStrategy(EndsEarly):
             There are fewer than the quorum, or the strategy makes nothing of them.
         """
         server_round += self._rules.finished
-        accepted = self._accepted(server_round, replies, "train", self._update_problem)
+        accepted, rejected = self._checked(server_round, replies, "train", self._update_problem)
+        self._recorder.current.rejected.update(rejected)
+        for name, reply in accepted.items():
+            metrics, given = cast("MetricRecord", reply.content["metrics"]), reply.content["given"]
+            self._recorder.current.clients[name] = {"train": dict(metrics), "given": dict(given)}
+            # One client with other metrics than the rest would fail Flower's run: it gets the weight.
+            reply.content["metrics"] = MetricRecord({"num-examples": metrics["num-examples"]})
+            del reply.content["given"]
         try:
-            arrays, metrics = self._inner.aggregate_train(server_round, accepted)
+            arrays, aggregated = self._inner.aggregate_train(server_round, list(accepted.values()))
         except (AggregationError, InconsistentMessageReplies) as error:
             raise RoundError(
                 f"round {server_round}: the strategy could not aggregate: {error}", _REMEDY
@@ -143,50 +160,53 @@ class CheckedStrategy(EndsEarly):
         if arrays is None or (problem := _array_problem(arrays, self._shapes)):
             why = problem if arrays is not None else f"{len(accepted)} updates are too few for it"
             raise RoundError(f"round {server_round}: the strategy made no usable model: {why}.", _REMEDY)
-        return arrays, metrics
+        return arrays, aggregated
 
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> list[Message]:
-        """Ask the clients that the strategy chooses to score the global model."""
-        server_round += self._rules.finished
-        random.seed(f"{self._rules.seed}/{server_round}/evaluate")
-        return self._with_preprocessing(self._inner.configure_evaluate(server_round, arrays, config, grid))
+    def configure_evaluate(self, *_: Any, **_by_name: Any) -> list[Message]:  # noqa: ANN401 - Flower's own
+        """Ask nobody: clients score a round's model when they get it, in the next round or in `score`."""
+        return []
 
-    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """Keep the valid scores; each client's own is in the round's record.
+    def aggregate_evaluate(self, *_: Any, **_by_name: Any) -> None:  # noqa: ANN401 - Flower's own
+        """Return None: nobody was asked."""
+
+    def score(
+        self, server_round: int, arrays: ArrayRecord, grid: Grid, timeout: float
+    ) -> dict[str, Mapping[str, Any]]:
+        """Return the figures of the final model on each client's validation rows, by client.
 
         Raises
         ------
         RoundError
             There are fewer than the quorum.
         """
-        self._accepted(server_round + self._rules.finished, replies, "evaluate", lambda _: "")
-        return None
+        self.asked = set(grid.get_node_ids())
+        config = ConfigRecord({"server-round": server_round})
+        content = RecordDict({"arrays": arrays, "config": config, "preprocessing": self._preprocessing})
+        replies = ask_all(grid, sorted(self.asked), "evaluate", content, timeout)
+        accepted, _ = self._checked(server_round, replies.values(), "evaluate", lambda _: "")
+        return {name: dict(reply.content.metric_records["metrics"]) for name, reply in accepted.items()}
 
-    def _with_preprocessing(self, messages: Iterable[Message]) -> list[Message]:
-        configured = list(messages)
-        for message in configured:
-            message.content["preprocessing"] = self._preprocessing
-        self._in_phase = len(configured)
-        self.asked |= {message.metadata.dst_node_id for message in configured}
-        return configured
-
-    def _accepted(
+    def _checked(
         self,
         server_round: int,
         replies: Iterable[Message],
         phase: str,
         problem_of: Callable[[RecordDict], str],
-    ) -> list[Message]:
-        accepted: list[Message] = []
+    ) -> tuple[dict[str, Message], dict[str, str]]:
+        """Return the valid replies, and why the others are not, both by client.
+
+        Raises
+        ------
+        RoundError
+            The valid ones are fewer than the quorum.
+        """
+        accepted: dict[str, Message] = {}
         rejected: dict[str, str] = {}
         for reply in replies:
             name = self._name_of(reply.metadata.src_node_id)
             problem = (
                 _error(reply)
-                or _metric_problem(reply.content)
-                or self._row_problem(name, phase, reply.content)
+                or _metric_problem(reply.content, METRICS[phase], self._rules.rows.get(name))
                 or problem_of(reply.content)
             )
             decision = {"client": name, "round": server_round, "phase": phase, "accepted": not problem}
@@ -194,29 +214,21 @@ class CheckedStrategy(EndsEarly):
             if problem:
                 rejected[name] = problem
             else:
-                metrics = cast("MetricRecord", reply.content["metrics"])
-                self._recorder.current.clients.setdefault(name, {})[phase] = dict(metrics)
-                # One client with other metrics than the rest would fail Flower's run: it gets the weight.
-                reply.content["metrics"] = MetricRecord({"num-examples": metrics["num-examples"]})
-                accepted.append(reply)
-        for name, problem in rejected.items():
-            self._recorder.current.rejected.setdefault(
-                name, problem
-            )  # the first reason in a round tells most
-        quorum = self._in_phase if self._rules.quorum is None else self._rules.quorum
+                accepted[name] = reply
+        quorum = len(self.asked) if self._rules.quorum is None else self._rules.quorum
         if len(accepted) < quorum:
             problem = f"round {server_round}, {phase}: {len(accepted)} valid replies of {quorum} needed."
             raise RoundError(f"{problem} {listed(rejected)}", "Look at the logs of the clients named.")
-        return accepted
+        return accepted, rejected
 
     def _update_problem(self, content: RecordDict) -> str:
-        records = content.array_records
+        records = content.array_records  # gathered anew at each access
         if list(records) != ["arrays"]:
             return "its update holds other records than the model's"
         update = records["arrays"]
-        if isinstance(self._inner, OwnUpdates):
-            shapes = self._inner.update_shapes()
-            return _array_problem(update, shapes) or self._inner.update_problem(
+        if self._own_updates:
+            shapes = self._own_updates.update_shapes()
+            return _array_problem(update, shapes) or self._own_updates.update_problem(
                 {name: array.numpy() for name, array in update.items()}
             )
         return _array_problem(update, self._shapes) or self._norm_problem(update)
@@ -230,13 +242,6 @@ class CheckedStrategy(EndsEarly):
             norm = float(np.sqrt(sum(np.sum((update[k].numpy() - v) ** 2) for k, v in self._global.items())))
         limit = self._rules.max_update_norm
         return "" if norm <= limit else f"its update is {norm:.3g} away from the model, and {limit:g} is most"
-
-    def _row_problem(self, name: str, phase: str, content: RecordDict) -> str:
-        if name not in self._rules.rows:
-            return ""
-        told = self._rules.rows[name][phase == "evaluate"]
-        rows = cast("MetricRecord", content["metrics"])["num-examples"]
-        return "" if rows == told else f"its number of examples is {rows}, and it had told of {told}"
 
 
 def _array_problem(arrays: ArrayRecord, shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -259,18 +264,31 @@ def _error(reply: Message) -> str:
     return (reply.error.reason or "it failed without a reason") if reply.has_error() else ""
 
 
-def _metric_problem(content: RecordDict) -> str:
+def _metric_problem(
+    content: RecordDict, expected: Mapping[str, int], rows_told: tuple[int, int] | None
+) -> str:
+    """Return what is wrong with the figures of a reply, "" if nothing is."""
     records = content.metric_records  # gathered anew at each access
-    if list(records) != ["metrics"]:
-        return "its reply holds no metrics"
-    metrics = records["metrics"]
-    rows, seconds = metrics.get("num-examples"), metrics.get("seconds")
+    if records.keys() != expected.keys():
+        return f"its reply has the metrics {', '.join(records) or 'none'} instead of {', '.join(expected)}"
+    for record, which in expected.items():
+        if problem := _row_problem(records[record].get("num-examples"), rows_told and rows_told[which]):
+            return problem
+        if which == VALIDATION and not isinstance(records[record].get("roc_auc"), float):
+            return "its reply does not say its ROC-AUC"
+    seconds = records["metrics"].get("seconds")
+    if not isinstance(seconds, float) or not np.isfinite(seconds):
+        return "its reply does not say how long it took"
+    return ""
+
+
+def _row_problem(rows: object, told: int | None) -> str:
     if not isinstance(rows, int) or rows < 1:
         return "its number of examples is not positive"
     if rows > MOST_ROWS:
         return f"its number of examples is {rows}, which is not credible"
-    if not isinstance(seconds, float) or not np.isfinite(seconds):
-        return "its reply does not say how long it took"
+    if told and rows != told:
+        return f"its number of examples is {rows}, and it had told of {told}"
     return ""
 
 

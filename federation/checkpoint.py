@@ -26,7 +26,7 @@ from federation.preprocessing import ClientStatistics
 from federation.rounds import Round
 from federation.strategy_state import State
 
-FORMAT = 1
+FORMAT = 2
 FOLDER, AGREED, ROUND, ROUNDS = "checkpoint", "agreed.zip", "round.zip", "rounds.jsonl"
 
 

@@ -28,9 +28,7 @@ class FedNewton(EndsEarly, FedAvg):
 
     Parameters
     ----------
-    fraction_evaluate : float
-        Share of clients that score each round's model.
-    min_train_nodes, min_evaluate_nodes, min_available_nodes : int
+    min_train_nodes, min_available_nodes : int
         As Flower's FedAvg. All clients train in every round: a sample of them has another optimum.
     tolerance : float
         Largest component of the gradient, and Newton decrement, per row, at which it has converged. One more
@@ -43,21 +41,14 @@ class FedNewton(EndsEarly, FedAvg):
 
     def __init__(
         self,
-        fraction_evaluate: float = 1.0,
         min_train_nodes: int = 2,
-        min_evaluate_nodes: int = 2,
         min_available_nodes: int = 2,
         tolerance: float = 1e-8,
         max_halvings: int = 20,
         *,
         penalty: str = "l2",
     ) -> None:
-        super().__init__(
-            fraction_evaluate=fraction_evaluate,
-            min_train_nodes=min_train_nodes,
-            min_evaluate_nodes=min_evaluate_nodes,
-            min_available_nodes=min_available_nodes,
-        )
+        super().__init__(min_train_nodes=min_train_nodes, min_available_nodes=min_available_nodes)
         self.tolerance, self.max_halvings = tolerance, max_halvings
         if tolerance <= 0 or max_halvings < 0:
             raise ValueError("tolerance must be above 0, and max_halvings not below")

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
-PROTOCOL = 3
+PROTOCOL = 4
 SERVICE, METHOD = "federation.Federation", "Stream"
 
 JOIN, WELCOME, REFUSED, FINISH = b"J", b"W", b"R", b"F"

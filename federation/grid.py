@@ -157,7 +157,9 @@ class StreamGrid(Grid):
         list of Message
             As many as ``messages``; replies with an error carry its reason.
         """
-        return self._ask(self._exchange(list(messages), HOUR if timeout is None else timeout))
+        if not (asked := list(messages)):
+            return []
+        return self._ask(self._exchange(asked, HOUR if timeout is None else timeout))
 
     # Clients ----------------------------------------------------------------------------------------------
 
@@ -332,8 +334,6 @@ class StreamGrid(Grid):
 
     async def _exchange(self, messages: list[Message], timeout: float) -> list[Message]:  # noqa: ASYNC109
         sent = await self._send(messages)
-        if not sent:
-            return []
         await asyncio.wait([pending.reply for pending in sent.values()], timeout=timeout)
         for pending in sent.values():
             if not pending.reply.done():

@@ -251,7 +251,11 @@ def score_figures(y: ArrayLike, models: Sequence[ScoredModel]) -> dict[str, Figu
     }
 
 
-def round_figures(rounds: Sequence[Mapping[str, Any]], pooled: Mapping[str, Any] | None) -> dict[str, Figure]:
+def round_figures(
+    rounds: Sequence[Mapping[str, Any]],
+    pooled: Mapping[str, Any] | None,
+    at_clients: Mapping[str, float | None],
+) -> dict[str, Figure]:
     """Draw how the global model fares round by round.
 
     Parameters
@@ -260,6 +264,8 @@ def round_figures(rounds: Sequence[Mapping[str, Any]], pooled: Mapping[str, Any]
         The lines of ``rounds.jsonl``.
     pooled : mapping, optional
         The pooled model's metrics, drawn as the line to reach.
+    at_clients : mapping of str to float
+        ROC-AUC of the final model at each client.
     """
     figures = {}
     for metric, title, better in _ROUND_METRICS:
@@ -273,7 +279,12 @@ def round_figures(rounds: Sequence[Mapping[str, Any]], pooled: Mapping[str, Any]
             "Undefined in every round: the test rows are all of one class.",
         )
     figures["rounds-clients"] = _compare(
-        Chart(name="rounds-clients", x_label="round", y_label="ROC-AUC", lines=_client_lines(rounds)),
+        Chart(
+            name="rounds-clients",
+            x_label="round",
+            y_label="ROC-AUC",
+            lines=_client_lines(rounds, at_clients),
+        ),
         "ROC-AUC at each client by round",
         "Of the global model on the validation rows that each client holds back.",
         "Undefined in every round: no client's validation rows hold both classes.",
@@ -325,12 +336,14 @@ def _server_lines(
     return lines
 
 
-def _client_lines(rounds: Sequence[Mapping[str, Any]]) -> list[Line]:
+def _client_lines(rounds: Sequence[Mapping[str, Any]], at_clients: Mapping[str, float | None]) -> list[Line]:
     points: dict[str, list[tuple[int, float]]] = {}
     for entry in rounds:
-        for name, phases in entry.get("clients", {}).items():
-            value = _or_nan(phases.get("evaluate", {}).get("roc_auc"))
-            points.setdefault(name, []).append((entry["round"], value))
+        for name, figures in entry.get("clients", {}).items():
+            given = entry["round"] - 1, _or_nan(figures["given"]["roc_auc"])
+            points.setdefault(name, []).append(given)
+    for name, value in at_clients.items():
+        points.setdefault(name, []).append((rounds[-1]["round"], _or_nan(value)))
     return [
         Line(label=name, x=[x for x, _ in xy], y=[y for _, y in xy], role="client")
         for name, xy in sorted(points.items())

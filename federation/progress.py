@@ -13,7 +13,7 @@ from federation.preprocessing import ClientStatistics
 from federation.report import METRIC_NAMES, RunMetrics, metrics_table
 from federation.rounds import Round
 
-HEADER = "  round  seconds  ROC-AUC  avg. precision  log loss   clients' own ROC-AUC"
+HEADER = "  round  seconds  ROC-AUC  avg. precision  log loss   clients' own ROC-AUC, of the round before"
 
 
 SUMMARY_COLUMNS = 3  # federated, pooled, mean of local-only; the report has each client
@@ -56,7 +56,7 @@ class Progress:
 
     def round_ended(self, record: Round, of: int) -> None:
         """Add the round's row."""
-        own = (figures["evaluate"]["roc_auc"] for figures in record.clients.values() if "evaluate" in figures)
+        own = (figures["given"]["roc_auc"] for figures in record.clients.values())
         cells = (
             f"{record.round}/{of}".rjust(7),
             _cell(record.seconds if record.round else None, 7),
@@ -69,6 +69,11 @@ class Progress:
             self._print(f'  client "{name}" does not count in this round: {reason}')
         for name, reason in record.set_aside.items():
             self._print(f'  client "{name}" is set aside: {reason}')
+
+    def scored(self, at_clients: Mapping[str, Mapping[str, Any]]) -> None:
+        """Say how good each client found the final model."""
+        found = ", ".join(f"{name} {_cell(figures['roc_auc'], 0)}" for name, figures in at_clients.items())
+        self._print(f"  the final model's ROC-AUC at each client: {found}")
 
     def concluded(self, conclusion: str | None) -> None:
         """Say how the strategy ended, where it can tell."""

@@ -213,7 +213,11 @@ def render_report(report: Report) -> str:
         always_negative=_always_negative(report.metrics["federated"]),
         table=metrics_table(report.metrics),
         figures=score_figures(report.scores.y, models),
-        rounds=round_figures(report.rounds, report.metrics["pooled"]),
+        rounds=round_figures(
+            report.rounds,
+            report.metrics["pooled"],
+            report.sites["federated"] if report.sites else {},
+        ),
         rejected=_rejected(report.rounds),
         round_seconds=median([entry["seconds"] for entry in report.rounds if "seconds" in entry] or [0.0]),
         kinds=list(dict.fromkeys(kind for sent in report.egress.values() for kind in sent.sent_bytes)),

@@ -29,7 +29,8 @@ class Round:
     server : dict
         Figures on the server's test data, see :func:`federation.evaluation.evaluate`.
     clients : dict
-        Per client, ``train`` and ``evaluate`` figures as it reported them.
+        Per client what it reported: ``train`` figures of its fit, and ``given`` figures, on its validation
+        rows, of the model that it was given to fit, which is that of the round before.
     rejected : dict
         Per client, why its update did not count.
     set_aside : dict
@@ -46,7 +47,7 @@ class Round:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; a figure that is undefined is None."""
-        return _without_nan(asdict(self))  # type: ignore[no-any-return]
+        return without_nan(asdict(self))  # type: ignore[no-any-return]
 
 
 class Observer(Protocol):
@@ -57,6 +58,9 @@ class Observer(Protocol):
 
     def round_ended(self, record: Round, of: int) -> None:
         """Take note of a round's figures; ``of`` is the number of rounds."""
+
+    def scored(self, at_clients: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take note of the final model's figures at each client."""
 
 
 class Recorder:
@@ -92,15 +96,9 @@ class Recorder:
         scoring = time.perf_counter()
         self.current.server = evaluate(self._y, _sigmoid(self._Z, arrays))
         ended = time.perf_counter()
-        slowest = sum(
-            max(
-                (figures[phase]["seconds"] for figures in self.current.clients.values() if phase in figures),
-                default=0.0,
-            )
-            for phase in ("train", "evaluate")
-        )
+        computing = (figures["train"]["seconds"] for figures in self.current.clients.values())
         self.current.seconds = ended - self._started
-        self.current.overhead = max(scoring - self._started - slowest, 0.0)
+        self.current.overhead = max(scoring - self._started - max(computing, default=0.0), 0.0)
         self.rounds.append(self.current)
 
     def announce(self) -> None:
@@ -114,9 +112,10 @@ def _sigmoid(Z: NDArray[np.float64], arrays: Mapping[str, NDArray[np.float64]]) 
     return result
 
 
-def _without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the value with None for every number that JSON does not know."""
     if isinstance(value, dict):
-        return {key: _without_nan(part) for key, part in value.items()}
+        return {key: without_nan(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_without_nan(part) for part in value]
+        return [without_nan(part) for part in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

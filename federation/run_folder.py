@@ -10,8 +10,9 @@ from federation.evaluation import evaluate
 from federation.files import replacing
 from federation.model import save
 from federation.report import Egress, Report, Run, RunMetrics, Scores, render_report
+from federation.rounds import without_nan
 from federation.server_app import Federated
-from federation.sites import site_scores
+from federation.sites import SiteScores
 from federation.tables import Table
 from federation.uncertainty import intervals
 
@@ -47,7 +48,8 @@ def write_run(
     metrics = _metrics(scores)
     rounds = [record.as_json() for record in federated.rounds]
     sure = intervals(scores.y, scores.federated, pooled=scores.pooled, local=scores.local, seed=run.seed)
-    sites = site_scores(rounds, scores.cross_site)
+    at_clients = {name: figures["roc_auc"] for name, figures in federated.at_clients.items()}
+    sites = SiteScores(federated=without_nan(at_clients), local=dict(scores.cross_site))
     figures = {**metrics, "intervals": sure, "at_clients": sites}
     _write(out / "metrics.json", _json({"synthetic": run.synthetic, "test_rows": test.rows, **figures}))
     _write(out / "rounds.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in rounds))

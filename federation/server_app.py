@@ -146,6 +146,8 @@ class Federated:
         From round 0 on.
     statistics : list of ClientStatistics
         Of every client that was there before round 1.
+    at_clients : mapping
+        Figures of the model on each client's validation rows, by client.
     conclusion : str, optional
         How the strategy ended, where it can tell.
     missed : mapping of str to str
@@ -155,6 +157,7 @@ class Federated:
     model: LinearModel
     rounds: list[Round]
     statistics: list[ClientStatistics]
+    at_clients: Mapping[str, Mapping[str, Any]]
     conclusion: str | None = None
     missed: Mapping[str, str] = field(default_factory=dict)
 
@@ -230,6 +233,8 @@ def federate(
         timeout=settings.round_timeout,
     )
     arrays = training.run(settings.rounds, balanced=settings.balanced, saved=saved)
+    at_clients = training.score()
+    observer.scored(at_clients)
     model = LinearModel(
         label=test.label,
         preprocessing=agreement.preprocessing,
@@ -246,6 +251,7 @@ def federate(
         model=model,
         rounds=recorder.rounds,
         statistics=agreement.statistics,
+        at_clients=at_clients,
         conclusion=conclusion,
         missed=missed,
     )

@@ -1,6 +1,6 @@
 """How a model does on each client's own validation rows: the global one, and each client's own elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol, TypedDict
 
 from numpy.typing import NDArray
@@ -21,21 +21,12 @@ class Model(Protocol):
 class SiteScores(TypedDict):
     """Hold ROC-AUC on each client's validation rows, by client; None where it is undefined.
 
-    ``federated`` is the global model after the last round, as each client measured it itself. ``local`` is
+    ``federated`` is the final model, as each client measured it itself. ``local`` is
     each client's local-only model on the rows of every client; empty unless all rows are on one machine.
     """
 
     federated: Row
     local: dict[str, Row]
-
-
-def site_scores(rounds: Sequence[Mapping[str, Any]], local: Mapping[str, Row]) -> SiteScores:
-    """Take the global model's figures from the last line of ``rounds.jsonl``, and add the matrix."""
-    clients = rounds[-1].get("clients", {}) if rounds else {}
-    federated = {
-        name: figures["evaluate"].get("roc_auc") for name, figures in clients.items() if "evaluate" in figures
-    }
-    return {"federated": federated, "local": dict(local)}
 
 
 def cross_site(models: Mapping[str, Model], validation: Mapping[str, Table]) -> dict[str, Row]:

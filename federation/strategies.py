@@ -33,7 +33,7 @@ def parameters_of(name: str) -> dict[str, Scalar]:
     """Return the numeric parameters of a strategy with their defaults.
 
     The smallest numbers of nodes default to 1 instead of Flower's 2: how many updates a round needs is the
-    quorum's business.
+    quorum's business. Those of Flower's evaluation are left out: who trains also scores.
 
     Raises
     ------
@@ -45,7 +45,11 @@ def parameters_of(name: str) -> dict[str, Scalar]:
             f'there is no strategy "{name}".', f"Choose one of: {', '.join(STRATEGIES)}."
         )
     signature = inspect.signature(STRATEGIES[name].__init__)
-    defaults = {key: p.default for key, p in signature.parameters.items() if type(p.default) in (int, float)}
+    defaults = {
+        key: parameter.default
+        for key, parameter in signature.parameters.items()
+        if type(parameter.default) in (int, float) and "evaluate" not in key
+    }
     return {key: 1 if key.startswith("min_") else default for key, default in defaults.items()}
 
 
@@ -115,11 +119,11 @@ def _number(name: str, key: str, text: str, known: Mapping[str, Scalar]) -> Scal
 
 
 def _check_ranges(values: Mapping[str, Scalar]) -> None:
-    for key in ("fraction_train", "fraction_evaluate"):
-        if not 0 < values.get(key, 1) <= 1:
-            raise SettingError(
-                f"strategy parameter {key}={values[key]} is not in (0, 1].", "Use 1 for all clients."
-            )
+    if not 0 < values.get("fraction_train", 1) <= 1:
+        raise SettingError(
+            f"strategy parameter fraction_train={values['fraction_train']} is not in (0, 1].",
+            "Use 1 for all clients.",
+        )
     for key, least in (("num_malicious_nodes", 0), ("num_nodes_to_select", 1)):
         if values.get(key, least) < least:
             raise SettingError(f"strategy parameter {key}={values[key]} is below {least}.", "Raise it.")

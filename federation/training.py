@@ -1,7 +1,7 @@
 """The rounds of one training: from the agreement, or from the last finished round, to the final model."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,16 @@ class Training:
             evaluate_fn=lambda number, model: self._close(model) if number or not saved else None,
         )
         return self._model
+
+    def score(self) -> dict[str, Mapping[str, Any]]:
+        """Return the figures of the final model on each client's validation rows, by client.
+
+        Raises
+        ------
+        RoundError
+            Fewer than the quorum tell theirs.
+        """
+        return self.checked.score(self.recorder.rounds[-1].round, self._model, self.roster, self.timeout)
 
     def _close(self, model: ArrayRecord) -> None:
         """Finish a round: who is set aside, who is new, the figures; keep it, and only then tell of it."""

@@ -6,6 +6,7 @@ Everything that learns is `federation.server_app.federate`, which takes any grid
 import json
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,11 @@ class Log:
         """Take note of a round's figures."""
         roc_auc = record.server["roc_auc"]
         log.info("round %d/%d: %.3f s, ROC-AUC %s", record.round, of, record.seconds, roc_auc)
+
+    def scored(self, at_clients: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take note of the final model's figures at each client."""
+        for name, figures in at_clients.items():
+            log.info("%s: ROC-AUC %s of the final model", name, figures["roc_auc"])
 
 
 def _wait_for_nodes(grid: Grid, count: int, timeout: float) -> None:

@@ -5,7 +5,7 @@ import base64
 import importlib.metadata
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp.strategy import FedAvg
+from sklearn.linear_model import LogisticRegression
 
 import client
 import utils
@@ -41,6 +42,9 @@ class Ignorant:
         """Take no note."""
 
     def round_ended(self, record: Round, of: int) -> None:
+        """Take no note."""
+
+    def scored(self, at_clients: Mapping[str, Mapping[str, Any]]) -> None:
         """Take no note."""
 
 
@@ -80,6 +84,13 @@ def parameters(values: tuple[float, ...] = (0.0, 0.0, 0.0), intercept: float = 0
     return ArrayRecord({"coef": Array(np.array([values])), "intercept": Array(np.array([intercept]))})
 
 
+def model_of(arrays: ArrayRecord) -> LogisticRegression:
+    """Return a global model as the client makes it of what the server sends."""
+    model = utils.new_model("l2", 10)
+    utils.set_parameters(model, arrays)
+    return model
+
+
 # The app against the server ---------------------------------------------------------------------------------
 
 
@@ -110,14 +121,14 @@ def test_the_server_accepts_the_update(
     (message,) = server.configure_train(1, start, config, GRID)
     aggregate, _ = server.aggregate_train(1, [app(message, context)])
 
-    expected = utils.new_model("l2", 10)
-    utils.set_parameters(expected, start)
+    expected = model_of(start)
     rows = task.prepared(agreement).train
     utils.fit(expected, rows, (0.6, 3.0))
     assert aggregate is not None
     np.testing.assert_array_equal(aggregate["coef"].numpy(), expected.coef_)
     np.testing.assert_array_equal(aggregate["intercept"].numpy(), expected.intercept_)
-    figures = server._recorder.current.clients["a"]["train"]
+    figures, given = (server._recorder.current.clients["a"][which] for which in ("train", "given"))
+    assert given == {"num-examples": 40, **utils.score(model_of(start), task.prepared(agreement).validation)}
     assert figures["num-examples"] == 80
     assert figures["loss"] == pytest.approx(utils.score(expected, rows)["loss"])
 
@@ -129,15 +140,16 @@ def test_the_server_accepts_the_scores(
     task: utils.Task,
     agreement: str,
 ) -> None:
-    """The evaluation is of the global model as sent, on validation rows, with every figure kept."""
+    """The scores are of the final model as sent, on validation rows, with every figure kept."""
     arrays = parameters((0.5, 0.5, -0.5), 0.25)
-    (message,) = server.configure_evaluate(1, arrays, ConfigRecord(), GRID)
-    server.aggregate_evaluate(1, [app(message, context)])
+    grid: Any = SimpleNamespace(
+        get_node_ids=lambda: [2],
+        send_and_receive=lambda messages, **_: [app(message, context) for message in messages],
+    )
+    figures = dict(server.score(1, arrays, grid, timeout=1.0)["a"])
 
-    model = utils.new_model("l2", 10)
-    utils.set_parameters(model, arrays)
+    model = model_of(arrays)
     rows = task.prepared(agreement).validation
-    figures = dict(server._recorder.current.clients["a"]["evaluate"])
     assert figures.pop("seconds") >= 0
     assert figures == {"num-examples": 40, **utils.score(model, rows)}
 

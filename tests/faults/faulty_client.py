@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,14 @@ honest_app = client.create_app
 
 
 class FaultyApp:
-    """An honest app that errs in some rounds.
+    """An honest app that errs in some rounds, or when it scores the final model.
 
     Parameters
     ----------
     app : ClientApp
         The honest one.
     faults : dict of str to str
-        What goes wrong, by round.
+        What goes wrong, by round, or in "evaluate".
     """
 
     def __init__(self, app: Any, faults: dict[str, str]) -> None:
@@ -34,9 +35,10 @@ class FaultyApp:
     def __call__(self, message: Message, context: Context) -> Message:
         """Answer, wrongly if it is time to."""
         reply: Message = self._app(message, context)
-        if message.metadata.message_type == "train":
+        kind = message.metadata.message_type
+        if kind in ("train", "evaluate"):
             number = str(message.content.config_records["config"]["server-round"])
-            if fault := self._faults.get(number):
+            if fault := self._faults.get(number if kind == "train" else kind):
                 getattr(self, fault.replace(" ", "_"))(reply)
             self._last_asked = message.metadata.message_id
         return reply
@@ -62,6 +64,10 @@ class FaultyApp:
     def stale_round(self, reply: Message) -> None:
         """Answer what was asked in the round before."""
         reply.metadata.__dict__["_reply_to_message_id"] = self._last_asked
+
+    def freeze(self, _reply: Message) -> None:
+        """Stop until somebody wakes this process, before it answers."""
+        os.kill(os.getpid(), signal.SIGSTOP)
 
     def exception(self, _reply: Message) -> None:
         """Fail as code with a mistake does."""

@@ -1,8 +1,8 @@
 """``federation.local`` whose clients do what the environment variable FAULTS says.
 
 A JSON object: ``server_port`` and ``wire`` (clients connect to the port ``wire``), ``faults`` (what a client
-does wrong, by its name and the round), ``absent`` (names not started), ``late`` (names, and the event they
-wait for),
+does wrong, by its name and the round or "evaluate"), ``absent`` (names not started), ``late`` (names, and the
+event they wait for),
 ``unwatched`` (nobody tells the server that a process ended, as on AWS), ``hyperparameters`` (more of them).
 """
 

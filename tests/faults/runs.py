@@ -109,14 +109,15 @@ class Run:
             time.sleep(0.013)
         raise AssertionError(f"the run was never in {phase}")
 
+    def until_frozen(self, name: str) -> psutil.Process:
+        """Wait until a client has frozen itself; return it."""
+        client = self.client(name)
+        self._until(lambda: client.status() == psutil.STATUS_STOPPED, f"frozen {name}")
+        return client
+
     def _phase(self) -> str:
         """Return what the server waits for, from the last event it wrote."""
-        last = self.events()[-1]
-        if last["event"] == "checkpoint":
-            return "between" if self._frozen() else "train"
-        if last["event"] == "decision":
-            return "evaluate"
-        return "evaluate" if last.get("kind") == "evaluate" else "train"
+        return "between" if self.events()[-1]["event"] == "checkpoint" and self._frozen() else "train"
 
     def _frozen(self) -> bool:
         return bool(psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED)

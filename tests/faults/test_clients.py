@@ -1,5 +1,6 @@
 """Clients that die, hang, come late or err."""
 
+import json
 import os
 import signal
 import time
@@ -37,15 +38,15 @@ def test_killed_in_train(start: Start, seen: Seen) -> None:
     seen(f"exit code {code}, detected in {detected:.1f} s")
 
 
-@pytest.mark.parametrize("phase", ["evaluate", "between"])
+@pytest.mark.parametrize("when", ["train", "between"])
 @pytest.mark.fault(
-    "kill -9 a client, {phase}, quorum of 2", "the others finish the run; it is set aside by name"
+    "kill -9 a client, {when}, quorum of 2", "the others finish the run; it is set aside by name"
 )
-def test_killed_with_a_quorum(phase: str, start: Start, seen: Seen) -> None:
+def test_killed_with_a_quorum(when: str, start: Start, seen: Seen) -> None:
     """The rounds go on with two; after three failed rounds the dead one is asked no more."""
     run = start("--rounds", 60, "--quorum", 2)
     run.until_round(1)
-    client = run.freeze_in(phase, "site-2")
+    client = run.freeze_in(when, "site-2")
     client.kill()
     killed = time.monotonic()
     os.kill(run.process.pid, signal.SIGCONT)
@@ -58,6 +59,23 @@ def test_killed_with_a_quorum(phase: str, start: Start, seen: Seen) -> None:
     aside = run.until("set-aside", client="site-2")
     assert run.rounds()[-1]["round"] == 60
     seen(f"detected in {detected:.1f} s, set aside in round {aside['round']}, 60 rounds finished")
+
+
+@pytest.mark.fault(
+    "kill -9 a client that scores the final model, quorum of 2", "the others' scores are there, and the model"
+)
+def test_killed_when_the_run_is_nearly_over(start: Start, seen: Seen) -> None:
+    """The rounds count as they were; what the dead client thinks of the model stays unknown."""
+    run = start("--rounds", 4, "--quorum", 2, faults={"site-2": {"evaluate": "freeze"}})
+    run.until_frozen("site-2").kill()
+    code, said = run.finish()
+    assert code == 0, said
+    (decision,) = run.find("decision", client="site-2", phase="evaluate")
+    assert "killed by SIGKILL" in decision["reason"]
+    assert run.rounds()[-1]["rejected"] == {}
+    metrics = json.loads((run.folder / "metrics.json").read_text())
+    assert set(metrics["at_clients"]["federated"]) == {"site-1", "site-3"}
+    seen(f"exit code {code}; scores of site-1 and site-3")
 
 
 @pytest.mark.fault(

@@ -107,6 +107,7 @@ class Notes:
     def __init__(self) -> None:
         self.clients: list[str] = []
         self.rounds: list[Round] = []
+        self.at_clients: Mapping[str, Mapping[str, Any]] = {}
 
     def agreed(self, statistics: list[ClientStatistics]) -> None:
         """Keep the clients' names."""
@@ -116,6 +117,10 @@ class Notes:
         """Keep the round."""
         assert record.round <= of
         self.rounds.append(record)
+
+    def scored(self, at_clients: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep the figures."""
+        self.at_clients = at_clients
 
 
 class Federation:
@@ -232,10 +237,20 @@ def arrays(make: Callable[[ArrayRecord], Mapping[str, Array]]) -> Spoil:
 
 def metric(**values: Any) -> Spoil:
     """Replace metrics of the update; None drops one."""
+    return figures("metrics", {key.replace("_", "-"): value for key, value in values.items()})
+
+
+def given(num_examples: int = 50, **values: Any) -> Spoil:
+    """Replace figures of the model that was given; None drops one."""
+    return figures("given", {"num-examples": num_examples, **values})
+
+
+def figures(name: str, values: Mapping[str, Any]) -> Spoil:
+    """Replace figures in a record of the update."""
 
     def change(content: RecordDict) -> None:
-        kept = dict(content.metric_records["metrics"]) | {k.replace("_", "-"): v for k, v in values.items()}
-        content["metrics"] = MetricRecord({key: value for key, value in kept.items() if value is not None})
+        kept = {**content.metric_records[name], **values}
+        content[name] = MetricRecord({key: value for key, value in kept.items() if value is not None})
 
     return in_training(change)
 
@@ -282,8 +297,9 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     ),
     "no arrays": (record("arrays", None), "its update holds other records than the model's"),
     "more arrays": (record("rows", ArrayRecord()), "its update holds other records than the model's"),
-    "no metrics": (record("metrics", None), "its reply holds no metrics"),
-    "more metrics": (record("more", MetricRecord()), "its reply holds no metrics"),
+    "no metrics": (record("metrics", None), "has the metrics given instead of metrics, given"),
+    "no scores": (record("given", None), "has the metrics metrics instead of metrics, given"),
+    "more metrics": (record("more", MetricRecord()), "has the metrics metrics, given, more instead of"),
     "no examples": (metric(num_examples=None), "its number of examples is not positive"),
     "zero examples": (metric(num_examples=0), "its number of examples is not positive"),
     "negative examples": (metric(num_examples=-200), "its number of examples is not positive"),
@@ -293,6 +309,9 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
     "other examples": (metric(num_examples=201), "its number of examples is 201, and it had told of 200"),
     "far away": (first_value("coef", 2e6), "its update is 2e+06 away from the model, and 1e+06 is most"),
     "overflow": (first_value("coef", 1e200), "its update is inf away from the model, and 1e+06 is most"),
+    "other scored rows": (given(num_examples=51), "its number of examples is 51, and it had told of 50"),
+    "no ROC-AUC": (given(roc_auc=None), "its reply does not say its ROC-AUC"),
+    "text for ROC-AUC": (given(roc_auc=[0.5]), "its reply does not say its ROC-AUC"),
     "no seconds": (metric(seconds=None), "its reply does not say how long it took"),
     "error": (error("column x: too large"), "column x: too large"),
     "error without a reason": (error(None), "it failed without a reason"),
@@ -317,8 +336,8 @@ def test_an_invalid_update_is_recorded_and_left_out(
     last = result.rounds[-1]
     assert list(last.rejected) == ["bert"]
     assert words in last.rejected["bert"]
-    assert "train" not in last.clients["bert"]
-    assert set(last.clients["anna"]) == {"train", "evaluate"}
+    assert "bert" not in last.clients
+    assert set(last.clients["anna"]) == {"train", "given"}
 
 
 def test_a_round_that_rejects_one_does_not_end_the_run(federation: Federation) -> None:
@@ -379,19 +398,20 @@ def test_a_good_round_forgives_the_failed_ones_before(federation: Federation) ->
     assert all(not one.set_aside for one in result.rounds)
 
 
-def test_scores_that_are_missing_end_the_round_too(federation: Federation) -> None:
-    """Evaluation has the same quorum, and its error says which phase failed."""
+def test_scores_of_the_final_model_have_the_quorum_too(federation: Federation) -> None:
+    """The error says which phase failed; with a quorum the run ends well, and the round is as it was."""
 
     def spoil(reply: Message) -> Message:
         if reply.metadata.message_type == "evaluate":
             del reply.content["metrics"]
         return reply
 
-    with pytest.raises(RoundError, match=r'round 1, evaluate: 2 valid .* "bert": its reply holds'):
+    with pytest.raises(RoundError, match=r'round 2, evaluate: 2 valid .* "bert": its reply has'):
         federation.run(spoil)
     result = federation.run(spoil, quorum=QUORUM)
-    assert result.rounds[-1].rejected == {"bert": "its reply holds no metrics"}
-    assert set(result.rounds[-1].clients["bert"]) == {"train"}
+    assert list(result.at_clients) == ["anna", "carl"]
+    assert result.rounds[-1].rejected == {}
+    assert list(result.rounds[-1].clients) == list(NAMES)
 
 
 def test_a_strategy_that_could_be_left_with_too_few_updates_does_not_start(federation: Federation) -> None:
@@ -438,8 +458,8 @@ def test_every_clients_figures_are_kept(federation: Federation) -> None:
         for task in federation.tasks:
             figures = one.clients[task.name]
             assert figures["train"]["num-examples"] == 200
-            assert figures["evaluate"]["num-examples"] == 50
-            assert 0 < figures["evaluate"]["roc_auc"] <= 1
+            assert figures["given"]["num-examples"] == 50
+            assert 0 < figures["given"]["roc_auc"] <= 1
         assert one.server["rows"] == federation.test.rows
         assert 0 <= one.overhead <= one.seconds
 
@@ -449,6 +469,18 @@ def test_the_last_round_scores_the_final_model(federation: Federation) -> None:
     result = federation.run()
     p = result.model.predict_proba(federation.test.X)
     assert result.rounds[-1].server["brier"] == pytest.approx(np.mean((p - federation.test.y) ** 2))
+
+
+def test_clients_score_each_rounds_model_once_it_is_theirs(federation: Federation) -> None:
+    """With the next round's update, or at the end: the figures are of the model of the round before."""
+    result = federation.run(rounds=3)
+    shorter = [Federation(federation.tasks[0].model_dir / str(n)).run(rounds=n).at_clients for n in (1, 2)]
+    assert federation.notes.at_clients == result.at_clients
+    for scored, following in zip(shorter, result.rounds[2:], strict=True):
+        for name in NAMES:
+            figures = {key: value for key, value in scored[name].items() if key != "seconds"}
+            assert figures == following.clients[name]["given"]
+    assert all(one["given"]["roc_auc"] == 0.5 for one in result.rounds[1].clients.values())
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -484,13 +516,13 @@ def test_a_client_of_one_class_takes_part(federation: Federation) -> None:
 
 def test_a_fraction_of_the_clients_is_asked(federation: Federation) -> None:
     """With a fraction, only those asked are needed, and the same seed asks the same ones."""
-    parameters = {"fraction_train": "0.4", "fraction_evaluate": "0.4"}
+    parameters = {"fraction_train": "0.4"}
     first, second = (
         [set(one.clients) for one in federation.run(parameters=parameters, rounds=4, seed=3).rounds[1:]]
         for _ in range(2)
     )
     assert first == second
-    assert all(1 <= len(clients) <= 2 for clients in first)
+    assert all(len(clients) == 1 for clients in first)
 
 
 def test_an_unknown_strategy_is_refused_before_anybody_is_asked(federation: Federation) -> None:

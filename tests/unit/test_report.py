@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from federation.evaluation import Metrics, evaluate
+from federation.plots import _client_lines
 from federation.report import (
     ClientData,
     Egress,
@@ -49,7 +50,7 @@ def a_report(*, one_class: bool = False, yardsticks: bool = True, n: int = 120, 
             "round": number,
             "seconds": 0.25,
             "server": metrics["federated"],
-            "clients": {name: {"evaluate": validation} for name in CLIENTS},
+            "clients": {name: {"given": validation} for name in CLIENTS},
             "rejected": {},
         }
         for number in (1, 2)
@@ -294,7 +295,7 @@ def test_names_from_outside_cannot_become_markup() -> None:
     evil = "<script>$x^2$&\"'"
     report = a_report(label=evil, title=evil, data=evil)
     rounds = [
-        {**entry, "clients": {evil: {"evaluate": {"roc_auc": 0.5}}}, "rejected": {evil: evil}}
+        {**entry, "clients": {evil: {"given": {"roc_auc": 0.5}}}, "rejected": {evil: evil}}
         for entry in report.rounds
     ]
     report = replace(
@@ -303,3 +304,16 @@ def test_names_from_outside_cannot_become_markup() -> None:
     page = Page(render_report(report))
     assert "script" not in {tag for tag, _ in page.elements}
     assert page.text.count(evil) >= 6
+
+
+def test_clients_figures_stand_at_the_round_whose_model_they_are_of() -> None:
+    """What a client says in a round is of the model of the round before; the last one's comes at the end."""
+    rounds: list[dict[str, Any]] = [
+        {"round": 0},
+        {"round": 1, "clients": {"a": {"given": {"roc_auc": 0.5}}, "b": {"given": {"roc_auc": 0.5}}}},
+        {"round": 2, "clients": {"a": {"given": {"roc_auc": None}}}},
+    ]
+    one, other = _client_lines(rounds, {"a": 0.8})
+    assert (one.label, one.x) == ("a", [0, 1, 2])
+    np.testing.assert_array_equal(one.y, [0.5, np.nan, 0.8])
+    assert (other.label, other.x, other.y) == ("b", [0], [0.5])

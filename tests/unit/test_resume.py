@@ -78,7 +78,7 @@ def test_the_resumed_run_equals_the_uninterrupted_one(name: str, phase: str, tmp
         "seed": 7,
     }
     whole = Federation(tmp_path / "a").run(record=RunRecord(tmp_path / "whole"), **settings)
-    at = 1 if phase == "query.save_model" else 2
+    at = 2 if phase == "train" else 1
     with pytest.raises(CutShortError):
         Federation(tmp_path / "b").run(cut_short(phase, at), record=RunRecord(tmp_path / "cut"), **settings)
     again = Federation(tmp_path / "c")

@@ -2,27 +2,20 @@
 
 import re
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from federation.evaluation import evaluate
 from federation.report import render_report
 from federation.run_folder import _metrics
-from federation.sites import Row, cross_site, site_scores
+from federation.sites import Row, SiteScores, cross_site
 from federation.tables import Table
 from federation.trust_section import certainty_table
 from federation.uncertainty import intervals
 from federation.yardsticks import fit_local
 from tests.unit.test_report import CLIENTS, a_report
 
-ROUNDS: list[dict[str, Any]] = [
-    {"round": 0},
-    {
-        "round": 1,
-        "clients": {"client-1": {"evaluate": {"roc_auc": 0.8, "loss": 0.3}}, "client-2": {"train": {}}},
-    },
-]
+AT_CLIENTS: Row = dict.fromkeys(CLIENTS, 0.8)
 
 
 def site(shift: float, seed: int) -> Table:
@@ -56,12 +49,6 @@ def test_a_client_with_one_class_has_no_roc_auc() -> None:
     assert cross_site(models, {"one": one_class}) == {"one": {"one": None}}
 
 
-def test_the_global_models_figures_are_those_of_the_last_round() -> None:
-    """As each client measured them; who did not answer has none."""
-    assert site_scores(ROUNDS, {})["federated"] == {"client-1": 0.8}
-    assert site_scores([], {})["federated"] == {}
-
-
 def test_the_report_shows_intervals_and_every_client() -> None:
     """Values with brackets, the global model's row, and a row for each client's own model."""
     report = a_report()
@@ -73,7 +60,9 @@ def test_the_report_shows_intervals_and_every_client() -> None:
         seed=0,
     )
     matrix: dict[str, Row] = {name: dict.fromkeys(CLIENTS, 0.1234) for name in CLIENTS}
-    page = render_report(replace(report, intervals=sure, sites=site_scores(report.rounds, matrix)))
+    page = render_report(
+        replace(report, intervals=sure, sites=SiteScores(federated=AT_CLIENTS, local=matrix))
+    )
     low, high = sure["federated"]["roc_auc"] or (0.0, 0.0)
     assert f"{low:.3f}–{high:.3f}" in page
     assert page.count("0.123</td>") == 4
@@ -85,7 +74,7 @@ def test_a_federation_between_accounts_has_no_matrix() -> None:
     """Its report still has the intervals and the global model at each client."""
     report = a_report(yardsticks=False)
     sure = intervals(report.scores.y, report.scores.federated, local={}, seed=0)
-    page = render_report(replace(report, intervals=sure, sites=site_scores(report.rounds, {})))
+    page = render_report(replace(report, intervals=sure, sites=SiteScores(federated=AT_CLIENTS, local={})))
     assert "At each client" in page
     assert "client-1 alone" not in page
 

@@ -42,7 +42,7 @@ def test_a_name_makes_flowers_strategy(name: str) -> None:
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_parameter_can_be_set(name: str) -> None:
     """Whatever is offered reaches Flower's strategy, as the number that the text says."""
-    allowed = {"fraction_train": "0.75", "fraction_evaluate": "0.75", "beta": "0.25"}
+    allowed = {"fraction_train": "0.75", "beta": "0.25"}
     for key, default in parameters_of(name).items():
         text = allowed.get(key, "2" if isinstance(default, int) else "0.5")
         value = getattr(create_strategy(name, {key: text}, clients=12), key)
@@ -94,7 +94,7 @@ def test_a_parameter_that_is_no_number_is_named(name: str, key: str, text: str, 
     [
         ("fedavg", {"fraction_train": "0"}, "fraction_train=0.0 is not in (0, 1]"),
         ("fedavg", {"fraction_train": "1.5"}, "fraction_train=1.5 is not in (0, 1]"),
-        ("fedavg", {"fraction_evaluate": "-0.1"}, "fraction_evaluate=-0.1 is not in (0, 1]"),
+        ("fedavg", {"fraction_train": "-0.1"}, "fraction_train=-0.1 is not in (0, 1]"),
         ("krum", {"num_malicious_nodes": "-1"}, "num_malicious_nodes=-1 is below 0"),
         ("multikrum", {"num_nodes_to_select": "0"}, "num_nodes_to_select=0 is below 1"),
         ("fedtrimmedavg", {"beta": "0.5"}, '"fedtrimmedavg" refuses its parameters'),
