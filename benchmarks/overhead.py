@@ -61,7 +61,7 @@ def main() -> None:
     }
     lines = [
         f"{CLIENTS} clients and the server on this machine, synthetic data. Overhead: a round's seconds less",
-        "the slowest client's own computing in `train` and in `evaluate`, and less the server's evaluation.",
+        "the slowest client's own computing, and less the server's evaluation.",
         "Wanted: at most 5 ms of it.",
         "",
         "| figure | median | 95th percentile |",
