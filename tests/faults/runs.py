@@ -111,6 +111,7 @@ class Run:
 
     def until_frozen(self, name: str) -> psutil.Process:
         """Wait until a client has frozen itself; return it."""
+        self.until("join", client=name)
         client = self.client(name)
         self._until(lambda: client.status() == psutil.STATUS_STOPPED, f"frozen {name}")
         return client
