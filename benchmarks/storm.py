@@ -28,13 +28,14 @@ import psutil
 
 from benchmarks.machine import describe
 from benchmarks.results import write_section
+from federation.frames import PROTOCOL
 
 SECONDS, RATE, TURNS, STREAMS = 60.0, 200.0, 4, 64
 DATA, HEADERS, SETTINGS = 0, 1, 4  # kinds of HTTP/2's frames
 END_STREAM, END_HEADERS, FRAME_HEAD = 1, 4, 9
 JOIN = (
-    b'J{"protocol": 3, "client": "site-1", "instance": "x", "proof": {"token": "guess"}, "label": "y", '
-    b'"features": [], "schema": ""}'
+    b'J{"protocol": %d, "client": "site-1", "instance": "x", "proof": {"token": "guess"}, "label": "y", '
+    b'"features": [], "schema": ""}' % PROTOCOL
 )
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import grpc
 
+from federation.frames import PROTOCOL
+
 METHOD = "/federation.Federation/Stream"
 
 
@@ -35,7 +37,7 @@ def certificate_of(port: int) -> bytes:
 def join_frame(**changes: Any) -> bytes:
     """Return a join that proves nothing."""
     join = {
-        "protocol": 3,
+        "protocol": PROTOCOL,
         "client": "site-1",
         "instance": "i",
         "proof": {"token": "guess"},

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.frames import JOIN, FrameError, Join, control_frame, schema_hash
+from federation.frames import JOIN, PROTOCOL, FrameError, Join, control_frame, schema_hash
 
 GOOD: dict[str, Any] = {
-    "protocol": 3,
+    "protocol": PROTOCOL,
     "client": "a",
     "instance": "i",
     "proof": {"token": "t"},
