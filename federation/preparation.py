@@ -213,7 +213,7 @@ def _read(path: Path, settings: PreparationSettings) -> _Input:
         ignore=(*([column] if column else []), *(contract.ignored if contract else ())),
         kinds=contract.kinds if contract else None,
     )
-    source = Source(name=path.name, sha256=_sha256(path))
+    source = Source(name=path.name, sha256=_digest_of_source(path))
     return _Input(table, source, read_texts(path, column) if column else None)
 
 
@@ -396,7 +396,7 @@ def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest, contract:
     return manifest
 
 
-def _sha256(path: Path) -> str:
+def _digest_of_source(path: Path) -> str:
     """Return the SHA-256 of a file, or of a folder's tables one after the other."""
     digest = hashlib.sha256()
     for file in table_files(path) if path.is_dir() else [path]:

@@ -219,7 +219,7 @@ def render_report(report: Report) -> str:
             report.sites["federated"] if report.sites else {},
         ),
         rejected=_rejected(report.rounds),
-        round_seconds=median([entry["seconds"] for entry in report.rounds if "seconds" in entry] or [0.0]),
+        round_seconds=median([entry["seconds"] for entry in report.rounds if entry["round"]] or [0.0]),
         kinds=list(dict.fromkeys(kind for sent in report.egress.values() for kind in sent.sent_bytes)),
         coefficients=_largest(report.coefficients),
         intervals=report.intervals,

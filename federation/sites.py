@@ -21,8 +21,8 @@ class Model(Protocol):
 class SiteScores(TypedDict):
     """Hold ROC-AUC on each client's validation rows, by client; None where it is undefined.
 
-    ``federated`` is the final model, as each client measured it itself. ``local`` is
-    each client's local-only model on the rows of every client; empty unless all rows are on one machine.
+    ``federated`` is the final model, as each client measured it itself. ``local`` is each client's local-only
+    model on the rows of every client; empty unless all rows are on one machine.
     """
 
     federated: Row

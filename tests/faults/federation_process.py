@@ -2,8 +2,8 @@
 
 A JSON object: ``server_port`` and ``wire`` (clients connect to the port ``wire``), ``faults`` (what a client
 does wrong, by its name and the round or "evaluate"), ``absent`` (names not started), ``late`` (names, and the
-event they wait for),
-``unwatched`` (nobody tells the server that a process ended, as on AWS), ``hyperparameters`` (more of them).
+event they wait for), ``unwatched`` (nobody tells the server that a process ended, as on AWS),
+``hyperparameters`` (more of them).
 """
 
 import functools

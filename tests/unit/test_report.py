@@ -306,6 +306,13 @@ def test_names_from_outside_cannot_become_markup() -> None:
     assert page.text.count(evil) >= 6
 
 
+def test_the_untrained_models_round_counts_for_no_time() -> None:
+    """Round 0 asks nobody."""
+    report = a_report()
+    rounds = [{**entry, "seconds": (0.01, 0.25, 0.75)[entry["round"]]} for entry in report.rounds]
+    assert "A round took 0.500 s (median)." in Page(render_report(replace(report, rounds=rounds))).text
+
+
 def test_clients_figures_stand_at_the_round_whose_model_they_are_of() -> None:
     """What a client says in a round is of the model of the round before; the last one's comes at the end."""
     rounds: list[dict[str, Any]] = [
