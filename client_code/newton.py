@@ -82,11 +82,13 @@ def sums(A: Floats, y: NDArray[np.int64], w: Floats, class_weight: tuple[float, 
     """
     weights = np.asarray(class_weight, dtype=np.float64)
     z, v = A @ w, weights[y]
-    losses = np.logaddexp(0.0, np.where(y == 1, -z, z))  # exp of a large number never overflows here
-    residual = v * (expit(z) - y)
+    e = np.exp(-np.abs(z))  # never of a large number, and once: it takes longer than all the rest
+    q = 1.0 / (1.0 + e)
+    losses = np.log1p(e) + np.maximum(np.where(y == 1, -z, z), 0.0)
+    residual = v * (np.where(z < 0, e * q, q) - y)
     gradient = residual @ A
     scores = None if weights[0] == weights[1] else _gram(A * residual[:, np.newaxis])
-    np.multiply(A, np.sqrt(v * expit(z) * expit(-z))[:, np.newaxis], out=A)
+    np.multiply(A, (np.sqrt(v * e) * q)[:, np.newaxis], out=A)
     return Contribution(
         rows=y.size,
         loss=float(losses @ v),
@@ -95,6 +97,45 @@ def sums(A: Floats, y: NDArray[np.int64], w: Floats, class_weight: tuple[float, 
         hessian=_gram(A),
         scores=scores,
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Products:
+    """What the sums at coefficients of 0 are made of, where all rows have the same p and no weights.
+
+    Parameters
+    ----------
+    all : ndarray of float64, shape (k, k)
+        AᵀA, its upper triangle.
+    positive : ndarray of float64, shape (k,)
+        Sum of the rows of A whose label is 1.
+    """
+
+    all: Floats
+    positive: Floats
+
+    @classmethod
+    def of(cls, A: Floats, y: NDArray[np.int64]) -> Self:
+        """Return those of some rows, with ones in the last column."""
+        return cls(all=_gram(A), positive=y @ A)
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(all=self.all + other.all, positive=self.positive + other.positive)
+
+    def sums(self, change: Floats, intercept: float) -> Contribution:
+        """Return the sums of the rows ``A @ change``, whose last column is ones too, at this intercept."""
+        gram = change.T @ (self.all + np.triu(self.all, 1).T) @ change
+        positive = self.positive @ change
+        p = expit(intercept)
+        loss = float(gram[-1, -1] * np.logaddexp(0.0, intercept) - positive[-1] * intercept)
+        return Contribution(
+            rows=int(gram[-1, -1]),
+            loss=loss,
+            plain_loss=loss,
+            gradient=p * gram[-1] - positive,
+            hessian=p * (1.0 - p) * gram,
+            scores=None,
+        )
 
 
 def total(parts: Iterable[Contribution]) -> Contribution:

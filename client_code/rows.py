@@ -1,8 +1,9 @@
 """Rows that need not fit into memory: read in blocks, as often as wanted, from Parquet or CSV.
 
 A block is an array (d + 1, m): a column of the table is a row of it, contiguous as in Parquet; the label
-comes last. Memory is that of a few blocks, however many rows there are. What was decoded once is kept in a
-nameless scratch file, if the disk has room, for the passes that follow.
+comes last. Memory is that of a few blocks, however many rows there are. Rows of CSV, once decoded, are kept
+in a nameless scratch file, if the disk has room, for the passes that follow; Parquet is read again, which is
+faster than writing that file.
 """
 
 import os
@@ -12,6 +13,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -32,8 +34,14 @@ R = TypeVar("R")
 Reader = tuple[tuple[int, int], Callable[[], Floats]]
 
 BLOCK_VALUES = 1 << 19  # 4 MB: a block and its square root weights stay in a processor's cache
+BATCH_VALUES = 1 << 21  # decoded from Parquet at a time: each start in all columns takes its time
 SPARE_BYTES = 1 << 30  # of disk, left alone
 CSV_BYTES = 4 << 20  # read at a time
+AHEAD = 8  # blocks that wait for a core: all of a batch and more, or cores would wait for the next one
+
+
+with suppress(NotImplementedError):  # not in every build; it needs 100 MB less here than the usual one
+    pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
 class RowsChangedError(ClientError):
@@ -58,6 +66,8 @@ class Rows:
     ----------
     features : tuple of str
         The d feature columns, in the order of a block's rows.
+    is_text : bool
+        Whether reading it again takes longer than a decoded copy on disk.
 
     Raises
     ------
@@ -71,7 +81,8 @@ class Rows:
                 f'there is no "{path.name}" in the training channel. Publish the prepared data again.'
             )
         self.path, self.label = path, label
-        self._read = _parquet if path.suffix == ".parquet" else _csv
+        self.is_text = path.suffix != ".parquet"
+        self._read = _csv if self.is_text else _parquet
         self._seen = _fingerprint(path)
         names = _column_names(path)
         if len(set(names)) != len(names):
@@ -105,18 +116,20 @@ class Rows:
         """Yield the shape of each block and what makes it, to be called in any thread; else as `blocks`."""
         columns, first = [*self.features, self.label], 1
         most = max(1024, BLOCK_VALUES // len(columns))
+        schema = pa.schema([(name, pa.float64()) for name in columns])
         self._check_unchanged()
-        for batch in self._read(self.path, columns, most):
-            for start in range(0, batch.num_rows, most):
-                part = batch.slice(start, most)
-                yield (len(columns), part.num_rows), partial(self._block, part, columns, first)
+        for batch in self._read(self.path, columns):
+            numbers = batch.select(columns).cast(schema, safe=False)  # large integers lose their last digits
+            for start in range(0, numbers.num_rows, most):
+                part = numbers.slice(start, most)
+                yield (len(columns), part.num_rows), partial(self._block, part, first)
                 first += part.num_rows
         self._check_unchanged()
         if first == 1:
             raise TableError(f"{self.path.name} has no rows.")
 
-    def _block(self, part: pa.RecordBatch, columns: list[str], first: int) -> Floats:
-        block = _decoded(part, columns, self.path.name)
+    def _block(self, part: pa.RecordBatch, first: int) -> Floats:
+        block = _decoded(part)
         self._check(block, first)
         return block
 
@@ -171,16 +184,18 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
-def _parquet(path: Path, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+def _parquet(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    rows = max(1024, BATCH_VALUES // len(columns))
     try:
         # Not the whole row group at once: it may have any size.
         with pa.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 16) as file:
-            yield from file.iter_batches(batch_size=rows, columns=columns)
+            # One thread: the others work on the batches before.
+            yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise RowsChangedError(f"{path.name} cannot be read to its end ({type(error).__name__}).") from error
 
 
-def _csv(path: Path, columns: list[str], _rows: int) -> Iterator[pa.RecordBatch]:
+def _csv(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
     types = dict.fromkeys(columns, pa.float64())
     try:
         with pa.csv.open_csv(
@@ -206,17 +221,9 @@ def _located(message: str, names: list[str]) -> str:
     return f"{where}{f', data row {int(row_.group(1)) - 1}' if row_ else ''}: not a finite number."
 
 
-def _decoded(batch: pa.RecordBatch, columns: list[str], file: str) -> Floats:
-    block = np.empty((len(columns), batch.num_rows))
-    for target, name in zip(block, columns, strict=True):
-        values = batch.column(name)
-        if pa.types.is_boolean(values.type):
-            values = values.cast(pa.int8())
-        try:
-            # A missing value becomes NaN, which the check names.
-            target[:] = values.to_numpy(zero_copy_only=False)
-        except (ValueError, TypeError) as error:
-            raise TableError(f'{file}: column "{name}" holds something else than numbers.') from error
+def _decoded(batch: pa.RecordBatch) -> Floats:
+    """Return a copy of a batch of float64 as a block; a missing value becomes NaN, which the check names."""
+    block: Floats = batch.to_tensor(null_to_nan=True, row_major=False).to_numpy().T
     return block
 
 
@@ -268,15 +275,29 @@ class Scratch:
 def in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Yield ``function`` of each item, computed by all cores, in the items' order.
 
-    The next items are made while the last are worked on, a few ahead and no more. As results come in the
-    items' order and every core calls its BLAS alone, sums do not depend on how many cores there are.
+    The next items are made while the last are worked on, a few ahead and no more: then this thread works too.
+    As results come in the items' order and every core calls its BLAS alone, sums do not depend on how many
+    cores there are.
     """
-    workers = len(os.sched_getaffinity(0))
+    workers = max(1, len(os.sched_getaffinity(0)) - 1)
+    most = workers + AHEAD
     pending: deque[Future[R]] = deque()
     with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
         for item in items:
             pending.append(pool.submit(function, item))
-            if len(pending) > workers:
+            if len(pending) > most and pending[-1].cancel():
+                pending[-1] = _computed(function, item)
+            while pending and (pending[0].done() or len(pending) > 2 * most):
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+def _computed(function: Callable[[T], R], item: T) -> Future[R]:
+    """Return a future that has its result, or its error."""
+    future: Future[R] = Future()
+    try:
+        future.set_result(function(item))
+    except Exception as error:  # noqa: BLE001 - kept for its turn
+        future.set_exception(error)
+    return future

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
-from typing import Self, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,37 +14,11 @@ import newton
 import utils
 from columns import NUMERIC
 from memory import check_fits
+from moments import Moments, moments
 from rows import Rows, Scratch, in_order
 from utils import Floats, TableError
 
 Prepared = tuple[Floats, NDArray[np.int64]]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Moments:
-    """Sums over rows, merged pairwise (Chan et al. 1983; Pébay 2008); arrays of shape (2, d): raw, log1p."""
-
-    rows: int
-    positives: int
-    mean: Floats
-    m2: Floats
-    m3: Floats
-    non_negative: NDArray[np.bool_]
-
-    def __add__(self, other: Self) -> Self:
-        total = self.rows + other.rows
-        delta = other.mean - self.mean
-        return type(self)(
-            rows=total,
-            positives=self.positives + other.positives,
-            mean=self.mean + delta * (other.rows / total),
-            m2=self.m2 + other.m2 + np.square(delta) * (self.rows * other.rows / total),
-            m3=self.m3
-            + other.m3
-            + delta**3 * (self.rows * other.rows * (self.rows - other.rows) / total**2)
-            + 3.0 * delta * ((self.rows * other.m2 - other.rows * self.m2) / total),
-            non_negative=self.non_negative & other.non_negative,
-        )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -65,6 +39,7 @@ class StreamedTable:
     source: Rows
     moments: Moments | None = None
     _scratch: Scratch | None = None
+    _start: "Start | None" = None
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -72,7 +47,7 @@ class StreamedTable:
         return self.source.features
 
     def describe(self) -> Moments:
-        """Return the moments of all rows; the first pass also keeps the decoded rows for the next ones."""
+        """Return the moments of all rows; the first pass may also keep the decoded rows for the next ones."""
         if self.moments is None:
             self.moments = self._first_pass()
         return self.moments
@@ -83,22 +58,22 @@ class StreamedTable:
         return told.rows, told.positives
 
     def _first_pass(self) -> Moments:
-        total: Moments | None = None
-        scratch = Scratch()
+        guess = _guess(self.features, next(self.source.blocks()))
+        scratch = Scratch() if self.source.is_text else None
 
-        def described(item: tuple[int, Callable[[], Floats]]) -> Moments:
+        def described(item: tuple[int, Callable[[], Floats]]) -> tuple[Moments, newton.Products]:
             start, read = item
             block = read()
-            scratch.write(start, block)
-            return _moments(block)
+            if scratch:
+                scratch.write(start, block)
+            return moments(block, guess), newton.Products.of(*_as_rows(block))
 
-        placed = ((scratch.place(shape), read) for shape, read in self.source.readers())
-        for part in in_order(described, placed):
-            total = part if total is None else total + part
-        assert total is not None  # the source refuses a file without rows
+        placed = ((scratch.place(shape) if scratch else 0, read) for shape, read in self.source.readers())
+        total, products = reduce(lambda a, b: (a[0] + b[0], a[1] + b[1]), in_order(described, placed))
+        self._start = Start(guess, products)
         if not (finite := np.isfinite(total.m2[0]) & np.isfinite(total.m3[0])).all():
             raise TableError(f'column "{self.features[np.argmin(finite)]}": its values are too large.')
-        if scratch.complete:
+        if scratch and scratch.complete:
             self._scratch = scratch
         return total
 
@@ -110,20 +85,31 @@ class StreamedTable:
         TableError
             As :meth:`Rows.blocks`.
         """
-        # No value is missing here: what marks one, for clients that lack some, is 0 in every row.
-        columns = [
-            self.features.index(feature.column) if feature.kind == "number" else None
-            for feature in preprocessing.made_of
-        ]
+        finish = self._finish(preprocessing)
+        for _, read in (self._scratch or self.source).readers():
+            yield partial(_after, read, finish)
+
+    def _finish(self, preprocessing: utils.Preprocessing) -> Callable[[Floats], Prepared]:
+        """Return what makes prepared rows of a block, which it overwrites."""
+        columns = _columns(self.features, preprocessing)
         logged = [
             column
             for column, is_logged in zip(columns, preprocessing.log1p, strict=True)
             if is_logged and column is not None
         ]
         mean, scale = preprocessing.mean[:, np.newaxis], preprocessing.scale[:, np.newaxis]
-        finish = partial(_standardised, mean=mean, scale=scale, columns=columns, logged=logged)
-        for _, read in (self._scratch or self.source).readers():
-            yield partial(_after, read, finish)
+        return partial(_standardised, mean=mean, scale=scale, columns=columns, logged=logged)
+
+    def newton(
+        self, preprocessing: utils.Preprocessing, w: Floats, class_weight: tuple[float, float]
+    ) -> newton.Contribution:
+        """Return the sums over all rows at the parameters ``w``, of the first pass or of one by all cores."""
+        if self._start and class_weight == (1.0, 1.0) and not w[:-1].any():
+            change = _change(self.features, self._start.guess, preprocessing)
+            if change is not None:
+                return self._start.products.sums(change, float(w[-1]))
+        blocks = self.design(preprocessing)
+        return newton.total(in_order(lambda make: newton.sums(*make(), w, class_weight), blocks))
 
     def loaded(self) -> utils.Table:
         """Return all rows in memory."""
@@ -136,33 +122,52 @@ class StreamedTable:
         return utils.Table(features=self.features, X=X, y=y)
 
 
-def _moments(block: Floats) -> Moments:
-    """Return a block's moments, of logarithms too where nothing in it is negative."""
-    values = block[:-1]
-    non_negative = values.min(axis=1) >= 0
-    sums = np.zeros((3, 2, len(values)))
-    # A column at a time stays in a processor's cache: three times as fast as all at once.
-    for j, column in enumerate(values):
-        sums[:, 0, j] = _sums(column)
-        if non_negative[j]:
-            sums[:, 1, j] = _sums(np.log1p(column))
-    return Moments(
-        rows=block.shape[1],
-        positives=int(block[-1].sum()),
-        mean=sums[0],
-        m2=sums[1],
-        m3=sums[2],
-        non_negative=non_negative,
-    )
+@dataclass(frozen=True)
+class Start:
+    """Products of all rows, prepared as the first block of them suggests."""
+
+    guess: utils.Preprocessing
+    products: newton.Products
 
 
-def _sums(values: Floats) -> tuple[float, float, float]:
-    """Return the mean, and the sums of squared and of cubed deviations from it."""
-    with np.errstate(over="ignore", invalid="ignore"):  # found when all is added up
-        mean = values.mean()
-        deviation = values - mean
-        square = np.square(deviation)
-        return mean, deviation @ deviation, square @ deviation
+def _guess(features: tuple[str, ...], block: Floats) -> utils.Preprocessing:
+    """Return a preprocessing that resembles the one that will be agreed on."""
+    told = moments(block)
+    with np.errstate(over="ignore", invalid="ignore"):
+        raw, logs = np.abs(told.skewness)
+    log1p = told.non_negative & (logs < raw)
+    mean, m2 = (np.where(log1p, both[1], both[0]) for both in (told.mean, told.m2))
+    scale = np.sqrt(m2 / told.rows)
+    scale[scale == 0] = 1.0
+    return utils.Preprocessing(features=features, log1p=log1p, mean=mean, scale=scale)
+
+
+def _columns(features: tuple[str, ...], preprocessing: utils.Preprocessing) -> list[int | None]:
+    """Return which column each prepared one is made of.
+
+    No value is missing here: what marks one, for clients that lack some, is 0 in every row, so it is of none.
+    """
+    return [
+        features.index(feature.column) if feature.kind == "number" else None
+        for feature in preprocessing.made_of
+    ]
+
+
+def _change(
+    features: tuple[str, ...], guess: utils.Preprocessing, agreed: utils.Preprocessing
+) -> Floats | None:
+    """Return the matrix that turns rows as guessed into rows as agreed, None if none does."""
+    columns = _columns(features, agreed)
+    change = np.zeros((len(features) + 1, len(columns) + 1))
+    change[-1] = np.append(-agreed.mean / agreed.scale, 1.0)
+    for j, column in enumerate(columns):
+        if column is None:
+            continue
+        if guess.log1p[column] != agreed.log1p[j]:
+            return None
+        change[column, j] = guess.scale[column] / agreed.scale[j]
+        change[-1, j] = (guess.mean[column] - agreed.mean[j]) / agreed.scale[j]
+    return change
 
 
 def _standardised(
@@ -170,12 +175,18 @@ def _standardised(
 ) -> Prepared:
     for column in logged:
         np.log1p(block[column], out=block[column])
-    y = block[-1].astype(np.int64)
-    block[-1] = 1.0
     if columns != list(range(len(block) - 1)):
-        block = np.stack([*(np.zeros(y.size) if c is None else block[c] for c in columns), block[-1]])
+        nothing = np.zeros(block.shape[1])
+        block = np.stack([*(nothing if c is None else block[c] for c in columns), block[-1]])
     block[:-1] -= mean
     block[:-1] /= scale
+    return _as_rows(block)
+
+
+def _as_rows(block: Floats) -> Prepared:
+    """Return the rows of a prepared block, with ones in the place of the labels; and the labels."""
+    y = block[-1].astype(np.int64)
+    block[-1] = 1.0
     return block.T, y
 
 
@@ -251,10 +262,8 @@ class StreamedTask:
     def newton(
         self, agreement: str, model: LogisticRegression, class_weight: tuple[float, float]
     ) -> newton.Contribution:
-        """Return the sums over the training rows, in one pass by all cores."""
-        w = utils.flat(model)
-        blocks = self.train.design(utils.Preprocessing.from_json(agreement))
-        return newton.total(in_order(lambda make: newton.sums(*make(), w, class_weight), blocks))
+        """Return the sums over the training rows."""
+        return self.train.newton(utils.Preprocessing.from_json(agreement), utils.flat(model), class_weight)
 
     def score(self, agreement: str, model: LogisticRegression) -> tuple[int, dict[str, float]]:
         """Return the number of validation rows, and the model's quality there.

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import rows
-from rows import Rows, RowsChangedError, Scratch, in_order
+from rows import AHEAD, Rows, RowsChangedError, Scratch, in_order
 from utils import TableError
 
 Write = Callable[[pd.DataFrame], Path]
@@ -222,17 +223,34 @@ def test_results_come_in_order_from_all_cores() -> None:
         list(in_order(lambda i: 1 // (i - 5), range(20)))
 
 
+def test_the_first_error_counts_whoever_met_another_before() -> None:
+    """Which error a client reports does not depend on how fast its cores are."""
+    others = threading.Event()
+
+    def work(i: int) -> int:
+        if i == 0:
+            others.wait(10)
+            raise KeyError
+        if i == AHEAD + len(os.sched_getaffinity(0)):  # computed where the items are made
+            others.set()
+            raise ZeroDivisionError
+        return i
+
+    with pytest.raises(KeyError):
+        list(in_order(work, range(100)))
+
+
 def test_only_a_few_items_are_made_ahead() -> None:
-    """However long the file, no more blocks wait than there are cores, and two."""
+    """However long the file, few more blocks wait than there are cores, also behind a slow one."""
     made, done = 0, 0
 
     def items() -> Iterator[int]:
         nonlocal made
         for i in range(100):
             made += 1
-            assert made - done <= len(os.sched_getaffinity(0)) + 2
+            assert made - done <= 2 * (len(os.sched_getaffinity(0)) + AHEAD) + 2
             yield i
 
-    for _ in in_order(lambda i: i, items()):
+    for _ in in_order(lambda i: time.sleep(0.0 if i else 0.2), items()):
         done += 1
     assert done == 100

@@ -1,5 +1,6 @@
 """A task whose rows stay in their files answers as one whose rows are in memory."""
 
+import itertools
 import json
 import logging
 import tempfile
@@ -13,6 +14,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import memory
+import newton
 import rows
 import utils
 from memory import TooLargeError, decoded_bytes, open_task
@@ -80,7 +82,7 @@ def test_moments_are_those_in_memory(both: Both) -> None:
 def test_newton_sums_are_those_in_memory(
     both: Both, agreement: str, weights: tuple[float, float], *, seen: bool
 ) -> None:
-    """With and without a first pass, from the file and from the scratch copy: the same to rounding."""
+    """With and without a first pass, from the file and, of CSV, from the scratch copy: equal to rounding."""
     task, stream = both
     if seen:
         stream.statistics()
@@ -102,7 +104,8 @@ def test_scores_are_those_in_memory(both: Both, agreement: str) -> None:
     assert figures == pytest.approx(expected, rel=1e-12)
 
 
-def test_later_passes_do_not_read_the_file(both: Both, agreement: str) -> None:
+@pytest.mark.parametrize("both", ["csv"], indirect=True)
+def test_later_passes_do_not_read_a_csv_file(both: Both, agreement: str) -> None:
     """What was decoded once is kept: the file may go."""
     _, stream = both
     stream.statistics()
@@ -214,6 +217,15 @@ def test_values_too_large_to_be_squared_are_named(tmp_path: Path, make_table: Ma
         stream.describe()
 
 
+@pytest.mark.parametrize("both", ["parquet"], indirect=True)
+def test_no_copy_is_made_of_parquet(both: Both) -> None:
+    """Its rows are on disk once: to decode them again is faster than to write a copy."""
+    _, stream = both
+    stream.statistics()
+    assert stream.train._scratch is None
+
+
+@pytest.mark.parametrize("both", ["csv"], indirect=True)
 def test_a_scratch_copy_has_no_name(both: Both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is gone with the process, however that ends: no folder holds it while it is in use."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
@@ -240,8 +252,63 @@ def test_columns_that_others_drop_or_lack_values_of(both: Both) -> None:
         "made_of": made_of,
     }
     agreement = json.dumps(parts)
-    expected = task.newton(agreement, _model(), (1.0, 1.0))
-    for _ in range(2):
-        sums = stream.newton(agreement, _model(), (1.0, 1.0))
-        np.testing.assert_allclose(sums.hessian, expected.hessian, rtol=1e-10, atol=1e-9)
-        np.testing.assert_allclose(sums.gradient, expected.gradient, rtol=1e-10, atol=1e-9)
+    for model in (_model(), _untrained()):
+        expected = task.newton(agreement, model, (1.0, 1.0))
+        for seen in (False, True):
+            if seen:
+                stream.statistics()
+            _check_equal(stream.newton(agreement, model, (1.0, 1.0)), expected)
+
+
+@pytest.mark.parametrize("logged", list(itertools.product([False, True], repeat=2)))
+def test_the_untrained_models_sums_are_those_in_memory(both: Both, logged: tuple[bool, bool]) -> None:
+    """Also where the first block suggested other logarithms than were agreed on, and with class weights."""
+    task, stream = both
+    stream.statistics()
+    parts = {
+        "features": FEATURES,
+        "log1p": [logged[0], False, logged[1]],
+        "mean": [2, -4, 1],
+        "scale": [3] * 3,
+    }
+    for weights in ((1.0, 1.0), (0.5, 3.0)):
+        expected = task.newton(json.dumps(parts), _untrained(), weights)
+        _check_equal(stream.newton(json.dumps(parts), _untrained(), weights), expected)
+
+
+def test_the_untrained_models_sums_need_no_pass(both: Both) -> None:
+    """The first pass gathered them, for the logarithms that its rows suggest: the file may go."""
+    _, stream = both
+    stream.statistics()
+    stream.train.source.path.unlink()
+    assert stream.train._start is not None
+    log1p = stream.train._start.guess.log1p
+    assert log1p.tolist()[:2] == [True, False]
+    parts = {"features": FEATURES, "log1p": log1p.tolist(), "mean": [2, -4, 1], "scale": [3] * 3}
+    assert stream.newton(json.dumps(parts), _untrained(), (1.0, 1.0)).rows == 5000
+
+
+def test_a_column_that_turns_negative_after_the_first_block(make_table: Make, tmp_path: Path) -> None:
+    """Its logarithms, begun on the first block's word, are not used and warn nobody."""
+    table = make_table(400_000)
+    table.X[-1, 0] = -2.0
+    stream = StreamedTable(source=Rows(_write(table, tmp_path / "t.parquet"), "fraud"))
+    stream.describe()
+    plain = utils.Preprocessing(
+        features=FEATURES, log1p=np.zeros(3, dtype=bool), mean=np.zeros(3), scale=np.ones(3)
+    )
+    sums = stream.newton(plain, np.zeros(4), (1.0, 1.0))
+    np.testing.assert_allclose(sums.gradient[:-1], (0.5 - table.y) @ table.X, rtol=1e-9)
+
+
+def _untrained() -> LogisticRegression:
+    model = _model()
+    model.coef_[:], model.intercept_[:] = 0.0, -1.5
+    return model
+
+
+def _check_equal(sums: newton.Contribution, expected: newton.Contribution) -> None:
+    assert sums.rows == expected.rows
+    for name, values in expected.arrays().items():
+        np.testing.assert_allclose(sums.arrays()[name], values, rtol=1e-10, atol=1e-8, err_msg=name)
+    assert sums.plain_loss == pytest.approx(expected.plain_loss, rel=1e-12)
