@@ -31,8 +31,8 @@ class FedNewton(EndsEarly, FedAvg):
     min_train_nodes, min_available_nodes : int
         As Flower's FedAvg. All clients train in every round: a sample of them has another optimum.
     tolerance : float
-        Largest component of the gradient, and Newton decrement, per row, at which it has converged. One more
-        step follows, which squares the error.
+        Largest component of the gradient, and Newton decrement, of the mean loss of a row, at which it has
+        converged. The step that follows squares them.
     max_halvings : int
         Most halvings of one step; each costs a round.
     penalty : {"l2", "none"}
@@ -43,7 +43,7 @@ class FedNewton(EndsEarly, FedAvg):
         self,
         min_train_nodes: int = 2,
         min_available_nodes: int = 2,
-        tolerance: float = 1e-8,
+        tolerance: float = 1e-7,
         max_halvings: int = 20,
         *,
         penalty: str = "l2",

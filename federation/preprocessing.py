@@ -1,6 +1,7 @@
 """What every client says of its columns before round 1: counts, sums and frequent levels, never a row."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -246,3 +247,12 @@ def class_weight(statistics: Sequence[ClientStatistics], *, balanced: bool) -> t
     if not balanced or positives in (0, rows):
         return 1.0, 1.0
     return rows / (2 * (rows - positives)), rows / (2 * positives)
+
+
+def log_odds(statistics: Sequence[ClientStatistics], weights: tuple[float, float]) -> float:
+    """Return the log-odds of a positive row, weighted, in all training rows; 0 if one class is missing."""
+    positives = sum(one.positives for one in statistics)
+    negatives = sum(one.rows for one in statistics) - positives
+    if not positives or not negatives:
+        return 0.0
+    return math.log(weights[1] * positives) - math.log(weights[0] * negatives)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from flwr.app import Array, Error, Message, RecordDict
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
@@ -291,6 +292,33 @@ def test_a_client_that_misses_one_round_changes_nothing_in_the_end(tmp_path: Pat
     result = pool.train(quorum=2)
     assert [bool(one.rejected) for one in result.rounds[:5]] == [False, False, True, False, True]
     assert distance(parameters(result), pool.pooled(result)) < 1e-8
+
+
+# The start -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_it_starts_with_what_the_labels_alone_tell(tmp_path: Path, *, balanced: bool) -> None:
+    """The untrained model gives every row the share of positive ones, a half where classes weigh the same."""
+    X, y = made_up()
+    pool = Pool(thirds(X, y), tmp_path)
+    share = 0.5 if balanced else y.mean()
+    expected = -np.mean(np.where(y == 1, np.log(share), np.log(1 - share)))
+    assert pool.train(balanced=balanced).rounds[0].server["log_loss"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("weight", [None, "balanced"])
+def test_the_first_step_goes_to_the_linear_discriminant(weight: str | None, tmp_path: Path) -> None:
+    """To scikit-learn's, of all rows with these weights of the classes."""
+    pool = Pool(thirds(*made_up()), tmp_path)
+    result = pool.train(rounds=1, balanced=weight is not None, penalty="none")
+    Z, y, positives = pool.scaled(result), pool.y, int(pool.y.sum())
+    if weight:  # each row as often as it weighs, for scikit-learn's discriminant knows no weights
+        times = np.where(y == 1, y.size - positives, positives)
+        Z, y = np.repeat(Z, times, axis=0), np.repeat(y, times)
+    reference = LinearDiscriminantAnalysis(solver="lsqr").fit(Z, y)
+    expected = np.append(reference.coef_[0], reference.intercept_)
+    np.testing.assert_allclose(parameters(result), expected, rtol=1e-8, atol=1e-10)
 
 
 # Settings and state ----------------------------------------------------------------------------------------
