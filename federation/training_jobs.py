@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 from federation.errors import FederationError, TrainingJobError
 
 END_SECONDS = 900.0
+LOG_TRIES = 3  # CloudWatch shows a line some seconds after it was printed
 
 
 class Status(Protocol):
@@ -161,13 +162,21 @@ class TrainingJobs:
 
     def _reason(self, name: str, status: Status) -> str:
         """Say why a job did not complete: the client's own last error line, else SageMaker's reason."""
-        try:
-            lines = self._accounts[name].last_log_lines(self._jobs[name])
-        except FederationError:
-            lines = []
-        said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        reason = said[-1] if said else " ".join(status.failure.split())
+        reason = self._last_error(name) or " ".join(status.failure.split())
         return f"its training job is {status.status}" + (f": {reason}" if reason else "")
+
+    def _last_error(self, name: str) -> str:
+        """Return the last error line in a job's log, "" if there is none; a line may be late."""
+        for attempt in range(LOG_TRIES):
+            if attempt and self._stop.wait(self._poll_seconds):
+                break
+            try:
+                lines = self._accounts[name].last_log_lines(self._jobs[name])
+            except FederationError:
+                continue
+            if said := [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]:
+                return said[-1]
+        return ""
 
     def _where(self, name: str) -> str:
         return f"See the log of {self._jobs[name]} in the client's account (/aws/sagemaker/TrainingJobs)."

@@ -19,11 +19,14 @@ FAILED = JobStatus(status="Failed", secondary="Failed", failure="AlgorithmError:
 class FakeAccount:
     """A client's account whose job stands as the test says."""
 
-    def __init__(self, *, log: tuple[str, ...] = (), refuses: FederationError | None = None) -> None:
+    def __init__(
+        self, *, log: tuple[str, ...] = (), late: int = 0, refuses: FederationError | None = None
+    ) -> None:
         self.status = RUNNING
         self.stopped: list[str] = []
         self.created: list[Mapping[str, Any]] = []
-        self._log = list(log)
+        self.asked_for_log = 0
+        self._log, self._late = list(log), late
         self._refuses = refuses
 
     def create_job(self, request: Mapping[str, Any]) -> None:
@@ -41,7 +44,8 @@ class FakeAccount:
 
     def last_log_lines(self, name: str) -> list[str]:
         assert name
-        return self._log
+        self.asked_for_log += 1
+        return self._log if self.asked_for_log > self._late else []
 
 
 def jobs_of(**accounts: FakeAccount) -> TrainingJobs:
@@ -72,6 +76,15 @@ def test_a_failed_job_is_reported_with_the_clients_own_words() -> None:
     assert reasons == ["anna: its training job is Failed: train.csv has no label column."]
     assert isinstance(explained, TrainingJobError)
     assert "job-anna" in explained.remedy
+
+
+def test_a_log_that_comes_late_is_waited_for() -> None:
+    """CloudWatch shows a line some seconds after the job has ended."""
+    account = FakeAccount(log=("error: the disk is full",), late=2)
+    with jobs_of(anna=account) as jobs:
+        jobs.start(requests("anna"), on_exit=lambda _name, _reason: None)
+        account.status = FAILED
+        assert jobs.wait() == {"anna": "its training job is Failed: the disk is full"}
 
 
 def test_without_a_log_sagemakers_reason_is_told() -> None:
