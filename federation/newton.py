@@ -23,6 +23,7 @@ from federation.errors import NoOptimumError
 Floats = NDArray[np.float64]
 ARMIJO = 1e-4
 ROUNDING = 1e-13  # of a sum of losses, relative: smaller differences say nothing
+AT_LOG_ODDS = 1e-9  # or less is the intercept's slope there, but for rounding
 MOST_EXPLAINED = 0.5  # of the classes' variance: beyond, columns are hardly normal
 STEADY = 0.5  # a step this much as long as the last one is no step of a method that converges
 
@@ -66,16 +67,16 @@ def newton_direction(hessian: Floats, gradient: Floats) -> Floats:
     return -(vectors @ ((vectors.T @ gradient) / values))
 
 
-def _towards_discriminant(point: Floats, direction: Floats, decrement: float) -> Floats:
+def _towards_discriminant(point: Floats, direction: Floats, decrement: float, slope: float) -> Floats:
     """Return the way from the log-odds alone to the linear discriminant, which starts closer than one step.
 
-    At coefficients of 0, Newton's step has the discriminant's direction and falls short of it, for it divides
-    by the variance within both classes and between them. For normal columns the discriminant estimates the
-    same coefficients: Efron 1975, "The Efficiency of Logistic Regression Compared to Normal Discriminant
-    Analysis".
+    At coefficients of 0 and the log-odds, where the intercept's ``slope`` is 0, Newton's step has the
+    discriminant's direction and falls short of it, for it divides by the variance within both classes and
+    between them. For normal columns the discriminant estimates the same coefficients: Efron 1975, "The
+    Efficiency of Logistic Regression Compared to Normal Discriminant Analysis".
     """
     between = decrement**2  # the part of the classes' variance that the columns explain, R²
-    if point[:-1].any() or between > MOST_EXPLAINED:
+    if point[:-1].any() or abs(slope) > AT_LOG_ODDS or between > MOST_EXPLAINED:
         return direction
     p = expit(point[-1])
     longer = direction / (1.0 - between)
@@ -177,7 +178,7 @@ class DampedNewton:
         self.decrement = math.sqrt(max(float(-gradient @ direction), 0.0) / rows)
         self.converged = max(self.gradient, self.decrement) <= self.tolerance
         if self.accepted is None and not self.converged:
-            direction = _towards_discriminant(point, direction, self.decrement)
+            direction = _towards_discriminant(point, direction, self.decrement, gradient[-1] / rows)
         self._watch(direction, rows)
         self.halvings = 0
         self.accepted = Accepted(

@@ -15,6 +15,7 @@ from federation.messages import floats
 
 Floats = NDArray[np.float64]
 NUMERIC, CATEGORICAL, EMPTY = "numeric", "categorical", "empty"
+RARE = 0.05  # of the rows, weighted
 ARRAYS = ("observed", "mean", "m2", "m3", "log1p_mean", "log1p_m2", "log1p_m3")
 COUNTS = {
     "rows": "num-examples",
@@ -250,9 +251,13 @@ def class_weight(statistics: Sequence[ClientStatistics], *, balanced: bool) -> t
 
 
 def log_odds(statistics: Sequence[ClientStatistics], weights: tuple[float, float]) -> float:
-    """Return the log-odds of a positive row, weighted, in all training rows; 0 if one class is missing."""
+    """Return the log-odds of a positive row, weighted, in all training rows; 0 where a class is rare.
+
+    From the log-odds of a rare class, Newton's first steps go too far where columns have outliers.
+    """
     positives = sum(one.positives for one in statistics)
     negatives = sum(one.rows for one in statistics) - positives
-    if not positives or not negatives:
+    positive, negative = weights[1] * positives, weights[0] * negatives
+    if min(positive, negative) < RARE * (positive + negative):
         return 0.0
-    return math.log(weights[1] * positives) - math.log(weights[0] * negatives)
+    return math.log(positive / negative)

@@ -321,6 +321,20 @@ def test_the_first_step_goes_to_the_linear_discriminant(weight: str | None, tmp_
     np.testing.assert_allclose(parameters(result), expected, rtol=1e-8, atol=1e-10)
 
 
+def test_a_rare_class_and_outliers_need_no_more_rounds_than_are_allowed(tmp_path: Path) -> None:
+    """From the log-odds of 1 in 1,000, steps go too far and are halved many times; it starts from 0 then."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_t(2, size=(30_000, 8))
+    z = X @ rng.normal(size=8)
+    y = (rng.random(len(z)) < 1 / (1 + np.exp(2 * (np.quantile(z, 0.999) - z)))).astype(np.int64)
+    pool = Pool(thirds(X, y), tmp_path)
+    result = pool.train()
+    assert result.conclusion is not None
+    assert result.conclusion.startswith("converged")
+    assert distance(parameters(result), pool.pooled(result)) < 1e-8
+    assert result.rounds[0].server["log_loss"] == pytest.approx(math.log(2))
+
+
 # Settings and state ----------------------------------------------------------------------------------------
 
 
