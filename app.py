@@ -7,7 +7,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from federation.config import FederationConfig, load_config
-from federation.errors import FederationError
+from federation.errors import FederationError, SettingError
 from stacks.client_stack import ClientStack
 from stacks.review import unaccepted
 from stacks.server_network_stack import ServerNetworkStack
@@ -28,7 +28,9 @@ def compose(app: cdk.App, config: FederationConfig) -> None:
 if __name__ == "__main__":
     app = cdk.App()
     try:
-        compose(app, load_config(Path(app.node.get_context("config"))))
+        if not (path := app.node.try_get_context("config")):
+            raise SettingError("the CDK CLI runs app.py, and tells it a configuration.", "Use make synth.")
+        compose(app, load_config(Path(path)))
     except FederationError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)

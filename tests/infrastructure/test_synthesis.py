@@ -75,17 +75,29 @@ def test_a_bad_configuration_ends_with_its_own_exit_code(tmp_path: Path) -> None
     mine = tmp_path / "mine.toml"
     example = (ROOT / "config/example.toml").read_text(encoding="utf-8")
     mine.write_text(example.replace("10.0.1.0/24", "10.0.0.0/25"), encoding="utf-8")
-    done = subprocess.run(
+    done = _run_app({"config": str(mine)})
+    assert done.returncode == 45
+    assert done.stderr.startswith('error: the server and client "hospital-a" overlap')
+    assert "Traceback" not in done.stderr
+
+
+def test_the_app_without_the_cdk_cli_says_how_to_run_it() -> None:
+    """The configuration comes from the CLI, which reads cdk.json."""
+    done = _run_app({})
+    assert done.returncode == 20
+    assert done.stderr.startswith("error: the CDK CLI runs app.py")
+    assert "Traceback" not in done.stderr
+
+
+def _run_app(context: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         [sys.executable, "app.py"],
         cwd=ROOT,
-        env={**os.environ, "CDK_CONTEXT_JSON": json.dumps({"config": str(mine)})},
+        env={**os.environ, "CDK_CONTEXT_JSON": json.dumps(context)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 45
-    assert done.stderr.startswith('error: the server and client "hospital-a" overlap')
-    assert "Traceback" not in done.stderr
 
 
 def _wildcard(stack: cdk.Stack) -> None:
