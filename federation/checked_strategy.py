@@ -17,7 +17,7 @@ from federation.early_end import EndsEarly
 from federation.errors import RoundError
 from federation.events import Events, unrecorded
 from federation.frames import FrameError
-from federation.messages import floats
+from federation.messages import ArrayView, floats
 from federation.rounds import Recorder
 
 MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others
@@ -157,9 +157,13 @@ class CheckedStrategy(EndsEarly):
             raise RoundError(
                 f"round {server_round}: the strategy could not aggregate: {error}", _REMEDY
             ) from error
-        if arrays is None or (problem := _array_problem(arrays, self._shapes)):
-            why = problem if arrays is not None else f"{len(accepted)} updates are too few for it"
-            raise RoundError(f"round {server_round}: the strategy made no usable model: {why}.", _REMEDY)
+        if arrays is None:
+            problem = f"{len(accepted)} updates are too few for it"
+        else:
+            arrays = ArrayRecord({name: ArrayView.of(array) for name, array in arrays.items()})
+            problem = _array_problem(arrays, self._shapes)
+        if problem:
+            raise RoundError(f"round {server_round}: the strategy made no usable model: {problem}.", _REMEDY)
         return arrays, aggregated
 
     def configure_evaluate(self, *_: Any, **_by_name: Any) -> list[Message]:  # noqa: ANN401 - Flower's own

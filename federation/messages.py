@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from io import BytesIO
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message, RecordDict
@@ -145,14 +145,19 @@ def decode(parts: Iterable[bytes | memoryview]) -> Message:
         for record in message.content.array_records.values():
             for key, array in record.items():
                 data = remaining.take(_length(array.data))
-                record[key] = ArrivedArray(array.dtype, array.shape, array.stype, data)
+                record[key] = ArrayView(array.dtype, array.shape, array.stype, data)
     if remaining.size:
         raise ValueError("there is more than one message")
     return message
 
 
-class ArrivedArray(Array):
-    """An array that arrived, read where its bytes lie, once, however often a round asks for its values."""
+class ArrayView(Array):
+    """An array that is read where its bytes lie, once, however often a round asks for its values."""
+
+    @classmethod
+    def of(cls, array: Array) -> Self:
+        """Return the same array, over the same bytes."""
+        return cls(array.dtype, array.shape, array.stype, array.data)
 
     def numpy(self) -> NDArray[Any]:
         """Return the values; they are read-only."""

@@ -18,7 +18,7 @@ from federation.messages import (
     CHUNK_BYTES,
     LAST_PART,
     PART,
-    ArrivedArray,
+    ArrayView,
     MessageAssembler,
     MessageEncoder,
     floats,
@@ -229,14 +229,14 @@ def test_floats_are_read_to_the_last_bit() -> None:
     ],
     ids=lambda values: f"{values.dtype}{values.shape}",
 )
-def test_an_array_that_arrived_is_what_numpy_reads(values: NDArray[Any]) -> None:
+def test_a_view_of_an_array_is_what_numpy_reads(values: NDArray[Any]) -> None:
     """Of any shape, order and plain type."""
-    read = ArrivedArray(str(values.dtype), values.shape, "numpy.ndarray", saved(values)).numpy()
+    read = ArrayView(str(values.dtype), values.shape, "numpy.ndarray", saved(values)).numpy()
     np.testing.assert_array_equal(read, values, strict=True)
     assert read.flags.f_contiguous == values.flags.f_contiguous
 
 
-@pytest.mark.parametrize("kind", [Array, ArrivedArray])
+@pytest.mark.parametrize("kind", [Array, ArrayView])
 @pytest.mark.parametrize(
     "data",
     [
