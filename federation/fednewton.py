@@ -19,7 +19,7 @@ from federation.early_end import EndsEarly, Finished
 from federation.newton import DampedNewton, Sums
 
 MESSAGE_TYPE = "train.newton"
-MAX_ROUNDS = 20  # of most tables it needs 5 to 10, and stops by itself
+MAX_ROUNDS = 20  # of most tables it needs 4 to 10, and stops by itself
 Shapes = Mapping[str, tuple[int, ...]]
 
 
