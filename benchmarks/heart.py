@@ -18,7 +18,6 @@ from sklearn.model_selection import train_test_split
 from benchmarks.machine import describe
 from benchmarks.prepared import write_prepared
 from benchmarks.results import write_section
-from federation.errors import UnknownStrategyError
 from federation.local_training import LocalRun, train_locally
 from federation.model import LinearModel
 from federation.progress import Progress
@@ -27,7 +26,7 @@ from federation.tables import Table
 
 HOSPITALS = ("cleveland", "hungarian", "switzerland", "va")
 SINGLE_CLASS = "switzerland"  # its training rows; stratifying them is impossible
-ROUNDS = {"fedavg": 50, "fednewton": 20}
+ROUNDS = {"fedavg": 50, "fednewton": 20}  # at most
 
 # Published for the same preprocessing and split, mean of the four hospitals: Ogier du Terrail et al. 2022,
 # "FLamby", and NVFlare's example of Newton's method.
@@ -111,13 +110,9 @@ def main(source: Path) -> None:
     rows: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         train, _ = write_prepared(Path(folder) / "data", clients, synthetic=False)
-        for strategy, rounds in ROUNDS.items():
-            title = f"ours, {strategy}, {rounds} rounds"
-            try:
-                model = federate(Path(folder) / "data", Path(folder) / strategy, strategy)
-            except UnknownStrategyError as error:
-                rows[title] = f"{error.problem} | | | | | |"
-                continue
+        for strategy in ROUNDS:
+            model = federate(Path(folder) / "data", Path(folder) / strategy, strategy)
+            title = f"ours, {strategy}, {model.provenance['rounds']} rounds"
             optimum = pooled(model, train)
             rows[title] = _cells(accuracies(model, tests), f"{_distance(model, optimum):.1e}")
             rows["pooled scikit-learn, the same scaling"] = _cells(accuracies(optimum, tests), "–")
