@@ -1,4 +1,4 @@
-"""Moments of rows in blocks, of the values and of their logarithms."""
+"""Moments of rows in blocks, of values and of their logarithms; for rows in memory see `columns.Moments`."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Moments:
+class BlockMoments:
     """Sums over rows, merged pairwise (Chan et al. 1983; Pébay 2008); arrays of shape (2, d): raw, log1p."""
 
     rows: int
@@ -44,7 +44,7 @@ class Moments:
         return np.divide(self.m3 / self.rows, spread, out=np.zeros_like(spread), where=spread > 0)
 
 
-def moments(block: Floats, guess: Preprocessing | None = None) -> Moments:
+def moments(block: Floats, guess: Preprocessing | None = None) -> BlockMoments:
     """Return the moments of a block (d + 1, m), the label last; of logarithms where nothing is negative.
 
     With a ``guess`` of what will be agreed on, of the same columns, the block is standardised by it.
@@ -64,7 +64,7 @@ def moments(block: Floats, guess: Preprocessing | None = None) -> Moments:
             if guess:
                 np.subtract(chosen, guess.mean[j], out=column)
                 values[j] /= guess.scale[j]
-    return Moments(
+    return BlockMoments(
         rows=block.shape[1],
         positives=int(block[-1].sum()),
         mean=sums[0],

@@ -14,7 +14,7 @@ import newton
 import utils
 from columns import NUMERIC
 from memory import check_fits
-from moments import Moments, moments
+from moments import BlockMoments, moments
 from rows import Rows, Scratch, in_order
 from utils import Floats, TableError
 
@@ -32,12 +32,12 @@ class StreamedTable:
 
     Attributes
     ----------
-    moments : Moments or None
+    moments : BlockMoments or None
         Of all rows, once they have been seen.
     """
 
     source: Rows
-    moments: Moments | None = None
+    moments: BlockMoments | None = None
     _scratch: Scratch | None = None
     _start: "Start | None" = None
 
@@ -46,7 +46,7 @@ class StreamedTable:
         """Return the names of the feature columns."""
         return self.source.features
 
-    def describe(self) -> Moments:
+    def describe(self) -> BlockMoments:
         """Return the moments of all rows; the first pass may also keep the decoded rows for the next ones."""
         if self.moments is None:
             self.moments = self._first_pass()
@@ -57,11 +57,11 @@ class StreamedTable:
         told = self.describe()
         return told.rows, told.positives
 
-    def _first_pass(self) -> Moments:
+    def _first_pass(self) -> BlockMoments:
         guess = _guess(self.features, next(self.source.blocks()))
         scratch = Scratch() if self.source.is_text else None
 
-        def described(item: tuple[int, Callable[[], Floats]]) -> tuple[Moments, newton.Products]:
+        def described(item: tuple[int, Callable[[], Floats]]) -> tuple[BlockMoments, newton.Products]:
             start, read = item
             block = read()
             if scratch:
@@ -85,12 +85,6 @@ class StreamedTable:
         TableError
             As :meth:`Rows.blocks`.
         """
-        finish = self._finish(preprocessing)
-        for _, read in (self._scratch or self.source).readers():
-            yield partial(_after, read, finish)
-
-    def _finish(self, preprocessing: utils.Preprocessing) -> Callable[[Floats], Prepared]:
-        """Return what makes prepared rows of a block, which it overwrites."""
         columns = _columns(self.features, preprocessing)
         logged = [
             column
@@ -98,7 +92,9 @@ class StreamedTable:
             if is_logged and column is not None
         ]
         mean, scale = preprocessing.mean[:, np.newaxis], preprocessing.scale[:, np.newaxis]
-        return partial(_standardised, mean=mean, scale=scale, columns=columns, logged=logged)
+        finish = partial(_standardised, mean=mean, scale=scale, columns=columns, logged=logged)
+        for _, read in (self._scratch or self.source).readers():
+            yield partial(_after, read, finish)
 
     def newton(
         self, preprocessing: utils.Preprocessing, w: Floats, class_weight: tuple[float, float]
