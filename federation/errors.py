@@ -1,74 +1,12 @@
 """Every error a user can meet, each with an exit code of its own.
 
-    FederationError              1  anything below, when raised directly by mistake of ours
-    ├── DataError               10  a table that cannot be used
-    │   ├── MissingFileError    11  a file that is not there
-    │   ├── LabelError          12  no label column, or one that is not binary
-    │   ├── FeatureError        13  a feature that is not a finite number
-    │   ├── EmptyClientError    14  a client without rows
-    │   ├── SchemaMismatchError 15  parties whose columns differ
-    │   ├── CmsColumnError      16  a CMS file without a column that its kind has
-    │   ├── CmsFormatError      17  a CMS file that is no table, or has a broken line
-    │   ├── CmsOverlapError     18  CMS files that share no provider
-    │   └── CmsPositivesError   19  CMS files none of whose providers is excluded
-    ├── SettingError            20  an option or parameter that does not exist or does not fit
-    │   ├── UnknownStrategyError 21
-    │   └── OutputExistsError   22  a run folder that already holds something
-    ├── ContractFileError       25  a data contract that cannot be read or cannot hold
-    ├── ContractBrokenError     26  a table that breaks the data contract
-    ├── PortTakenError          30  somebody listens there already
-    ├── JoinDeadlineError       31  clients that did not join in time
-    ├── RoundError              32  a round without enough valid updates
-    ├── ClientFailedError       33  a client process that died
-    ├── NoOptimumError          34  training rows that no finite model fits best
-    ├── ResumeError             35  a run that cannot be resumed, or not with these settings or data
-    ├── StorageError            36  a disk that is full or fails
-    ├── AuditError              37  a client's ledger and the server's record that disagree
-    │   └── AuditInputError     38  an audit without a record or ledgers to compare
-    ├── ConfigError             40  a configuration that cannot work
-    │   ├── ConfigFileError     41  a configuration file that cannot be read
-    │   ├── ConfigKeyError      42  a key that is missing or unknown
-    │   ├── ConfigValueError    43  a value that its key does not take
-    │   ├── CidrError           44  addresses that a VPC or SageMaker cannot use
-    │   ├── CidrOverlapError    45  parties whose addresses overlap
-    │   ├── DuplicatePartyError 46  parties that share what each needs of its own
-    │   ├── RegionError         47  a region that is not supported, or zones outside it
-    │   ├── ExternalIdError     48  an ExternalId that is weak or malformed
-    │   └── KeyArnError         49  an encryption key of another account or region
-    ├── EmbeddedAwsError        60  the rehearsal's AWS did not start
-    ├── JobEnvironmentError     61  the rehearsal's stand-in for the training image could not be built
-    ├── ToolMissingError        62  a program that the rehearsal runs is not installed
-    ├── DeployError             63  `cdk bootstrap` or `cdk deploy` failed
-    ├── PublishFailedError      64  an operator's `federation.publish` failed
-    ├── NotebookError           65  the notebook's start script did not make it ready
-    ├── ServerRunError          66  `federation.server` failed
-    ├── CollectionError         67  what a run should have saved is not there, or differs
-    ├── DestroyError            68  the stacks could not be destroyed
-    ├── LeftoversError          69  something is left in an account
-    ├── AwsError                70  a request to AWS that failed for another reason than those below
-    │   ├── AccessDeniedError   71  credentials that may not do it
-    │   ├── CredentialsError    72  no credentials, or expired ones
-    │   ├── UnpublishedError    73  nothing is published, or something else
-    │   ├── PublishError        74  what was to be published cannot be made
-    │   ├── NotDeployedError    75  what a stack makes is not there
-    │   ├── UnreachableError    76  AWS does not answer
-    │   ├── WrongAccountError   77  credentials of another account than they should be
-    │   └── ClockError          78  a clock so wrong that AWS refuses what it signs
-    ├── ActiveRunError          79  training jobs of an earlier run that have not ended
-    ├── KickoffRefusedError     80  a kickoff role that refuses the server
-    ├── ClientNetworkError      81  a client whose training network is not there
-    ├── TrainingJobError        82  a training job that was refused, failed or did not end
-    ├── ServerAddressError      83  a server that does not know its own address
-    ├── PeeringError            84  no way between the server's network and a client's
-    ├── StillRunningError       85  training jobs that could not be stopped
-    ├── IdentityRefusedError    86  a client that did not prove who it is
-    └── IdentityUncheckedError  87  a client whose identity AWS did not confirm or deny
-
-Each has a heading in ``docs/reference-errors.md``; a test ties the two together.
+A subclass names its code: ``class LabelError(DataError, code=12)``. The tens group them: 1x data, 2x options
+and contracts, 3x runs, 4x configuration, 6x the rehearsal, 7x and 8x AWS; the clients' own errors are 5x and
+9x, in ``client_code``. Each has a heading in ``docs/reference-errors.md``; a test ties the two together.
 """
 
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 
 class FederationError(Exception):
@@ -83,6 +21,13 @@ class FederationError(Exception):
     """
 
     exit_code = 1
+    _taken: ClassVar[dict[int, str]] = {}
+
+    def __init_subclass__(cls, *, code: int) -> None:
+        """Give each error an exit code of its own; a class without one, or with a taken one, cannot exist."""
+        if (holder := cls._taken.setdefault(code, cls.__qualname__)) != cls.__qualname__:
+            raise TypeError(f"{cls.__name__}: {holder} has exit code {code}.")
+        cls.exit_code = code
 
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(f"{problem} {remedy}")
@@ -90,136 +35,92 @@ class FederationError(Exception):
         self.remedy = remedy
 
 
-class DataError(FederationError):
+class DataError(FederationError, code=10):
     """A table cannot be used for training."""
 
-    exit_code = 10
 
-
-class MissingFileError(DataError):
+class MissingFileError(DataError, code=11):
     """A file is not there or cannot be read."""
 
-    exit_code = 11
 
-
-class LabelError(DataError):
+class LabelError(DataError, code=12):
     """The label column is absent or is not binary."""
 
-    exit_code = 12
 
-
-class FeatureError(DataError):
+class FeatureError(DataError, code=13):
     """A feature value is not a finite number."""
 
-    exit_code = 13
 
-
-class EmptyClientError(DataError):
+class EmptyClientError(DataError, code=14):
     """A client is left without rows to train or validate on."""
 
-    exit_code = 14
 
-
-class SchemaMismatchError(DataError):
+class SchemaMismatchError(DataError, code=15):
     """The parties' columns differ."""
 
-    exit_code = 15
 
-
-class CmsColumnError(DataError):
+class CmsColumnError(DataError, code=16):
     """A CMS file lacks a column that its kind has, or is of another kind."""
 
-    exit_code = 16
 
-
-class CmsFormatError(DataError):
+class CmsFormatError(DataError, code=17):
     """A CMS file is empty, is no table, or has a broken line."""
 
-    exit_code = 17
 
-
-class CmsOverlapError(DataError):
+class CmsOverlapError(DataError, code=18):
     """No provider is in all of the CMS files."""
 
-    exit_code = 18
 
-
-class CmsPositivesError(DataError):
+class CmsPositivesError(DataError, code=19):
     """No provider of the CMS files is in the exclusions list."""
 
-    exit_code = 19
 
-
-class SettingError(FederationError):
+class SettingError(FederationError, code=20):
     """An option or parameter does not exist or does not fit."""
 
-    exit_code = 20
 
-
-class UnknownStrategyError(SettingError):
+class UnknownStrategyError(SettingError, code=21):
     """No strategy has that name."""
 
-    exit_code = 21
 
-
-class OutputExistsError(SettingError):
+class OutputExistsError(SettingError, code=22):
     """The output folder already holds something."""
 
-    exit_code = 22
 
-
-class ContractFileError(FederationError):
+class ContractFileError(FederationError, code=25):
     """A data contract cannot be read, or says something that cannot be."""
 
-    exit_code = 25
 
-
-class ContractBrokenError(FederationError):
+class ContractBrokenError(FederationError, code=26):
     """A table breaks the data contract."""
 
-    exit_code = 26
 
-
-class PortTakenError(FederationError):
+class PortTakenError(FederationError, code=30):
     """Another process listens on the port."""
 
-    exit_code = 30
 
-
-class JoinDeadlineError(FederationError):
+class JoinDeadlineError(FederationError, code=31):
     """Not every client joined before the deadline."""
 
-    exit_code = 31
 
-
-class RoundError(FederationError):
+class RoundError(FederationError, code=32):
     """A round ended without enough valid updates."""
 
-    exit_code = 32
 
-
-class ClientFailedError(FederationError):
+class ClientFailedError(FederationError, code=33):
     """A client process ended before the federation did."""
 
-    exit_code = 33
 
-
-class NoOptimumError(FederationError):
+class NoOptimumError(FederationError, code=34):
     """The training rows have no finite optimum, or Newton's method cannot get nearer to it."""
 
-    exit_code = 34
 
-
-class ResumeError(FederationError):
+class ResumeError(FederationError, code=35):
     """A run cannot be resumed, or not with these settings or these data."""
 
-    exit_code = 35
 
-
-class StorageError(FederationError):
+class StorageError(FederationError, code=36):
     """A file of the run cannot be written."""
-
-    exit_code = 36
 
     @classmethod
     def of(cls, path: Path, error: OSError) -> Self:
@@ -230,241 +131,161 @@ class StorageError(FederationError):
         )
 
 
-class AuditError(FederationError):
+class AuditError(FederationError, code=37):
     """A client's ledger and the server's record disagree."""
 
-    exit_code = 37
 
-
-class AuditInputError(AuditError):
+class AuditInputError(AuditError, code=38):
     """There is no record, or no ledger, to compare."""
 
-    exit_code = 38
 
-
-class ConfigError(FederationError):
+class ConfigError(FederationError, code=40):
     """A configuration cannot work."""
 
-    exit_code = 40
 
-
-class ConfigFileError(ConfigError):
+class ConfigFileError(ConfigError, code=41):
     """A configuration file is not there, cannot be read, or is not TOML."""
 
-    exit_code = 41
 
-
-class ConfigKeyError(ConfigError):
+class ConfigKeyError(ConfigError, code=42):
     """A key is missing or unknown."""
 
-    exit_code = 42
 
-
-class ConfigValueError(ConfigError):
+class ConfigValueError(ConfigError, code=43):
     """A value is not one that its key takes."""
 
-    exit_code = 43
 
-
-class CidrError(ConfigError):
+class CidrError(ConfigError, code=44):
     """A VPC or SageMaker cannot use these addresses."""
 
-    exit_code = 44
 
-
-class CidrOverlapError(ConfigError):
+class CidrOverlapError(ConfigError, code=45):
     """Two parties' addresses overlap."""
 
-    exit_code = 45
 
-
-class DuplicatePartyError(ConfigError):
+class DuplicatePartyError(ConfigError, code=46):
     """Two parties share what each needs of its own."""
 
-    exit_code = 46
 
-
-class RegionError(ConfigError):
+class RegionError(ConfigError, code=47):
     """A region is not supported, or a zone is not in it."""
 
-    exit_code = 47
 
-
-class ExternalIdError(ConfigError):
+class ExternalIdError(ConfigError, code=48):
     """An ExternalId is weak or malformed."""
 
-    exit_code = 48
 
-
-class KeyArnError(ConfigError):
+class KeyArnError(ConfigError, code=49):
     """An encryption key belongs to another account or region."""
 
-    exit_code = 49
 
-
-class EmbeddedAwsError(FederationError):
+class EmbeddedAwsError(FederationError, code=60):
     """The rehearsal's AWS did not start, or died while it was starting."""
 
-    exit_code = 60
 
-
-class JobEnvironmentError(FederationError):
+class JobEnvironmentError(FederationError, code=61):
     """The environment that stands in for the training image could not be built."""
 
-    exit_code = 61
 
-
-class ToolMissingError(FederationError):
+class ToolMissingError(FederationError, code=62):
     """A program that the rehearsal runs is not installed."""
 
-    exit_code = 62
 
-
-class DeployError(FederationError):
+class DeployError(FederationError, code=63):
     """``cdk bootstrap`` or ``cdk deploy`` failed in the rehearsal."""
 
-    exit_code = 63
 
-
-class PublishFailedError(FederationError):
+class PublishFailedError(FederationError, code=64):
     """``federation.publish`` failed in the rehearsal."""
 
-    exit_code = 64
 
-
-class NotebookError(FederationError):
+class NotebookError(FederationError, code=65):
     """The notebook's start script did not make the notebook ready."""
 
-    exit_code = 65
 
-
-class ServerRunError(FederationError):
+class ServerRunError(FederationError, code=66):
     """``federation.server`` failed in the rehearsal."""
 
-    exit_code = 66
 
-
-class CollectionError(FederationError):
+class CollectionError(FederationError, code=67):
     """What a run should have saved is not there, or differs between the parties."""
 
-    exit_code = 67
 
-
-class DestroyError(FederationError):
+class DestroyError(FederationError, code=68):
     """What was deployed could not be destroyed."""
 
-    exit_code = 68
 
-
-class LeftoversError(FederationError):
+class LeftoversError(FederationError, code=69):
     """Something is left in an account after everything was destroyed."""
 
-    exit_code = 69
 
-
-class AwsError(FederationError):
+class AwsError(FederationError, code=70):
     """A request to AWS failed."""
 
-    exit_code = 70
 
-
-class AccessDeniedError(AwsError):
+class AccessDeniedError(AwsError, code=71):
     """The credentials in use may not do this, or what it is done to belongs to another account."""
 
-    exit_code = 71
 
-
-class CredentialsError(AwsError):
+class CredentialsError(AwsError, code=72):
     """There are no credentials, or AWS no longer accepts them."""
 
-    exit_code = 72
 
-
-class UnpublishedError(AwsError):
+class UnpublishedError(AwsError, code=73):
     """What a party's buckets hold is not what this checkout would publish."""
 
-    exit_code = 73
 
-
-class PublishError(AwsError):
+class PublishError(AwsError, code=74):
     """What was to be published cannot be made or is not complete."""
 
-    exit_code = 74
 
-
-class NotDeployedError(AwsError):
+class NotDeployedError(AwsError, code=75):
     """Something that a stack makes is not there."""
 
-    exit_code = 75
 
-
-class UnreachableError(AwsError):
+class UnreachableError(AwsError, code=76):
     """AWS does not answer."""
 
-    exit_code = 76
 
-
-class WrongAccountError(AwsError):
+class WrongAccountError(AwsError, code=77):
     """The credentials in use are of another account than they should be."""
 
-    exit_code = 77
 
-
-class ClockError(AwsError):
+class ClockError(AwsError, code=78):
     """AWS refuses what this machine signs, for its clock is wrong."""
 
-    exit_code = 78
 
-
-class ActiveRunError(FederationError):
+class ActiveRunError(FederationError, code=79):
     """Training jobs of an earlier run have not ended."""
 
-    exit_code = 79
 
-
-class KickoffRefusedError(FederationError):
+class KickoffRefusedError(FederationError, code=80):
     """A client's kickoff role refuses the server."""
 
-    exit_code = 80
 
-
-class ClientNetworkError(FederationError):
+class ClientNetworkError(FederationError, code=81):
     """A client's training network is not there."""
 
-    exit_code = 81
 
-
-class TrainingJobError(FederationError):
+class TrainingJobError(FederationError, code=82):
     """A client's training job was refused, failed, or did not end."""
 
-    exit_code = 82
 
-
-class ServerAddressError(FederationError):
+class ServerAddressError(FederationError, code=83):
     """The server does not know the address that clients reach it by."""
 
-    exit_code = 83
 
-
-class PeeringError(FederationError):
+class PeeringError(FederationError, code=84):
     """No way leads from a client's training network to the server and back."""
 
-    exit_code = 84
 
-
-class StillRunningError(FederationError):
+class StillRunningError(FederationError, code=85):
     """Training jobs that should have been stopped have not ended."""
 
-    exit_code = 85
 
-
-class IdentityRefusedError(FederationError):
+class IdentityRefusedError(FederationError, code=86):
     """A client did not prove who it is."""
 
-    exit_code = 86
 
-
-class IdentityUncheckedError(FederationError):
+class IdentityUncheckedError(FederationError, code=87):
     """AWS neither confirmed nor denied who a client is."""
-
-    exit_code = 87
