@@ -1,4 +1,4 @@
-# Everything a checkout can do. `make` alone lists it. Needs only git, make and Python >= 3.11.
+# Everything a checkout can do. `make` alone lists it. Needs only make and Python 3.11 to 3.14 with venv.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -14,46 +14,47 @@ CONFIG := config/example.toml
 STACKS := --all
 CDK := node_modules/.bin/cdk
 # The largest set first: the smaller ones take its versions, so that one environment can hold all.
-LOCK := $(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url
+LOCK := $(BIN)/uv pip compile -q --universal --no-header --no-emit-index-url --generate-hashes --no-annotate
 
-# The first interpreter that both exists and answers (a version manager's shim may do only the former); 3.12 is what
-# the training image has.
-FIND_PYTHON = for p in $(PYTHON) python3.12 python3 python3.13 python3.11 python; do \
-	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done
+# Sets up .venv and node_modules for a command, or does nothing if they are as they should be. Any Python can start
+# it, and it finds a suitable one; a version manager's shim may be there and not answer.
+SET_UP = @for p in $(PYTHON) python3.12 python3 python3.13 python3.11 python3.14 python; do \
+	"$$p" -c "" >/dev/null 2>&1 && exec "$$p" tools/set_up.py $(if $(PYTHON),--python $(PYTHON)) $(1); done; \
+	echo "error: there is no Python. Install Python 3.11 to 3.14 with venv (Debian: apt-get install python3-venv)." >&2; exit 1
 
 .PHONY: help demo demo-local synth deploy destroy test faults fuzz check fix bench bench-full lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: node_modules/.cdk ## rehearse all of it on this machine: deploy, publish, train, destroy; no AWS account
+demo: set-up-demo ## rehearse all of it on this machine: deploy, publish, train, destroy; no AWS account
 	@$(BIN)/python -m federation.rehearse
 
-demo-local: $(VENV)/.runtime ## only the training, across three clients on this machine; installs less
+demo-local: set-up-demo-local ## only the training, across three clients on this machine; installs less
 	@$(BIN)/python -m federation.local
 
-synth: node_modules/.cdk ## make the CloudFormation templates of CONFIG=config/example.toml in cdk.out
+synth: set-up-demo ## make the CloudFormation templates of CONFIG=config/example.toml in cdk.out
 	@$(CDK) synth --quiet -c config=$(CONFIG)
 	@$(CDK) list --app cdk.out
 
-deploy: node_modules/.cdk ## deploy the stacks of CONFIG=your.toml, or only STACKS="ClientStack --exclusively"
+deploy: set-up-demo ## deploy the stacks of CONFIG=your.toml, or only STACKS="ClientStack --exclusively"
 	@$(MUST_NAME_CONFIG)
 	@$(CDK) deploy $(STACKS) -c config=$(CONFIG)
 
-destroy: node_modules/.cdk ## remove them again; see docs/how-to-clean-up.md
+destroy: set-up-demo ## remove them again; see docs/how-to-clean-up.md
 	@$(MUST_NAME_CONFIG)
 	@$(CDK) destroy $(STACKS) -c config=$(CONFIG)
 
-test: $(VENV)/.dev node_modules/.dev ## run the tests, two at a time
+test: set-up-test ## run the tests, two at a time
 	@$(BIN)/python -m pytest --numprocesses 2
 
-faults: $(VENV)/.dev ## break a running federation in every way of docs/faults.md, and write that page
+faults: set-up-test ## break a running federation in every way of docs/faults.md, and write that page
 	@$(BIN)/python -m pytest tests/faults --fault-page docs/faults.md
 
-fuzz: $(VENV)/.dev ## feed a million damaged messages to everything that parses a peer's bytes
+fuzz: set-up-test ## feed a million damaged messages to everything that parses a peer's bytes
 	@$(BIN)/python -m tests.fuzz
 
-check: $(VENV)/.dev ## lint, types and import rules
+check: set-up-test ## lint, types and import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -61,20 +62,20 @@ check: $(VENV)/.dev ## lint, types and import rules
 	@$(BIN)/lint-imports
 	@$(BIN)/shellcheck stacks/lifecycle/*.sh
 
-fix: $(VENV)/.dev ## format, and repair what the linter can
+fix: set-up-test ## format, and repair what the linter can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 # Where the reference data are; without the folder the benchmark on hospitals is left out.
 HEART := ../shared/data/heart
 
-bench: $(VENV)/.dev ## measure beside peers, 10 minutes on a quiet machine; writes benchmarks/RESULTS.md
+bench: set-up-test ## measure beside peers, 10 minutes on a quiet machine; writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.overhead
 	@$(BIN)/python -m benchmarks.peers --quick
 	@$(BIN)/python -m benchmarks.growth --quick
 	@[ ! -d $(HEART) ] || $(BIN)/python -m benchmarks.heart $(HEART)
 
-bench-full: $(VENV)/.dev ## the same with more rounds and sizes, about an hour
+bench-full: set-up-test ## the same with more rounds and sizes, about an hour
 	@$(BIN)/python -m benchmarks.overhead
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.growth
@@ -85,17 +86,17 @@ bench-full: $(VENV)/.dev ## the same with more rounds and sizes, about an hour
 	@$(BIN)/python -m benchmarks.poisoning
 	@[ ! -d $(HEART) ] || $(BIN)/python -m benchmarks.heart $(HEART)
 
-lock: $(VENV)/.dev ## pin every dependency of pyproject.toml in requirements*.txt
+lock: set-up-test ## pin every dependency of pyproject.toml in requirements*.txt
 	@$(LOCK) --extra aws --extra rehearsal --extra dev pyproject.toml -o requirements-dev.txt
 	@$(LOCK) --extra aws --extra rehearsal -c requirements-dev.txt pyproject.toml -o requirements-aws.txt
 	@$(LOCK) -c requirements-dev.txt pyproject.toml -o requirements.txt
 	@$(BIN)/python -m federation.make_locks
-	@cd benchmarks/peers && for peer in flower nvflare; do ../../$(LOCK) --python-version 3.11 --no-annotate \
+	@cd benchmarks/peers && for peer in flower nvflare; do ../../$(LOCK) --python-version 3.11 \
 		-c ../../requirements-dev.txt $$peer.in -o $$peer.txt || exit 1; done
-	@cd benchmarks/peers && ../../$(LOCK) --python-version 3.11 --no-annotate flower-1.3.0.in -o flower-1.3.0.txt
+	@cd benchmarks/peers && ../../$(LOCK) --python-version 3.11 flower-1.3.0.in -o flower-1.3.0.txt
+	@$(LOCK) --python-version 3.11 federation/rehearse/training_image.in -o federation/rehearse/training_image.txt
+	@$(BIN)/python tools/lock_wheels.py
 	@npm install --silent --package-lock-only --omit-lockfile-registry-resolved
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --no-emit-index-url \
-		federation/rehearse/training_image.in -o federation/rehearse/training_image.txt
 
 clean: ## remove the environments, the templates and every run
 	@rm -rf $(VENV) .bench node_modules cdk.out runs rehearsals
@@ -104,27 +105,5 @@ clean: ## remove the environments, the templates and every run
 MUST_NAME_CONFIG = [ "$(CONFIG)" != config/example.toml ] || \
 	{ echo "error: name your configuration: make $@ CONFIG=config/your.toml" >&2; exit 1; }
 
-# A stamp is as new as the requirements it installed, so nothing is asked of the network until they change.
-$(VENV)/.runtime: requirements.txt
-	@echo "Setting up $(VENV) (once, about a minute) ..." >&2
-	@python=$$($(FIND_PYTHON)); \
-	[ -n "$$python" ] || { echo "error: no Python >= 3.11 found. Install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }; \
-	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@touch $@
-
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $@ $(VENV)/.aws
-
-$(VENV)/.aws: requirements-aws.txt $(VENV)/.runtime
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-aws.txt
-	@touch $@
-
-node_modules/.cdk: package-lock.json $(VENV)/.aws
-	@npm ci --silent --omit=dev --no-audit --no-fund
-	@touch $@
-
-node_modules/.dev: package-lock.json $(VENV)/.dev
-	@npm ci --silent --no-audit --no-fund
-	@touch $@ node_modules/.cdk
+set-up-%:
+	$(call SET_UP,$*)

@@ -1,6 +1,7 @@
 """The ecosystem's linters have nothing to say."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -45,7 +46,9 @@ def test_parliament_is_clean(deployment: Deployment, tmp_path: Path) -> None:
     for number, document in enumerate(documents):
         (tmp_path / f"{number}.json").write_text(json.dumps(document), encoding="utf-8")
     command = ["parliament", "--json", "--directory", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Its own source has escapes that newer Pythons warn of when they first compile it.
+    quiet = {**os.environ, "PYTHONWARNINGS": "ignore::SyntaxWarning"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=quiet)
     assert done.stderr == ""
     findings = [json.loads(line) for line in done.stdout.splitlines()]
     assert [it for it in findings if not _known(it["issue"], str(it["detail"]))] == []
