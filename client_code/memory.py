@@ -1,6 +1,7 @@
 """Whether a client's rows fit into memory, and what to do where they do not."""
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,8 @@ def check_fits(size: int, file: str) -> None:
 
 def available_bytes(root: Path = Path("/")) -> int:
     """Return how much memory this process may still take: the machine's, or its container's if less."""
+    if not (root / "proc/meminfo").exists():  # macOS, which only tells how much there is in all
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
     free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     group = root / "sys/fs/cgroup"

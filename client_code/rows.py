@@ -279,7 +279,7 @@ def in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     As results come in the items' order and every core calls its BLAS alone, sums do not depend on how many
     cores there are.
     """
-    workers = max(1, len(os.sched_getaffinity(0)) - 1)
+    workers = max(1, cores() - 1)
     most = workers + AHEAD
     pending: deque[Future[R]] = deque()
     with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
@@ -291,6 +291,11 @@ def in_order(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+def cores() -> int:
+    """Return how many cores this process may use; macOS tells only how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _computed(function: Callable[[T], R], item: T) -> Future[R]:

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from federation.errors import PublishError
 from federation.names import NOTEBOOK_PREFIX
 from federation.source_archive import CLIENT_CODE, read_code
-from federation.wheel_lock import NOTEBOOK_LOCK, PYTHON, LockedWheel, format_lock, read_lock
+from federation.wheel_lock import NOTEBOOK_LOCK, PYTHON, LockedWheel, format_lock, lock_python, read_lock
 
 CONFIG = "federation.toml"
 PYTHON_VERSION = "python-version"
@@ -83,7 +83,7 @@ def locked_packages() -> NotebookPackages:
     PublishError
         This is not a checkout of the repository, or the file is damaged.
     """
-    return NotebookPackages(wheels=read_lock(NOTEBOOK_LOCK))
+    return NotebookPackages(wheels=read_lock(NOTEBOOK_LOCK), python=lock_python(NOTEBOOK_LOCK))
 
 
 def read_package(root: Path = CLIENT_CODE.parent) -> dict[str, bytes]:

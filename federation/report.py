@@ -82,6 +82,8 @@ class Run:
         How the strategy ended, where it can tell.
     warnings : sequence of str
         Clients whose rows the global model may not suit, and why; see `federation.balance`.
+    note : str
+        A remark of whoever started the run; "" without one.
     """
 
     title: str
@@ -100,6 +102,7 @@ class Run:
     started: str
     conclusion: str | None = None
     warnings: Sequence[str] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

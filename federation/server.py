@@ -73,6 +73,9 @@ def main(  # noqa: PLR0913 - a command's options
         float, typer.Option(help="How often to ask for the jobs' status.", min=0.1)
     ] = 5.0,
     seed: Seed = 0,
+    note: Annotated[
+        str | None, typer.Option(help="A remark for the run's record and its report.", show_default=False)
+    ] = None,
     out: Out = None,
     resume: Annotated[
         Path | None, typer.Option(help="Folder of a run that stopped, to go on with.", show_default=False)
@@ -206,6 +209,7 @@ def _settings(options: Mapping[str, Any], config: "FederationConfig", source_key
         ),
         out=Path(options["out"]),
         started=dt.datetime.fromisoformat(options["started"]),
+        note=options.get("note") or "",  # a run of an earlier version has none
         **{name: options[name] for name in plain},
     )
 

@@ -84,6 +84,8 @@ class ServerRun:
         How often the run was begun, this time included: a run that is resumed has jobs of its own.
     contract : str
         SHA-256 of the data contract that every client must keep; "" without one.
+    note : str
+        A remark for the run's record and its report.
     """
 
     config: FederationConfig
@@ -97,6 +99,7 @@ class ServerRun:
     started: dt.datetime
     attempt: int = 1
     contract: str = ""
+    note: str = ""
 
     @property
     def jobs_id(self) -> str:
@@ -309,6 +312,7 @@ def _describe(settings: ServerRun, test: Table, federated: Federated) -> Run:
         seconds=(dt.datetime.now(dt.UTC) - settings.started).total_seconds(),
         versions={package: version(package) for package in PACKAGES},
         started=f"{settings.started:%Y-%m-%d %H:%M UTC}",
+        note=settings.note,
     )
 
 

@@ -6,7 +6,7 @@ A lock is a requirements file that pip installs from, one wheel a line, written 
 
 There are three: ``client_code/requirements.txt`` and ``requirements-arrow.txt`` for training jobs, and
 ``requirements-notebook.txt`` for notebooks. All are for the Python of the training image on Amazon Linux 2023
-(glibc 2.34).
+(glibc 2.34), whatever machine publishes; those of a rehearsal may be for another, and then say so.
 """
 
 import re
@@ -23,6 +23,8 @@ PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(34, 4, -1)), "ma
 NOTEBOOK_LOCK = Path(__file__).resolve().parent.parent / "requirements-notebook.txt"
 
 _LINE = re.compile(r"(?P<pin>\S+==\S+) --hash=sha256:(?P<sha256>[0-9a-f]{64}) # (?P<file>[\w.+-]+\.whl)")
+
+_OTHER_PYTHON = re.compile(r"^# For Python (?P<python>3\.\d+)\.$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -63,6 +65,29 @@ def read_lock(path: Path) -> tuple[LockedWheel, ...]:
         raise PublishError(
             f"{path}: cannot be read ({error.strerror}).", "Publish from a checkout of the repository."
         ) from error
+
+
+def lock_python(path: Path) -> str:
+    """Return the Python that a lock's wheels are for: the training image's, if the lock names no other.
+
+    Raises
+    ------
+    PublishError
+        The file cannot be read.
+    """
+    read_lock(path)
+    found = _OTHER_PYTHON.search(path.read_text(encoding="utf-8"))
+    return found["python"] if found else PYTHON
+
+
+def python_line(python: str) -> str:
+    """Return the line by which a lock names the Python that its wheels are for."""
+    return f"# For Python {python}."
+
+
+def lock_head(text: str) -> str:
+    """Return the comments and options that precede the wheels of a lock."""
+    return "\n".join(line for line in text.splitlines() if line.startswith(("#", "--")))
 
 
 def parse_lock(text: str, *, name: str) -> tuple[LockedWheel, ...]:

@@ -5,6 +5,7 @@ What is kept is named after the lock, so another lock fetches anew, and a folder
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -48,17 +49,52 @@ def fetch(wheels: Sequence[LockedWheel], *, cache: Path | None = None, run: Run 
     PublishError
         pip cannot get a wheel; the message has the last thing it said. Or a kept wheel was damaged.
     """
-    lock = "".join(f"{wheel.line}\n" for wheel in sorted(wheels))
-    folder = (cache or cache_folder()) / hashlib.sha256(lock.encode()).hexdigest()[:16]
+    folder = (cache or cache_folder()) / _name(wheels)
     if not folder.is_dir():
         with replacing(folder) as fresh:
             fresh.mkdir()
-            (fresh / _LOCK).write_text(lock, encoding="utf-8")
+            (fresh / _LOCK).write_text(_text(wheels), encoding="utf-8")
             _download(fresh, run)
             _check(wheels, fresh)
     else:
         _check(wheels, folder)
     return folder
+
+
+def keep(wheels: Sequence[LockedWheel], source: Path, *, cache: Path) -> None:
+    """Keep wheels that are in a folder already, so that `fetch` finds them.
+
+    Parameters
+    ----------
+    wheels : sequence of LockedWheel
+        A lock.
+    source : Path
+        Where its wheels are.
+    cache : Path
+        Where to keep them.
+    """
+    folder = cache / _name(wheels)
+    if not folder.is_dir():
+        with replacing(folder) as fresh:
+            fresh.mkdir()
+            for wheel in wheels:
+                _link(source / wheel.file, fresh / wheel.file)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Let a file be in two places and take the space of one, where the file system can."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copy(source, target)
+
+
+def _name(wheels: Sequence[LockedWheel]) -> str:
+    return hashlib.sha256(_text(wheels).encode()).hexdigest()[:16]
+
+
+def _text(wheels: Sequence[LockedWheel]) -> str:
+    return "".join(f"{wheel.line}\n" for wheel in sorted(wheels))
 
 
 def only_these_wheels(requirements: Path) -> list[str]:

@@ -12,6 +12,7 @@ import typer
 
 from federation.command import Debug, run
 from federation.options import Rounds, Seed
+from federation.rehearse.image_python import ImagePython
 
 if TYPE_CHECKING:
     from federation.config import FederationConfig
@@ -45,6 +46,13 @@ def main(  # noqa: PLR0913 - a command's options
         bool, typer.Option("--keep", help="Leave everything up before it is destroyed, until Ctrl-C.")
     ] = False,
     step: Annotated[bool, typer.Option("--step", help="Wait for Enter before each step.")] = False,
+    image_python: Annotated[
+        ImagePython,
+        typer.Option(
+            envvar="FEDERATION_IMAGE_PYTHON",
+            help="Python of the jobs: the image's version, this machine's own, or what can be had.",
+        ),
+    ] = ImagePython.AUTO,
     debug: Debug = False,  # noqa: ARG001 - read by federation.command
 ) -> None:
     """Rehearse a whole federation on this machine: no AWS account, nothing of it left afterwards.
@@ -71,6 +79,7 @@ def main(  # noqa: PLR0913 - a command's options
         seed=seed,
         out=out or Path("rehearsals") / f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}",
         server_options=(*SERVER_OPTIONS, *_server_options(rounds, seed)),
+        image_python=image_python,
         explore=_stay_up if keep else None,
     )
     outcome = rehearse(settings, Steps(pause=_await_enter if step else None), os.environ)

@@ -150,10 +150,10 @@ class Cdk:
         )
 
 
-def tool_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which this interpreter's programs (node, aws) come first."""
+def tool_environment(environment: Mapping[str, str], checkout: Path = PROJECT) -> dict[str, str]:
+    """Return an environment with our checkout, and this interpreter's programs (node, aws) first."""
     path = f"{Path(sys.executable).parent}:{environment.get('PATH', '/usr/bin:/bin')}"
-    return {**environment, "PATH": path, "PYTHONPATH": str(PROJECT)}
+    return {**environment, "PATH": path, "PYTHONPATH": str(checkout)}
 
 
 class _Stacks:

@@ -6,7 +6,6 @@ The emulator is ministack with our plug-in (`federation.rehearse.emulator`), in 
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from urllib.error import HTTPError
 import federation
 from federation.errors import EmbeddedAwsError
 from federation.rehearse.child_environment import client_environment, emulator_environment
+from federation.rehearse.processes import kill_group
 from federation.rehearse.settings import EmulatorSettings
 
 SCIKIT_LEARN_IMAGE = "sagemaker-scikit-learn:1.9-0-cpu-py3"
@@ -34,9 +34,8 @@ class EmbeddedAws:
 
     Parameters
     ----------
-    job_python : pathlib.Path, optional
-        The interpreter training jobs run with; see `federation.rehearse.job_environment`. It must have
-        ``sagemaker-training``. Default: the interpreter of this process.
+    job_python : pathlib.Path
+        The interpreter training jobs run with; see `federation.rehearse.job_environment`.
     log_file : pathlib.Path, optional
         Where the emulator writes its log. By default it goes with everything else.
     start_deadline : float
@@ -48,20 +47,20 @@ class EmbeddedAws:
 
     Examples
     --------
-    >>> with EmbeddedAws() as aws:                               # doctest: +SKIP
+    >>> with EmbeddedAws(job_python=job_python) as aws:          # doctest: +SKIP
     ...     subprocess.run(["cdk", "deploy"], env=aws.environment(account="111111111111", region="us-east-1"))
     """
 
     def __init__(
         self,
         *,
-        job_python: Path | None = None,
+        job_python: Path,
         log_file: Path | None = None,
         start_deadline: float = 30.0,
         stop_grace: float = 2.0,
         outer: Mapping[str, str] | None = None,
     ) -> None:
-        self._job_python = job_python or Path(sys.executable)
+        self._job_python = job_python
         self._log_file = log_file
         self._start_deadline = start_deadline
         self._stop_grace = stop_grace
@@ -219,7 +218,7 @@ class EmbeddedAws:
             try:
                 self._process.wait(_END_GRACE)
             except subprocess.TimeoutExpired:
-                os.killpg(self._process.pid, signal.SIGKILL)
+                kill_group(self._process.pid)
                 self._process.wait()
             self._process = None
         if self._scratch is not None:

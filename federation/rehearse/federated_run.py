@@ -81,7 +81,7 @@ class Participants:
                 *(sys.executable, "-m", "federation.publish", "--config", str(self._stage.config_file)),
                 *arguments,
             ],
-            environment=_with_package_index(tool_environment(environment), os.environ),
+            environment=_with_package_index(tool_environment(environment, self._stage.checkout), os.environ),
             folder=self._stage.config_file.parent,
             log=log,
         )
@@ -141,7 +141,7 @@ class Participants:
         clients = [
             Command(
                 words=[sys.executable, *options, str(self._stage.config_file), "--client", client.name],
-                environment=tool_environment(self._as(client)),
+                environment=tool_environment(self._as(client), self._stage.checkout),
                 folder=self._stage.config_file.parent,
                 log=self._logs / f"preflight-{client.name}.log",
             )

@@ -1,7 +1,7 @@
 """Build the environment that stands in for the training image, once, and keep it.
 
-It has what the image has (``training_image.txt``) and nothing of ours: a client's code that leans on a
-package of the product must fail in the rehearsal, as it would in the container.
+It has what the image has (``training_image.txt``, and the toolkit from its sources) and nothing of ours: a
+client's code that leans on a package of the product must fail in the rehearsal, as it would in the container.
 """
 
 import fcntl
@@ -13,9 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from federation.errors import JobEnvironmentError
+from federation.rehearse.toolkit_sources import TOOLKIT_SOURCES, install_toolkit, installed_text
 
 IMAGE_REQUIREMENTS = Path(__file__).with_name("training_image.txt")
 _READY = "ready"
+_WHERE = "import sysconfig; print(sysconfig.get_path('purelib'))"
 Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 
 
@@ -35,9 +37,10 @@ def job_environment(
     *,
     python: Path = Path(sys.executable),
     requirements: Path = IMAGE_REQUIREMENTS,
+    toolkit: Path = TOOLKIT_SOURCES,
     run: Run = run_quietly,
 ) -> Path:
-    """Return the interpreter of an environment with exactly these requirements.
+    """Return the interpreter of an environment with exactly these requirements, and the toolkit.
 
     The first call builds it, in about 40 s and 470 MB. Later ones find it by the digest of the requirements;
     two that come at the same time wait for each other.
@@ -49,7 +52,9 @@ def job_environment(
     python : pathlib.Path
         The interpreter to build with. The image has Python 3.12; any from 3.11 on is accepted.
     requirements : pathlib.Path
-        A file that pins everything.
+        A file that pins everything, each with its sha256.
+    toolkit : pathlib.Path
+        A file that pins what is installed from its sources.
     run : callable
         Runs a command.
 
@@ -58,27 +63,37 @@ def job_environment(
     JobEnvironmentError
         It cannot be built. Nothing half-built is ever used.
     """
-    folder = cache / f"training-image-{_digest(python, requirements, run)}"
+    folder = _folder(cache, python, requirements, toolkit, run)
     cache.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / _READY).exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            _build(folder, python, requirements, run)
+            _build(folder, python, requirements, toolkit, run)
             (folder / _READY).touch()
     return folder / "bin" / "python"
 
 
-def _digest(python: Path, requirements: Path, run: Run) -> str:
+def is_built(cache: Path, python: Path, *, run: Run = run_quietly) -> bool:
+    """Return whether `job_environment` would find an interpreter's environment in the cache."""
+    return (_folder(cache, python, IMAGE_REQUIREMENTS, TOOLKIT_SOURCES, run) / _READY).exists()
+
+
+def _folder(cache: Path, python: Path, requirements: Path, toolkit: Path, run: Run) -> Path:
     version = _checked(run([str(python), "-VV"]), f"ask {python} for its version").stdout
-    return hashlib.sha256(f"{python}{version}{requirements.read_text()}".encode()).hexdigest()[:12]
+    made_of = f"{python}{version}{requirements.read_text(encoding='utf-8')}{installed_text(toolkit)}"
+    return cache / f"training-image-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
 
 
-def _build(folder: Path, python: Path, requirements: Path, run: Run) -> None:
+def _build(folder: Path, python: Path, requirements: Path, toolkit: Path, run: Run) -> None:
     _checked(run([str(python), "-m", "venv", str(folder)]), f"make {folder}")
-    install = ["-m", "pip", "install", "--disable-pip-version-check", "--requirement", str(requirements)]
-    _checked(run([str(folder / "bin" / "python"), *install]), f"install {requirements.name}")
+    own = folder / "bin" / "python"
+    wheels = ["--require-hashes", "--only-binary", ":all:", "--requirement", str(requirements)]
+    install = [str(own), "-m", "pip", "install", "--disable-pip-version-check", *wheels]
+    _checked(run(install), f"install {requirements.name}")
+    where = _checked(run([str(own), "-c", _WHERE]), f"ask {own} where its packages are").stdout
+    _checked(install_toolkit(own, Path(where.strip()), run, sources=toolkit), f"download {toolkit.name}")
 
 
 def _checked(done: subprocess.CompletedProcess[str], what: str) -> subprocess.CompletedProcess[str]:

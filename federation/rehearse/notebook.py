@@ -5,8 +5,8 @@ the variables it has for that; the bucket, the role and the AWS CLI are real.
 """
 
 import base64
-import getpass
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -87,12 +87,13 @@ def start_notebook(
     tools = volume / "bin"
     tools.mkdir(parents=True)
     (tools / "aws").symlink_to(_aws_cli())
+    _stand_in_for_sha256sum(tools)
     program = volume / "on_start.sh"
     program.write_text(script, encoding="utf-8")
     inside = {
         **{name: value for name, value in environment.items() if not name.startswith(("PYTHON", "PIP_"))},
         "HOME": str(volume),
-        "NOTEBOOK_USER": getpass.getuser(),
+        "NOTEBOOK_USER": _user(),
         "NOTEBOOK_VOLUME": str(volume),
         "PATH": f"{tools}:{python.parent}:/usr/bin:/bin",
         "PROFILE": str(volume / "profile.sh"),
@@ -116,6 +117,19 @@ def start_notebook(
         config=home / "bundle" / "federation.toml",
         environment=inside,
     )
+
+
+def _user() -> str:
+    """Return this user as the script asks for it, whatever ``LOGNAME`` says."""
+    return subprocess.run(["id", "-un"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
+
+
+def _stand_in_for_sha256sum(tools: Path) -> None:
+    """Let macOS, of which older releases lack it, compute digests as Amazon Linux does."""
+    if shutil.which("sha256sum", path="/usr/bin:/bin") is None:
+        tool = tools / "sha256sum"
+        tool.write_text('#!/bin/sh\nexec shasum -a 256 "$@"\n', encoding="utf-8")
+        tool.chmod(0o755)
 
 
 def _aws_cli() -> Path:

@@ -135,13 +135,21 @@ def _started(
                 stream.close()
 
 
+def kill_group(leader: int) -> None:
+    """Kill a process group of ours, if anything of it is left.
+
+    macOS refuses with EPERM, not ESRCH, where only processes are left that ended and nobody has waited for.
+    """
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
 def _end(process: subprocess.Popen[str]) -> None:
     """Ask the group to end if its leader still runs, then kill what is left of it."""
     if process.poll() is None:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             process.wait(_END_GRACE)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    kill_group(process.pid)
     process.wait()

@@ -15,10 +15,10 @@ from federation.rehearse.deployment import Deployment
 from federation.rehearse.effective_config import write_effective_config
 from federation.rehearse.embedded_aws import EmbeddedAws
 from federation.rehearse.federated_run import Participants
-from federation.rehearse.image_python import image_python
-from federation.rehearse.job_environment import default_cache, job_environment
+from federation.rehearse.image_python import ImagePython
 from federation.rehearse.prepared_data import RehearsalData, prepare_data
 from federation.rehearse.stage import Stage
+from federation.rehearse.stand_in import StandIn, make_stand_in
 from federation.rehearse.steps import Steps
 
 SERVER_OPTIONS = ("--poll-seconds", "0.5", "--join-timeout", "300")
@@ -44,6 +44,8 @@ class RehearsalSettings:
         Of everything random.
     server_options : sequence of str
         What ``federation.server`` is given beyond what it needs.
+    image_python : ImagePython
+        Which Python stands in for the training image's.
     explore : callable, optional
         Called before anything is destroyed.
     """
@@ -55,6 +57,7 @@ class RehearsalSettings:
     clients: int | None = None
     seed: int = 0
     server_options: Sequence[str] = SERVER_OPTIONS
+    image_python: ImagePython = ImagePython.AUTO
     explore: Callable[[EmbeddedAws, FederationConfig], None] | None = None
 
 
@@ -102,20 +105,28 @@ def rehearse(settings: RehearsalSettings, steps: Steps, environment: Mapping[str
     out = settings.out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputExistsError(f"{out} exists already.", "Choose another folder with --out, or remove it.")
-    python = image_python(environment)
     try:
         config, data = _prepare(settings, out, steps)
     except FederationError:
         shutil.rmtree(out, ignore_errors=True)
         raise
     with steps.step("image", "Looking for the environment that stands in for the training image"):
-        job_python = job_environment(default_cache(environment), python=python)
-    aws = EmbeddedAws(job_python=job_python, log_file=out / "logs" / "emulator.log", outer=environment)
+        stand_in = make_stand_in(environment, settings.image_python)
+    if stand_in.difference:
+        steps.note(stand_in.difference)
+    aws = EmbeddedAws(
+        job_python=stand_in.job_python, log_file=out / "logs" / "emulator.log", outer=environment
+    )
     with _started(aws, steps):
         stage = Stage(
-            aws=aws, config=config, config_file=out / "federation.toml", logs=out / "logs", steps=steps
+            aws=aws,
+            config=config,
+            config_file=out / "federation.toml",
+            logs=out / "logs",
+            steps=steps,
+            checkout=stand_in.checkout(aws.scratch / "checkout"),
         )
-        outcome = _through(stage, settings, data, python, out)
+        outcome = _through(stage, settings, data, stand_in, out)
     _keep_seconds(out, steps)
     return outcome
 
@@ -139,14 +150,16 @@ def _started(aws: EmbeddedAws, steps: Steps) -> Iterator[None]:
 
 
 def _through(
-    stage: Stage, settings: RehearsalSettings, data: RehearsalData, python: Path, out: Path
+    stage: Stage, settings: RehearsalSettings, data: RehearsalData, stand_in: StandIn, out: Path
 ) -> Outcome:
     deployment, participants = Deployment(stage), Participants(stage)
     deployment.deploy()
     participants.publish_all(data)
-    notebook = participants.start_notebook(python)
+    notebook = participants.start_notebook(stand_in.interpreter.path)
     participants.check(notebook, label=data.label)
-    printed = participants.train(notebook, label=data.label, out=out / "run", options=settings.server_options)
+    note = ("--note", stand_in.difference) if stand_in.difference else ()
+    options = (*settings.server_options, *note)
+    printed = participants.train(notebook, label=data.label, out=out / "run", options=options)
     with stage.steps.step("collect", "Collecting every client's model and ledger from its own bucket"):
         collected = collect(stage, run=out / "run", test=data.server / "test.csv", out=out / "clients")
     if settings.explore:

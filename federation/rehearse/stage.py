@@ -6,6 +6,7 @@ from pathlib import Path
 
 from federation.config import FederationConfig
 from federation.rehearse.accounts import Account, Connect, accounts_of, connector
+from federation.rehearse.cdk import PROJECT
 from federation.rehearse.embedded_aws import EmbeddedAws
 from federation.rehearse.steps import Steps
 
@@ -26,6 +27,8 @@ class Stage:
         A folder for what the commands say.
     steps : Steps
         Shows what is done.
+    checkout : pathlib.Path
+        What the operators have checked out; see `federation.rehearse.stand_in.StandIn.checkout`.
     """
 
     aws: EmbeddedAws
@@ -33,6 +36,7 @@ class Stage:
     config_file: Path
     logs: Path
     steps: Steps
+    checkout: Path = PROJECT
 
     @property
     def accounts(self) -> list[Account]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import rows
-from rows import AHEAD, Rows, RowsChangedError, Scratch, in_order
+from rows import AHEAD, Rows, RowsChangedError, Scratch, cores, in_order
 from utils import TableError
 
 Write = Callable[[pd.DataFrame], Path]
@@ -206,6 +206,13 @@ def test_scratch_says_when_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> 
     scratch.close()
 
 
+def test_cores_are_counted_on_every_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system does not tell which this process may use, all count."""
+    assert 1 <= cores() <= (os.cpu_count() or 1)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert cores() == os.cpu_count()
+
+
 def test_results_come_in_order_from_all_cores() -> None:
     """Whoever is ready first waits for those before it, and an error of one ends all."""
     first_waits = threading.Event()
@@ -217,7 +224,7 @@ def test_results_come_in_order_from_all_cores() -> None:
             first_waits.set()
         return i * i
 
-    if len(os.sched_getaffinity(0)) > 1:
+    if cores() > 1:
         assert list(in_order(work, range(20))) == [i * i for i in range(20)]
     with pytest.raises(ZeroDivisionError):
         list(in_order(lambda i: 1 // (i - 5), range(20)))
@@ -231,7 +238,7 @@ def test_the_first_error_counts_whoever_met_another_before() -> None:
         if i == 0:
             others.wait(10)
             raise KeyError
-        if i == AHEAD + len(os.sched_getaffinity(0)):  # computed where the items are made
+        if i == AHEAD + cores():  # computed where the items are made
             others.set()
             raise ZeroDivisionError
         return i
@@ -248,7 +255,7 @@ def test_only_a_few_items_are_made_ahead() -> None:
         nonlocal made
         for i in range(100):
             made += 1
-            assert made - done <= 2 * (len(os.sched_getaffinity(0)) + AHEAD) + 2
+            assert made - done <= 2 * (cores() + AHEAD) + 2
             yield i
 
     for _ in in_order(lambda i: time.sleep(0.0 if i else 0.2), items()):

@@ -34,7 +34,7 @@ def no_aws_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def running_aws() -> Iterator[EmbeddedAws]:
     """Start the emulator once."""
-    with EmbeddedAws(stop_grace=0.5) as aws:
+    with embedded_aws() as aws:
         yield aws
 
 

@@ -8,6 +8,7 @@ import tarfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from federation.rehearse.cdk import PROJECT
 from federation.rehearse.deployment import Deployment
 from federation.rehearse.effective_config import write_effective_config
 from federation.rehearse.embedded_aws import EmbeddedAws
-from federation.rehearse.image_python import image_python
-from federation.rehearse.job_environment import default_cache, job_environment
+from federation.rehearse.image_python import ImagePython
 from federation.rehearse.stage import Stage
+from federation.rehearse.stand_in import StandIn, make_stand_in
 from federation.rehearse.steps import Steps
 
 CONFIG = PROJECT / "config" / "rehearsal.toml"
@@ -27,8 +28,13 @@ CONFIG = PROJECT / "config" / "rehearsal.toml"
 
 def embedded_aws() -> EmbeddedAws:
     """Return an embedded AWS whose jobs run in the stand-in for the training image."""
-    python = job_environment(default_cache(os.environ), python=image_python(os.environ))
-    return EmbeddedAws(job_python=python, stop_grace=0.5)
+    return EmbeddedAws(job_python=stand_in().job_python, stop_grace=0.5)
+
+
+@cache
+def stand_in() -> StandIn:
+    """Return what stands in for the training image; its environment is kept beyond the tests."""
+    return make_stand_in(os.environ, ImagePython(os.environ.get("FEDERATION_IMAGE_PYTHON", "auto")))
 
 
 def stage(aws: EmbeddedAws, folder: Path, *, changes: Mapping[str, str] | None = None) -> Stage:
@@ -42,6 +48,7 @@ def stage(aws: EmbeddedAws, folder: Path, *, changes: Mapping[str, str] | None =
     (folder / "logs").mkdir()
     config = write_effective_config(given, target)
     return Stage(
+        checkout=stand_in().checkout(folder / "checkout"),
         aws=aws,
         config=config,
         config_file=target,
@@ -94,7 +101,7 @@ class Federation:
         environment = self.stage.aws.notebook_environment(
             account=server.account, region=server.region, name=name
         )
-        return {**environment, "PYTHONPATH": str(PROJECT)}
+        return {**environment, "PYTHONPATH": str(self.stage.checkout)}
 
     def server_command(
         self, *options: str, config: Path | None = None, label: str | None = None
@@ -138,7 +145,9 @@ class Federation:
             str(self.stage.config_file),
             *options,
         ]
-        return _run(words, self.stage.config_file.parent, {**environment, "PYTHONPATH": str(PROJECT)})
+        return _run(
+            words, self.stage.config_file.parent, {**environment, "PYTHONPATH": str(self.stage.checkout)}
+        )
 
     def client_environment(self, name: str) -> dict[str, str]:
         """Return the environment of a client's notebook, with our checkout."""
@@ -148,7 +157,7 @@ class Federation:
             region=client.region,
             name=self.stage.config.client_names(client).notebook,
         )
-        return {**environment, "PYTHONPATH": str(PROJECT)}
+        return {**environment, "PYTHONPATH": str(self.stage.checkout)}
 
     def bucket(self, client: str, purpose: str) -> "ClientBucket":
         """Return one of a client's buckets: ``code`` or ``data``."""

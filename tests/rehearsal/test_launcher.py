@@ -19,11 +19,12 @@ from federation.rehearse.child_environment import client_environment, emulator_e
 from federation.rehearse.embedded_aws import EmbeddedAws
 from tests.rehearsal.conftest import CLIENT, REGION, SERVER, Connect
 
+NO_JOB_RUNS = Path("/nonexistent/python")
 _PARENT = """
 import sys, time
 from pathlib import Path
 from federation.rehearse.embedded_aws import EmbeddedAws
-aws = EmbeddedAws().__enter__()
+aws = EmbeddedAws(job_python=Path(sys.executable)).__enter__()
 print(aws.pid, aws._scratch, flush=True)
 time.sleep(60)
 """
@@ -60,7 +61,7 @@ def test_listens_on_one_loopback_port_and_nothing_else(running_aws: EmbeddedAws)
 
 def test_leaves_no_process_no_port_and_no_file() -> None:
     """After the block, the process, its port and its folder are gone."""
-    with EmbeddedAws() as aws:
+    with EmbeddedAws(job_python=NO_JOB_RUNS) as aws:
         pid, scratch, url = aws.pid, aws._scratch, aws.endpoint_url
         assert scratch is not None
         assert scratch.is_dir()
@@ -90,7 +91,7 @@ def test_survives_its_parents_death_not_at_all(tmp_path: Path) -> None:
 def test_a_start_that_fails_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     """The error carries the emulator's last words."""
     log = tmp_path / "emulator.log"
-    aws = EmbeddedAws(log_file=log, start_deadline=0.0)
+    aws = EmbeddedAws(job_python=NO_JOB_RUNS, log_file=log, start_deadline=0.0)
     with pytest.raises(EmbeddedAwsError, match="did not answer within 0 s"):
         aws.__enter__()
     assert aws._process is None

@@ -11,6 +11,7 @@ import pytest
 
 from federation.rehearse.embedded_aws import EmbeddedAws
 from tests.rehearsal.conftest import CLIENT, Connect, connector
+from tests.rehearsal.federations import embedded_aws
 from tests.rehearsal.jobs import FAIL, TRAIN, WAIT, Account, permissions
 
 
@@ -188,7 +189,7 @@ def test_artifacts_that_may_not_be_written_fail_the_job(connect: Connect) -> Non
 
 def test_a_killed_emulator_leaves_no_job() -> None:
     """SIGKILL of the emulator ends the container too."""
-    with EmbeddedAws() as aws:
+    with embedded_aws() as aws:
         account = Account(connector(aws))
         account.publish(WAIT)
         account.sagemaker.create_training_job(**account.request())

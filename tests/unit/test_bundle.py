@@ -8,8 +8,21 @@ import sys
 import zipfile
 from pathlib import Path
 
-from federation.bundle import NOT_SHIPPED, SHIPPED, NotebookPackages, bundle, package_wheel, read_package
-from federation.wheel_lock import LockedWheel, parse_lock
+import pytest
+from packaging.tags import compatible_tags, cpython_tags
+from packaging.utils import parse_wheel_filename
+
+from federation.bundle import (
+    NOT_SHIPPED,
+    SHIPPED,
+    NotebookPackages,
+    bundle,
+    locked_packages,
+    package_wheel,
+    read_package,
+)
+from federation.client_wheels import client_locks
+from federation.wheel_lock import LockedWheel, format_lock, parse_lock, python_line
 from tests.conftest import ROOT
 
 WHEEL = LockedWheel(pin="tiny==1.0", file="tiny-1.0-py3-none-any.whl", sha256="0" * 64)
@@ -22,6 +35,25 @@ def test_the_bytes_are_known() -> None:
     assert wheel.locked.sha256 == hashlib.sha256(wheel.content).hexdigest()
     assert wheel.locked.sha256 == "7232d21814fcd79621115a79480caae7ce436f7fb84f1e09ed5eb06c4e9bb4e6"
     assert wheel == package_wheel({"federation/a.py": b"1\n", "federation/b.py": b""})
+
+
+def test_what_is_published_is_for_the_training_image_whatever_machine_publishes() -> None:
+    """Every wheel of the locks runs on CPython 3.12 with glibc 2.34 on x86_64; this machine is not asked."""
+    there = [f"manylinux_2_{minor}_x86_64" for minor in range(34, 4, -1)] + ["manylinux2014_x86_64"]
+    tags = {*cpython_tags((3, 12), ["cp312"], there), *compatible_tags((3, 12), "cp312", there)}
+    packages = locked_packages()
+    client, spare = client_locks(ROOT / "client_code", {})
+    assert packages.python == "3.12"
+    for wheel in (*packages.wheels, *client[0], *spare):
+        assert tags & parse_wheel_filename(wheel.file)[3], wheel.file
+
+
+def test_a_lock_for_another_python_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a rehearsal, for one; then the bundle is for that Python."""
+    lock = tmp_path / "requirements-notebook.txt"
+    lock.write_text(format_lock([WHEEL], head=f"# Made up.\n{python_line('3.13')}"))
+    monkeypatch.setattr("federation.bundle.NOTEBOOK_LOCK", lock)
+    assert locked_packages() == NotebookPackages(wheels=(WHEEL,), python="3.13")
 
 
 def test_other_content_is_another_file() -> None:

@@ -223,6 +223,12 @@ def test_inflated_probabilities_are_announced(resample: str, *, noted: bool) -> 
     assert ("Probabilities are too high by design" in render_report(a_report(resample=resample))) is noted
 
 
+def test_a_remark_on_the_run_stands_with_what_was_run() -> None:
+    """Also one that holds markup; without a remark there is no line for it."""
+    assert "<dt>Note</dt><dd>Python 3.13 &lt;b&gt;</dd>" in render_report(a_report(note="Python 3.13 <b>"))
+    assert "<dt>Note</dt>" not in render_report(a_report())
+
+
 def test_undefined_values_come_with_a_reason() -> None:
     """One class among the test rows yields a page with dashes, and says why."""
     text = Page(render_report(a_report(one_class=True))).text

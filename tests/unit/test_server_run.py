@@ -153,6 +153,7 @@ def run(
         run_id="r1",
         started=dt.datetime.now(dt.UTC),
         attempt=attempt,
+        note="a remark",
     )
     run_on_aws(settings, held_back(data), accounts, progress or Progress(), ask_sts=caller)
 
@@ -195,6 +196,13 @@ def test_the_model_is_saved_on_both_sides(config: FederationConfig, data: Path, 
         theirs = joblib.load(tmp_path / "jobs" / name / "model.joblib").predict_proba(rows)
         np.testing.assert_allclose(theirs, expected, rtol=0, atol=1e-12)
     assert not any(account.stopped for account in accounts.values())
+
+
+def test_a_remark_is_kept_in_the_record(config: FederationConfig, data: Path, tmp_path: Path) -> None:
+    """By it a rehearsal says what differed from the training image."""
+    run(config, data, accounts_of(data, tmp_path / "jobs"), tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["note"] == "a remark"
+    assert "<dd>a remark</dd>" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_what_the_server_received_is_what_the_ledgers_say(

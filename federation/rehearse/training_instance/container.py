@@ -1,6 +1,5 @@
 """The container: the image's toolkit in a process group of its own, over a copy-on-write environment."""
 
-import os
 import signal
 import subprocess
 import threading
@@ -9,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from federation.rehearse.processes import kill_group
 from federation.rehearse.training_instance.layout import container_environment
 from federation.rehearse.training_instance.order import JobOrder
 
@@ -91,8 +91,7 @@ class Container:
 
     def end(self) -> None:
         """Kill whatever the container still runs, as the end of its first process does, and read the rest."""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        kill_group(self._process.pid)
         self._process.wait()
         deadline = time.monotonic() + 5
         self._output.join(max(0.0, deadline - time.monotonic()))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from federation.rehearse.processes import kill_group
 from federation.rehearse.training_instance.order import JobOrder
 
 _END_GRACE = 5.0
@@ -63,8 +63,7 @@ class Instance:
 
     def _kill_container(self) -> None:
         if self._container_group is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._container_group, signal.SIGKILL)
+            kill_group(self._container_group)
 
     def stop(self) -> None:
         """Stop the job; its artifacts are kept."""

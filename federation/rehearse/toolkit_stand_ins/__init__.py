@@ -1,0 +1,1 @@
+"""Modules that the toolkit imports and a rehearsed job never uses; they are copied beside it."""
