@@ -90,11 +90,11 @@ lock: set-up-test ## pin every dependency of pyproject.toml in requirements*.txt
 	@$(LOCK) --extra aws --extra rehearsal --extra dev pyproject.toml -o requirements-dev.txt
 	@$(LOCK) --extra aws --extra rehearsal -c requirements-dev.txt pyproject.toml -o requirements-aws.txt
 	@$(LOCK) -c requirements-dev.txt pyproject.toml -o requirements.txt
-	@$(BIN)/python -m federation.make_locks
+	@$(BIN)/python -m tools.make_locks
 	@cd benchmarks/peers && for peer in flower nvflare; do ../../$(LOCK) --python-version 3.11 \
 		-c ../../requirements-dev.txt $$peer.in -o $$peer.txt || exit 1; done
 	@cd benchmarks/peers && ../../$(LOCK) --python-version 3.11 flower-1.3.0.in -o flower-1.3.0.txt
-	@$(LOCK) --python-version 3.11 federation/rehearse/training_image.in -o federation/rehearse/training_image.txt
+	@$(LOCK) --python-version 3.11 federation/rehearse/machine/image/training_image.in -o federation/rehearse/machine/image/training_image.txt
 	@$(BIN)/python tools/lock_wheels.py
 	@npm install --silent --package-lock-only --omit-lockfile-registry-resolved
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from federation.config import FederationConfig, load_config
+from federation.config.schema import FederationConfig, load_config
 from federation.errors import FederationError, SettingError
 from stacks.client_stack import ClientStack
 from stacks.review import unaccepted

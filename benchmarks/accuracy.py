@@ -16,11 +16,11 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.machine import describe
 from benchmarks.results import write_section
-from federation.local_training import LocalRun, train_locally
-from federation.preparation import PreparationSettings
-from federation.progress import Progress
-from federation.server_app import TrainingSettings
-from federation.tables import read_table
+from federation.cli.progress import Progress
+from federation.data.preparation.prepare import PreparationSettings
+from federation.data.table import read_table
+from federation.learning.federate import TrainingSettings
+from federation.runs.local.training import LocalRun, train_locally
 
 LABEL = "fraudulent_provider"
 SEEDS = range(5)

@@ -10,9 +10,9 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from federation.certificate import RunCertificate
-from federation.frames import Join
-from federation.grid import StreamGrid
+from federation.stream.certificate import RunCertificate
+from federation.stream.frames import Join
+from federation.stream.grid import StreamGrid
 
 
 async def _admit(_join: Join) -> None:

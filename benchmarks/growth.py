@@ -20,9 +20,9 @@ from benchmarks.peers.arena import ContenderError, Outcome, run
 from benchmarks.peers.environments import ROOT
 from benchmarks.prepared import write_prepared
 from benchmarks.results import write_section
-from federation.preparation import PreparationSettings, prepare
-from federation.synthetic import LABEL
-from federation.tables import Table
+from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.synthetic import LABEL
+from federation.data.table import Table
 
 CONTENDERS = ROOT / "benchmarks" / "peers" / "contenders"
 STRATEGIES = ("fedavg", "fednewton")

@@ -18,11 +18,11 @@ from sklearn.model_selection import train_test_split
 from benchmarks.machine import describe
 from benchmarks.prepared import write_prepared
 from benchmarks.results import write_section
-from federation.local_training import LocalRun, train_locally
-from federation.model import LinearModel
-from federation.progress import Progress
-from federation.server_app import TrainingSettings
-from federation.tables import Table
+from federation.cli.progress import Progress
+from federation.data.table import Table
+from federation.learning.federate import TrainingSettings
+from federation.model.linear import LinearModel
+from federation.runs.local.training import LocalRun, train_locally
 
 HOSPITALS = ("cleveland", "hungarian", "switzerland", "va")
 SINGLE_CLASS = "switzerland"  # its training rows; stratifying them is impossible

@@ -17,11 +17,11 @@ from benchmarks.exchange import exchanges
 from benchmarks.machine import describe
 from benchmarks.memory import peak_memory
 from benchmarks.results import write_section
-from federation.local_training import LocalRun, train_locally
-from federation.preparation import PreparationSettings
-from federation.progress import Progress
-from federation.server_app import TrainingSettings
-from federation.synthetic import LABEL
+from federation.cli.progress import Progress
+from federation.data.preparation.prepare import PreparationSettings
+from federation.data.synthetic import LABEL
+from federation.learning.federate import TrainingSettings
+from federation.runs.local.training import LocalRun, train_locally
 
 CLIENTS, ROUNDS, LARGE_ROUNDS = 3, 100, 20
 LARGE = 10_000_000

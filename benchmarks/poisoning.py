@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import describe
 from benchmarks.results import write_section
-from federation.preparation import PreparationSettings, prepare
-from federation.rounds import Round
-from federation.server_app import TrainingSettings, federate
-from federation.synthetic import LABEL
-from federation.tables import read_table
+from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.synthetic import LABEL
+from federation.data.table import read_table
+from federation.learning.federate import TrainingSettings, federate
+from federation.learning.rounds import Round
 
 CLIENTS, ROUNDS, SEEDS = 7, 5, range(3)
 ATTACKER = "client-4"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from federation.manifest import NAME, ClientRows, Count, Manifest
-from federation.tables import Table, write_table
+from federation.data.preparation.manifest import NAME, ClientRows, Count, Manifest
+from federation.data.table import Table, write_table
 
 
 def write_prepared(

@@ -16,9 +16,9 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from benchmarks.machine import describe
 from benchmarks.results import write_section
-from federation.pooling import kinds_of, pool
-from federation.preprocessing import ClientStatistics, check_schemas
-from federation.tables import Table, read_table
+from federation.data.table import Table, read_table
+from federation.learning.preprocessing.pooling import kinds_of, pool
+from federation.learning.preprocessing.statistics import ClientStatistics, check_schemas
 
 ROWS, NUMERIC, CATEGORICAL, CLIENTS, TIMES = 20_000, 80, 20, 5, 5
 WANTED = 1.0

@@ -3,7 +3,8 @@
 A message is, in this order: the length of the head (4 bytes, big endian), the head, the bytes of all
 arrays. The head is Flower's own ``Message`` protobuf in which each array's data is replaced by its length as
 decimal digits: protobuf would copy 100 MB of arrays a dozen times; here they are copied once at each end.
-Cut into frames, a message fits gRPC's default message limit. ``federation/messages.py`` is the server's end.
+Cut into frames, a message fits gRPC's default message limit. ``federation/stream/messages.py`` is the
+server's end.
 """
 
 from collections import deque

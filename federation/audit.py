@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from federation import events
-from federation.command import Debug, run
+from federation.cli.command import Debug, run
 from federation.errors import AuditError, AuditInputError
-from federation.ledgers import Comparison, compare, read_events, read_ledgers
+from federation.runs.record.ledgers import Comparison, compare, read_events, read_ledgers
 
 
 def main(
@@ -26,7 +26,7 @@ def main(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
-    debug: Debug = False,  # noqa: ARG001 - read by federation.command
+    debug: Debug = False,  # noqa: ARG001 - read by federation.cli.command
 ) -> None:
     """Compare each client's egress ledger, line by line, with what the server says it received.
 

@@ -15,14 +15,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import typer
 
-from federation.command import Debug, run
-from federation.contract_file import NAME, ColumnRule, Contract, contract_beside, load_contract
+from federation.aws.publishing.source_archive import CLIENT_CODE
+from federation.cli.command import Debug, run
+from federation.cli.tables import open_tables
+from federation.config.contract import NAME, ColumnRule, Contract, contract_beside, load_contract
+from federation.data.readers import table_files
+from federation.data.table import Table, read_table
 from federation.errors import ContractBrokenError, SettingError
 from federation.files import replacing
-from federation.given_tables import open_tables
-from federation.records import table_files
-from federation.source_archive import CLIENT_CODE
-from federation.tables import Table, read_table
 
 IDENTIFIER_SHARE = 0.5
 _HEAD = """\
@@ -159,7 +159,7 @@ def main(
         str | None, typer.Option(help="infer: value of the label that counts as positive, if it is not 0/1.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="check: print the violations as JSON.")] = False,
-    debug: Debug = False,  # noqa: ARG001 - read by federation.command
+    debug: Debug = False,  # noqa: ARG001 - read by federation.cli.command
 ) -> None:
     """Write down what every party's table must be (infer), or check a table against it (check).
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from federation.cms.commands import cms, cms_sample
-from federation.command import Debug, run
+from federation.cli.cms import cms, cms_sample
+from federation.cli.command import Debug, run
+from federation.cli.options import ContractFile
+from federation.cli.tables import open_tables
+from federation.data.preparation.manifest import Count, Manifest
+from federation.data.readers import near
+from federation.data.table import read_header
 from federation.errors import SettingError
-from federation.given_tables import open_tables
-from federation.manifest import Count, Manifest
-from federation.options import ContractFile
-from federation.records import near
-from federation.tables import read_header
 
 if TYPE_CHECKING:
-    from federation.partition import Resample
+    from federation.data.preparation.partition import Resample
 
 
 def main(  # noqa: PLR0913 - a parameter for each option
@@ -74,9 +74,9 @@ def main(  # noqa: PLR0913 - a parameter for each option
       python -m federation.data_prep --out prepared --input claims.csv --label fraud --partition column:site
     """  # noqa: D301 - a backspace keeps typer from joining the lines
     # Imported here: scikit-learn and pandas take a second, in which Ctrl-C and --help should work already.
-    from federation.contract_file import load_contract  # noqa: PLC0415
-    from federation.preparation import PreparationSettings, prepare  # noqa: PLC0415
-    from federation.synthetic import LABEL  # noqa: PLC0415
+    from federation.config.contract import load_contract  # noqa: PLC0415
+    from federation.data.preparation.prepare import PreparationSettings, prepare  # noqa: PLC0415
+    from federation.data.synthetic import LABEL  # noqa: PLC0415
 
     agreed = load_contract(contract) if contract else None
     label = label or (agreed.label if agreed else None)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from federation.command import Debug, run
-from federation.config import FederationConfig, load_config
+from federation.cli.command import Debug, run
+from federation.config.schema import FederationConfig, load_config
 from federation.errors import SettingError
 
 
@@ -27,7 +27,7 @@ def main(
       python -m federation.empty --config config/mine.toml --party hospital-a
       python -m federation.empty --config config/mine.toml --party hospital-a --yes
     """  # noqa: D301 - a backspace keeps typer from joining the lines
-    from federation.aws.emptying import bucket_client, count_versions, empty_bucket  # noqa: PLC0415
+    from federation.aws.edge.buckets.emptying import bucket_client, count_versions, empty_bucket  # noqa: PLC0415
 
     federation = load_config(config)
     if federation.federation.removal_policy == "retain":

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from federation.command import Debug, run
-from federation.handshakes import log_failed_handshakes
-from federation.options import (
+from federation.cli.command import Debug, run
+from federation.cli.options import (
     AsJson,
     ContractFile,
     JoinTimeout,
@@ -34,10 +33,11 @@ from federation.options import (
     log_refusals_only,
     training_settings,
 )
+from federation.stream.handshakes import log_failed_handshakes
 
 if TYPE_CHECKING:
-    from federation.local_training import LocalRun
-    from federation.report import RunMetrics
+    from federation.report.page import RunMetrics
+    from federation.runs.local.training import LocalRun
 
 
 def main(  # noqa: PLR0913 - a command's options
@@ -129,14 +129,14 @@ def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fie
     context : typer.Context
         The options, and which of them were given.
     **how
-        Fields of `federation.local_training.LocalRun` that no option sets.
+        Fields of `federation.runs.local.training.LocalRun` that no option sets.
     """
     log_failed_handshakes()
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
-    from federation.given_tables import open_tables  # noqa: PLC0415
-    from federation.local_training import train_locally  # noqa: PLC0415
-    from federation.progress import Progress, show_metrics  # noqa: PLC0415
-    from federation.resume import all_options, given_options, recall  # noqa: PLC0415
+    from federation.cli.progress import Progress, show_metrics  # noqa: PLC0415
+    from federation.cli.tables import open_tables  # noqa: PLC0415
+    from federation.runs.local.training import train_locally  # noqa: PLC0415
+    from federation.runs.record.settings import all_options, given_options, recall  # noqa: PLC0415
 
     log_refusals_only()
     resume = Path(context.params["resume"]) if context.params["resume"] else None
@@ -162,7 +162,7 @@ def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fie
 
 def _settings(options: Mapping[str, Any], data: Path | None, *, resume: Path | None) -> "LocalRun":
     """Return what to run, from the options of this command or of the one that is resumed."""
-    from federation.local_training import LocalRun, choose_preparation  # noqa: PLC0415
+    from federation.runs.local.training import LocalRun, choose_preparation  # noqa: PLC0415
 
     how = ("label", "positive", "clients", "partition", "resample")
     contract = Path(options["contract"]) if options.get("contract") else None
@@ -183,9 +183,9 @@ def _settings(options: Mapping[str, Any], data: Path | None, *, resume: Path | N
 
 
 def _repeat(settings: "LocalRun", times: int, *, as_json: bool) -> None:
-    from federation.local_training import train_locally  # noqa: PLC0415
-    from federation.progress import Progress, show_spread  # noqa: PLC0415
-    from federation.repeat import SUMMARY, repeat  # noqa: PLC0415
+    from federation.cli.progress import Progress, show_spread  # noqa: PLC0415
+    from federation.runs.local.repeat import SUMMARY, repeat  # noqa: PLC0415
+    from federation.runs.local.training import train_locally  # noqa: PLC0415
 
     progress = Progress()
 

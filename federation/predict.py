@@ -12,14 +12,14 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from federation.columns import BadValueError, Reader, levels_of
-from federation.command import Debug, run
-from federation.encoding import Encoding
+from federation.cli.command import Debug, run
+from federation.data.columns import BadValueError, Reader, levels_of
+from federation.data.readers import open_records
+from federation.data.table import Table
 from federation.errors import DataError, FeatureError, MissingFileError, SchemaMismatchError, SettingError
 from federation.files import replacing
-from federation.model import LinearModel
-from federation.records import open_records
-from federation.tables import Table
+from federation.model.features import Encoding
+from federation.model.linear import LinearModel
 
 _CHUNK = 4096
 _STDOUT = Path("-")
@@ -39,7 +39,7 @@ def predict(
             "--id", metavar="COLUMN", help="Column that names a row.  [default: its number, from 1]"
         ),
     ] = None,
-    debug: Debug = False,  # noqa: ARG001  federation.command reads it
+    debug: Debug = False,  # noqa: ARG001  federation.cli.command reads it
 ) -> None:
     """Score the rows of a CSV file with a trained model.
 

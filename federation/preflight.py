@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from federation.checks import Check, as_text, run_checks
-from federation.command import Debug, run
-from federation.config import FederationConfig, contract_of, load_config
-from federation.options import AsJsonData, Config, Host, TestData
+from federation.aws.checks.checks import Check, as_text, run_checks
+from federation.cli.command import Debug, run
+from federation.cli.options import AsJsonData, Config, Host, TestData
+from federation.config.schema import FederationConfig, contract_of, load_config
 
 
 def main(
@@ -68,12 +68,12 @@ def main(
 def _of_server(
     config: FederationConfig, path: Path, test_data: Path, label: str | None, host: str | None
 ) -> list[Check]:
-    from federation.aws.views import OnAws  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
+    from federation.aws.checks.server import server_checks  # noqa: PLC0415
+    from federation.aws.edge.views import OnAws  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
+    from federation.aws.publishing.source_archive import source_archive  # noqa: PLC0415
+    from federation.config.contract import contract_beside, governing  # noqa: PLC0415
     from federation.contract import read_prepared  # noqa: PLC0415
-    from federation.contract_file import contract_beside, governing  # noqa: PLC0415
-    from federation.server_checks import server_checks  # noqa: PLC0415
-    from federation.source_archive import source_archive  # noqa: PLC0415
-    from federation.tables import read_header  # noqa: PLC0415
+    from federation.data.table import read_header  # noqa: PLC0415
 
     agreed = governing(contract_of(config, path), contract_beside(test_data), str(test_data))
     rows = (
@@ -85,10 +85,10 @@ def _of_server(
 
 
 def _of_client(config: FederationConfig, name: str, code: str | None, label: str | None) -> list[Check]:
-    from federation.aws.s3 import stores  # noqa: PLC0415
-    from federation.aws.views import caller_in  # noqa: PLC0415
-    from federation.client_checks import client_checks  # noqa: PLC0415
-    from federation.source_archive import source_archive  # noqa: PLC0415
+    from federation.aws.checks.client import client_checks  # noqa: PLC0415
+    from federation.aws.edge.buckets.s3 import stores  # noqa: PLC0415
+    from federation.aws.edge.views import caller_in  # noqa: PLC0415
+    from federation.aws.publishing.source_archive import source_archive  # noqa: PLC0415
 
     client = config.client(name)
     return client_checks(

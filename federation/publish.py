@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from federation.command import Debug, run
-from federation.config import FederationConfig, contract_of, load_config
+from federation.aws.publishing.object_sync import megabytes
+from federation.aws.publishing.publisher import Published, Publisher
+from federation.cli.command import Debug, run
+from federation.config.schema import FederationConfig, contract_of, load_config
 from federation.errors import SettingError
-from federation.object_sync import megabytes
-from federation.publishing import Published, Publisher
 
 
 def main(  # noqa: PLR0913 - a parameter for each option
@@ -54,7 +54,7 @@ def main(  # noqa: PLR0913 - a parameter for each option
       python -m federation.publish --config config/my.toml --client hospital-a --data prepared
       python -m federation.publish --config config/my.toml --client hospital-a --check
     """  # noqa: D301 - a backspace keeps typer from joining the lines
-    from federation.aws.s3 import stores  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
+    from federation.aws.edge.buckets.s3 import stores  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
 
     if server == (client is not None) or (notebook and server):
         raise SettingError("publish for whom?", "Name --server, --client NAME or --client NAME --notebook.")

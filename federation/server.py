@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from federation.command import Debug, run
-from federation.errors import OutputExistsError
-from federation.handshakes import log_failed_handshakes
-from federation.options import (
+from federation.cli.command import Debug, run
+from federation.cli.options import (
     AsJson,
     Config,
     Host,
@@ -36,14 +34,16 @@ from federation.options import (
     log_refusals_only,
     training_settings,
 )
+from federation.errors import OutputExistsError
+from federation.stream.handshakes import log_failed_handshakes
 
 if TYPE_CHECKING:
-    from federation.aws.views import OnAws
-    from federation.config import FederationConfig
-    from federation.progress import Progress
-    from federation.report import RunMetrics
-    from federation.server_run import ServerRun
-    from federation.tables import Table
+    from federation.aws.edge.views import OnAws
+    from federation.cli.progress import Progress
+    from federation.config.schema import FederationConfig
+    from federation.data.table import Table
+    from federation.report.page import RunMetrics
+    from federation.runs.on_aws import ServerRun
 
 
 def main(  # noqa: PLR0913 - a command's options
@@ -101,16 +101,16 @@ def carry_out(context: typer.Context) -> None:
     """Run what the command line asks for."""
     log_failed_handshakes()
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
-    from federation.aws.views import OnAws  # noqa: PLC0415
-    from federation.checks import first_error, run_checks  # noqa: PLC0415
-    from federation.config import contract_of, load_config  # noqa: PLC0415
+    from federation.aws.checks.checks import first_error, run_checks  # noqa: PLC0415
+    from federation.aws.checks.server import server_checks  # noqa: PLC0415
+    from federation.aws.edge.views import OnAws  # noqa: PLC0415
+    from federation.aws.jobs.found_jobs import note_jobs, stop_former_jobs  # noqa: PLC0415
+    from federation.aws.publishing.source_archive import source_archive  # noqa: PLC0415
+    from federation.cli.progress import Progress, show_metrics  # noqa: PLC0415
+    from federation.config.contract import contract_beside, governing  # noqa: PLC0415
+    from federation.config.schema import contract_of, load_config  # noqa: PLC0415
     from federation.contract import read_prepared  # noqa: PLC0415
-    from federation.contract_file import contract_beside, governing  # noqa: PLC0415
-    from federation.progress import Progress, show_metrics  # noqa: PLC0415
-    from federation.resume import attempts, remember  # noqa: PLC0415
-    from federation.server_checks import server_checks  # noqa: PLC0415
-    from federation.source_archive import source_archive  # noqa: PLC0415
-    from federation.started_jobs import note_jobs, stop_former_jobs  # noqa: PLC0415
+    from federation.runs.record.settings import attempts, remember  # noqa: PLC0415
 
     log_refusals_only()
     options = _options(context)
@@ -150,11 +150,11 @@ def carry_out(context: typer.Context) -> None:
 
 def _run(settings: "ServerRun", test: "Table", aws: "OnAws", progress: "Progress") -> "RunMetrics":
     """Run, and keep what there is in the results bucket, also of a run that fails."""
-    from federation.aws.sts import sts_of  # noqa: PLC0415
-    from federation.bucket_copy import BucketCopy  # noqa: PLC0415
-    from federation.names import RUNS_PREFIX  # noqa: PLC0415
-    from federation.run_record import RunRecord  # noqa: PLC0415
-    from federation.server_run import keep_in_bucket, run_on_aws  # noqa: PLC0415
+    from federation.aws.edge.sts import sts_of  # noqa: PLC0415
+    from federation.config.names import RUNS_PREFIX  # noqa: PLC0415
+    from federation.runs.on_aws import keep_in_bucket, run_on_aws  # noqa: PLC0415
+    from federation.runs.record.bucket_copy import BucketCopy  # noqa: PLC0415
+    from federation.runs.record.record import RunRecord  # noqa: PLC0415
 
     folder, prefix = settings.out, f"{RUNS_PREFIX}{settings.run_id}/"
     record = RunRecord(folder)
@@ -179,8 +179,8 @@ def _options(context: typer.Context) -> dict[str, Any]:
     OutputExistsError
         The folder of a new run is there already.
     """
-    from federation.resume import all_options, given_options, recall  # noqa: PLC0415
-    from federation.started_jobs import new_run_id  # noqa: PLC0415
+    from federation.aws.jobs.found_jobs import new_run_id  # noqa: PLC0415
+    from federation.runs.record.settings import all_options, given_options, recall  # noqa: PLC0415
 
     if resume := context.params["resume"]:
         return recall(Path(resume), given_options(context)) | {"out": str(resume)}
@@ -195,8 +195,8 @@ def _options(context: typer.Context) -> dict[str, Any]:
 
 def _settings(options: Mapping[str, Any], config: "FederationConfig", source_key: str) -> "ServerRun":
     """Return what to run, from the options of this command or of the one that is resumed."""
-    from federation.job_request import JobSettings  # noqa: PLC0415
-    from federation.server_run import ServerRun  # noqa: PLC0415
+    from federation.aws.jobs.request import JobSettings  # noqa: PLC0415
+    from federation.runs.on_aws import ServerRun  # noqa: PLC0415
 
     training = training_settings(options, balanced=options["balanced"])
     of_jobs = ("label", "max_iter", "spot", "keep_alive")

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from federation.checks import Check, Finding, as_text, run_checks
-from federation.command import Debug, run
-from federation.config import Client, FederationConfig, Party, load_config
+from federation.aws.checks.checks import Check, Finding, as_text, run_checks
+from federation.aws.checks.network_path import ACTIVE, check_peering
+from federation.aws.jobs.found_jobs import FoundJob, past_runs
+from federation.cli.command import Debug, run
+from federation.cli.options import AsJsonData, Config
+from federation.config.names import SERVER_NETWORK_STACK, SERVER_STACK
+from federation.config.schema import Client, FederationConfig, Party, load_config
 from federation.errors import (
     AccessDeniedError,
     FederationError,
@@ -18,14 +22,10 @@ from federation.errors import (
     UnreachableError,
     WrongAccountError,
 )
-from federation.names import SERVER_NETWORK_STACK, SERVER_STACK
-from federation.options import AsJsonData, Config
-from federation.road import ACTIVE, check_peering
-from federation.started_jobs import FoundJob, past_runs
 
 if TYPE_CHECKING:
-    from federation.aws.own_account import OwnAccount
-    from federation.aws.views import OnAws
+    from federation.aws.edge.own_account import OwnAccount
+    from federation.aws.edge.views import OnAws
 
 OPERATOR = "The account's operator may: run this with those credentials."
 
@@ -46,7 +46,7 @@ def main(
       python -m federation.status --config federation.toml
       python -m federation.status --config config/my.toml --json
     """  # noqa: D301 - a backspace keeps typer from joining the lines
-    from federation.aws.views import caller_in  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
+    from federation.aws.edge.views import caller_in  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
 
     federation = load_config(config)
     caller = caller_in(federation.server.region)()
@@ -71,7 +71,7 @@ def main(
 
 
 def _of_server(config: FederationConfig, *, by_notebook: bool) -> list[Check]:
-    from federation.aws.views import OnAws  # noqa: PLC0415
+    from federation.aws.edge.views import OnAws  # noqa: PLC0415
 
     aws, server = OnAws(config), config.server
     stacks = [SERVER_NETWORK_STACK, SERVER_STACK]
@@ -113,7 +113,7 @@ def _of_client_by_server(aws: "OnAws", client: Client) -> list[Check]:
 
 
 def _of_client(config: FederationConfig, client: Client) -> list[Check]:
-    from federation.aws.views import own_account  # noqa: PLC0415
+    from federation.aws.edge.views import own_account  # noqa: PLC0415
 
     own = config.client_names(client)
     account = own_account(own)

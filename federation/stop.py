@@ -8,17 +8,17 @@ from typing import Annotated, Protocol
 
 import typer
 
-from federation.command import Debug, run
-from federation.config import load_config
+from federation.aws.jobs.found_jobs import FoundJob, Status
+from federation.cli.command import Debug, run
+from federation.cli.options import AsJsonData, Config
+from federation.config.schema import load_config
 from federation.errors import FederationError, StillRunningError
-from federation.options import AsJsonData, Config
-from federation.started_jobs import FoundJob, Status
 
 POLL_SECONDS = 2.0
 
 
 class Account(Protocol):
-    """A client's account, see `federation.aws.client_account.ClientAccount`."""
+    """A client's account, see `federation.aws.edge.client_account.ClientAccount`."""
 
     def stop_job(self, name: str) -> None: ...  # noqa: D102
     def job_status(self, name: str) -> Status: ...  # noqa: D102
@@ -49,7 +49,7 @@ def main(
     Examples:
       python -m federation.stop --config federation.toml
     """  # noqa: D301 - a backspace keeps typer from joining the lines
-    from federation.aws.views import OnAws  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
+    from federation.aws.edge.views import OnAws  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
 
     federation = load_config(config)
     aws = OnAws(federation)

@@ -1,6 +1,6 @@
 """The server's side on stock Flower: wait for the SuperNodes, train with them, keep the model.
 
-Everything that learns is `federation.server_app.federate`, which takes any grid of Flower.
+Everything that learns is `federation.learning.federate.federate`, which takes any grid of Flower.
 """
 
 import json
@@ -13,12 +13,12 @@ from typing import Any
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from federation.data.table import read_table
 from federation.errors import JoinDeadlineError, OutputExistsError
-from federation.model import save
-from federation.preprocessing import ClientStatistics
-from federation.rounds import Round
-from federation.server_app import TrainingSettings, federate
-from federation.tables import read_table
+from federation.learning.federate import TrainingSettings, federate
+from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.learning.rounds import Round
+from federation.model.linear import save
 
 app = ServerApp()
 log = logging.getLogger("flwr")

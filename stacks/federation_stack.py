@@ -4,8 +4,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from federation import names
-from federation.config import Client, FederationConfig, Server
+from federation.config import names
+from federation.config.schema import Client, FederationConfig, Server
 
 
 class FederationStack(cdk.Stack):

@@ -7,8 +7,8 @@ from typing import Any
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from federation import names
-from federation.names import PartyNames
+from federation.config import names
+from federation.config.names import PartyNames
 from stacks.review import accept
 
 UNDER_PREFIX = "Objects below one prefix of one bucket: their names are the operator's choice."

@@ -1,7 +1,7 @@
 """Which AWS services the server calls, why, and what it may ask of each."""
 
-from federation import names
-from federation.config import FederationConfig
+from federation.config import names
+from federation.config.schema import FederationConfig
 from stacks.constructs.endpoints import Door
 from stacks.job_actions import DESCRIBE_NETWORK, JOB_ACTIONS
 

@@ -3,8 +3,8 @@
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from federation import names
-from federation.config import Client, FederationConfig
+from federation.config import names
+from federation.config.schema import Client, FederationConfig
 from stacks.constructs.endpoints import InterfaceEndpoints
 from stacks.constructs.network import PrivateNetwork
 from stacks.constructs.output_reader import OutputReader

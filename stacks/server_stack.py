@@ -4,8 +4,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from federation import names
-from federation.config import Client, FederationConfig
+from federation.config import names
+from federation.config.schema import Client, FederationConfig
 from stacks.constructs.encryption_key import EncryptionKey
 from stacks.constructs.notebook import Notebook
 from stacks.constructs.notebook_role import ServerNotebookRole

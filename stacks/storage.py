@@ -3,7 +3,7 @@
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 
-from federation.names import PartyNames
+from federation.config.names import PartyNames
 from stacks.constructs.buckets import AccessLogs, PrivateBucket
 from stacks.federation_stack import FederationStack
 

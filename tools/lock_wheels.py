@@ -23,7 +23,7 @@ LOCKS = (
     "requirements.txt",
     "requirements-aws.txt",
     "requirements-dev.txt",
-    "federation/rehearse/training_image.txt",
+    "federation/rehearse/machine/image/training_image.txt",
 )
 NOTES = ROOT / "tools" / "wheels.txt"
 PYTHONS = ((3, 11), (3, 12), (3, 13), (3, 14))

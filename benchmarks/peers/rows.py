@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from federation.evaluation import evaluate
-from federation.manifest import read_manifest
-from federation.preparation import PreparationSettings, prepare
-from federation.synthetic import LABEL
-from federation.tables import read_table
-from federation.yardsticks import fit_pooled
+from federation.data.preparation.manifest import read_manifest
+from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.synthetic import LABEL
+from federation.data.table import read_table
+from federation.model.metrics import evaluate
+from federation.model.yardsticks import fit_pooled
 
 
 class Reference:

@@ -1,1 +1,1 @@
-"""The edge to AWS: the only package that imports boto3, thin and without decisions."""
+"""AWS: what is asked of it, checked and published there; boto3 itself only in `edge`."""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from federation.command import Debug, run
-from federation.options import Rounds, Seed
-from federation.rehearse.image_python import ImagePython
+from federation.cli.command import Debug, run
+from federation.cli.options import Rounds, Seed
+from federation.rehearse.machine.image.image_python import ImagePython
 
 if TYPE_CHECKING:
-    from federation.config import FederationConfig
-    from federation.rehearse.embedded_aws import EmbeddedAws
+    from federation.config.schema import FederationConfig
+    from federation.rehearse.machine.embedded_aws import EmbeddedAws
 
 
 def main(  # noqa: PLR0913 - a command's options
@@ -53,7 +53,7 @@ def main(  # noqa: PLR0913 - a command's options
             help="Python of the jobs: the image's version, this machine's own, or what can be had.",
         ),
     ] = ImagePython.AUTO,
-    debug: Debug = False,  # noqa: ARG001 - read by federation.command
+    debug: Debug = False,  # noqa: ARG001 - read by federation.cli.command
 ) -> None:
     """Rehearse a whole federation on this machine: no AWS account, nothing of it left afterwards.
 
@@ -68,7 +68,7 @@ def main(  # noqa: PLR0913 - a command's options
     """  # noqa: D301 - a backspace keeps typer from joining the lines
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
     from federation.rehearse.rehearsal import SERVER_OPTIONS, RehearsalSettings, rehearse  # noqa: PLC0415
-    from federation.rehearse.steps import Steps  # noqa: PLC0415
+    from federation.rehearse.stage.steps import Steps  # noqa: PLC0415
 
     started = time.monotonic()
     settings = RehearsalSettings(

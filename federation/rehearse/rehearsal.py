@@ -8,18 +8,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from federation.config import FederationConfig
+from federation.config.schema import FederationConfig
 from federation.errors import FederationError, OutputExistsError
-from federation.rehearse.collection import Collected, collect
-from federation.rehearse.deployment import Deployment
-from federation.rehearse.effective_config import write_effective_config
-from federation.rehearse.embedded_aws import EmbeddedAws
-from federation.rehearse.federated_run import Participants
-from federation.rehearse.image_python import ImagePython
-from federation.rehearse.prepared_data import RehearsalData, prepare_data
-from federation.rehearse.stage import Stage
-from federation.rehearse.stand_in import StandIn, make_stand_in
-from federation.rehearse.steps import Steps
+from federation.rehearse.deployment.deployment import Deployment
+from federation.rehearse.machine.embedded_aws import EmbeddedAws
+from federation.rehearse.machine.image.image_python import ImagePython
+from federation.rehearse.machine.image.stand_in import StandIn, make_stand_in
+from federation.rehearse.parties.collection import Collected, collect
+from federation.rehearse.parties.federated_run import Participants
+from federation.rehearse.parties.prepared_data import RehearsalData, prepare_data
+from federation.rehearse.stage.effective_config import write_effective_config
+from federation.rehearse.stage.stage import Stage
+from federation.rehearse.stage.steps import Steps
 
 SERVER_OPTIONS = ("--poll-seconds", "0.5", "--join-timeout", "300")
 

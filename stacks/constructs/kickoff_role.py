@@ -2,9 +2,9 @@
 
 from constructs import Construct
 
-from federation import names
-from federation.config import Client
-from federation.names import ClientNames, ServerNames
+from federation.config import names
+from federation.config.names import ClientNames, ServerNames
+from federation.config.schema import Client
 from stacks.job_actions import DESCRIBE_NETWORK
 from stacks.rights import OWN_STREAMS, Right, describe_network, list_log_streams, role_with
 from stacks.trust import only

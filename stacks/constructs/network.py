@@ -5,7 +5,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from federation.config import Client, Server
+from federation.config.schema import Client, Server
 from stacks.constructs.flow_log import FlowLog
 from stacks.review import accept_template
 

@@ -9,8 +9,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from federation.config import Client, Server
-from federation.names import NOTEBOOK_PREFIX, PartyNames
+from federation.config.names import NOTEBOOK_PREFIX, PartyNames
+from federation.config.schema import Client, Server
 
 START_SCRIPT = Path(__file__).parent.parent / "lifecycle" / "on_start.sh"
 PLATFORM = "notebook-al2023-v1"

@@ -3,8 +3,8 @@
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from federation import names
-from federation.names import ClientNames, ServerNames
+from federation.config import names
+from federation.config.names import ClientNames, ServerNames
 from stacks.job_actions import DESCRIBE_NETWORK
 from stacks.rights import (
     Right,

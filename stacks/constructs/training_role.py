@@ -2,9 +2,9 @@
 
 from constructs import Construct
 
-from federation import names
-from federation.config import Client
-from federation.names import ClientNames
+from federation.config import names
+from federation.config.names import ClientNames
+from federation.config.schema import Client
 from stacks.rights import (
     Right,
     describe_network,

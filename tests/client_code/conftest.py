@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import utils
-from federation import model
-from federation.training import as_record
+from federation.learning.training import as_record
+from federation.model import linear as model
 
 FEATURES = ("amount", "balance", "count")
 

@@ -21,12 +21,12 @@ from sklearn.linear_model import LogisticRegression
 
 import client
 import utils
-from federation import model as server_model
-from federation.checked_strategy import CheckedStrategy, Rules
-from federation.preprocessing import ClientStatistics
-from federation.rounds import Recorder, Round
-from federation.tables import Table
-from federation.training import as_record
+from federation.data.table import Table
+from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.learning.rounds import Recorder, Round
+from federation.learning.strategies.checked import CheckedStrategy, Rules
+from federation.learning.training import as_record
+from federation.model import linear as server_model
 
 CLIENT_CODE = Path(client.__file__).parent
 SOURCES = sorted(CLIENT_CODE.glob("*.py"))

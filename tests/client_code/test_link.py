@@ -22,8 +22,8 @@ import link
 import messages
 import proof
 import utils
-from federation import frames
-from federation import messages as servers
+from federation.stream import frames
+from federation.stream import messages as servers
 
 GRPC_DEFAULT_LIMIT = 4 << 20
 LIMIT = 1 << 30

@@ -16,12 +16,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import utils
-from federation.evaluation import evaluate
-from federation.model import LinearModel
-from federation.model import Preprocessing as ServerPreprocessing
-from federation.pooling import pool
-from federation.preprocessing import ClientStatistics
-from federation.tables import Table
+from federation.data.table import Table
+from federation.learning.preprocessing.pooling import pool
+from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.model.linear import LinearModel
+from federation.model.linear import Preprocessing as ServerPreprocessing
+from federation.model.metrics import evaluate
 
 MakeTable = Callable[..., utils.Table]
 SECRET = "987654.25"

@@ -14,16 +14,16 @@ from typing import Annotated, Any
 import boto3
 import typer
 
-from federation.aws.client_account import ClientAccount
-from federation.aws.sts import sts_of
-from federation.command import run
-from federation.config import parse_config
-from federation.job_request import ClientNetwork, JobSettings
-from federation.progress import Progress
-from federation.server_app import TrainingSettings
-from federation.server_run import ServerRun, run_on_aws
-from federation.synthetic import LABEL
-from federation.tables import read_table
+from federation.aws.edge.client_account import ClientAccount
+from federation.aws.edge.sts import sts_of
+from federation.aws.jobs.request import ClientNetwork, JobSettings
+from federation.cli.command import run
+from federation.cli.progress import Progress
+from federation.config.schema import parse_config
+from federation.data.synthetic import LABEL
+from federation.data.table import read_table
+from federation.learning.federate import TrainingSettings
+from federation.runs.on_aws import ServerRun, run_on_aws
 from tests.faults.aws_standin import fast_clock
 
 PLAN: dict[str, Any] = json.loads(os.environ["FAULTS"])

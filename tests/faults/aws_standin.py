@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from federation.local_clients import CLIENT_CODE, ClientJob
+from federation.runs.local.clients import CLIENT_CODE, ClientJob
 
 Clock = Callable[[], dt.datetime]
 SERVER_KEY = "ASIASERVER"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from federation.preparation import PreparationSettings, prepare
-from federation.synthetic import LABEL
+from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.synthetic import LABEL
 from tests.faults.runs import Run, Start
 from tests.faults.wire import Wire
 

@@ -19,8 +19,8 @@ from typing import Any
 import typer
 
 from federation import local
-from federation.command import run
-from federation.local_clients import ClientJob, LocalClients
+from federation.cli.command import run
+from federation.runs.local.clients import ClientJob, LocalClients
 
 PLAN: dict[str, Any] = json.loads(os.environ["FAULTS"])
 FAULTY_CLIENT = Path(__file__).with_name("faulty_client.py")

@@ -12,10 +12,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from federation.aws.s3 import Store
-from federation.bucket_copy import BucketCopy
-from federation.checkpoint import CheckpointFolder
-from federation.run_record import RunRecord
+from federation.aws.edge.buckets.s3 import Store
+from federation.runs.record.bucket_copy import BucketCopy
+from federation.runs.record.checkpoint import CheckpointFolder
+from federation.runs.record.record import RunRecord
 from tests.faults.runs import Start
 from tests.unit.test_checked_strategy import Federation
 

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from benchmarks.peers.stock_flower import run_app, superlink
-from federation.preparation import PreparationSettings, prepare
-from federation.synthetic import LABEL
+from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.synthetic import LABEL
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

@@ -21,10 +21,10 @@ from flwr.clientapp import ClientApp
 import link
 import messages
 import proof
-from federation import frames
-from federation import messages as servers
-from federation.admission import ProofError
-from federation.role_proof import Binding, Role, read_proof
+from federation.stream import frames
+from federation.stream import messages as servers
+from federation.stream.admission.decision import ProofError
+from federation.stream.admission.role_proof import Binding, Role, read_proof
 
 NOW = dt.datetime.now(dt.UTC)
 SERVER = link.Server(address="10.0.0.5:8080", certificate=b"", patience=1)

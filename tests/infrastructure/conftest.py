@@ -18,7 +18,7 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 import aws_cdk as cdk
 
 from app import compose
-from federation.config import FederationConfig, parse_config
+from federation.config.schema import FederationConfig, parse_config
 from stacks.review import unaccepted
 from tests.conftest import ROOT
 from tests.infrastructure.deployed import Deployment, Template

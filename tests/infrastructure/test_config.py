@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from federation.config import FederationConfig, load_config, parse_config
+from federation.config.schema import FederationConfig, load_config, parse_config
 from federation.errors import (
     CidrError,
     CidrOverlapError,

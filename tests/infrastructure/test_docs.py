@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.config import Client, Server, Settings
+from federation.config.schema import Client, Server, Settings
 from tests.conftest import ROOT
 from tests.infrastructure.deployed import Deployment, Resource, statements
 from tests.infrastructure.reachability import Network

@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from federation.names import NOTEBOOK_PREFIX
+from federation.config.names import NOTEBOOK_PREFIX
 from stacks.constructs.notebook import start_script
 from tests.infrastructure.deployed import Deployment, Template, policies
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from federation import names
-from federation.config import FederationConfig
-from federation.names import ClientNames, ServerNames
+from federation.config import names
+from federation.config.names import ClientNames, ServerNames
+from federation.config.schema import FederationConfig
 from tests.infrastructure.deployed import Deployment, Resource
 from tests.infrastructure.iam import Context, Evaluator
 

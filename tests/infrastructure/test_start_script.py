@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from federation.bundle import NotebookPackages, bundle, package_wheel, read_package
-from federation.source_archive import source_archive
+from federation.aws.publishing.notebook_bundle import NotebookPackages, bundle, package_wheel, read_package
+from federation.aws.publishing.source_archive import source_archive
 from stacks.constructs.notebook import start_script
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -149,7 +149,9 @@ def test_the_real_bundle_is_installed(machine: Machine) -> None:
         path.write_bytes(content)
     assert "READY: python -m federation.server" in machine.start()
     python = machine.home / "venv" / "bin" / "python"
-    code = "from federation.source_archive import source_archive; print(source_archive().digest)"
+    code = (
+        "from federation.aws.publishing.source_archive import source_archive; print(source_archive().digest)"
+    )
     shown = subprocess.run(
         [python, "-c", code], cwd=machine.home, capture_output=True, text=True, check=True
     ).stdout

@@ -13,7 +13,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
 from app import compose
-from federation.config import FederationConfig
+from federation.config.schema import FederationConfig
 from stacks.review import unaccepted
 from tests.conftest import ROOT
 from tests.infrastructure.deployed import Template

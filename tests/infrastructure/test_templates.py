@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from federation import names
-from federation.config import FederationConfig
+from federation.config import names
+from federation.config.schema import FederationConfig
 from tests.infrastructure.deployed import Deployment, Resource, Template, policies, statements
 
 PARTIES = {"111111111111": "server", "222222222222": "hospital-a", "333333333333": "hospital-b"}

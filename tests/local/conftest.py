@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from federation.preparation import PreparationSettings, prepare
-from federation.synthetic import LABEL
+from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.synthetic import LABEL
 from tests.local.processes import ROOT, Command, environment
 
 

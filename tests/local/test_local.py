@@ -15,7 +15,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from federation.synthetic import LABEL
+from federation.data.synthetic import LABEL
 from tests.local.processes import ROOT, Command, clients_of
 
 

@@ -12,9 +12,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from federation.rehearse.embedded_aws import EmbeddedAws
-from federation.rehearse.federated_run import Participants
-from federation.rehearse.prepared_data import prepare_data
+from federation.rehearse.machine.embedded_aws import EmbeddedAws
+from federation.rehearse.parties.federated_run import Participants
+from federation.rehearse.parties.prepared_data import prepare_data
 from tests.local.processes import ROOT, environment
 from tests.rehearsal.federations import ClientBucket, Federation, embedded_aws, stage
 from tests.rehearsal.watching import Watched

@@ -14,14 +14,14 @@ from typing import Any
 
 import boto3
 
-from federation.rehearse.cdk import PROJECT
-from federation.rehearse.deployment import Deployment
-from federation.rehearse.effective_config import write_effective_config
-from federation.rehearse.embedded_aws import EmbeddedAws
-from federation.rehearse.image_python import ImagePython
-from federation.rehearse.stage import Stage
-from federation.rehearse.stand_in import StandIn, make_stand_in
-from federation.rehearse.steps import Steps
+from federation.rehearse.deployment.cdk import PROJECT
+from federation.rehearse.deployment.deployment import Deployment
+from federation.rehearse.machine.embedded_aws import EmbeddedAws
+from federation.rehearse.machine.image.image_python import ImagePython
+from federation.rehearse.machine.image.stand_in import StandIn, make_stand_in
+from federation.rehearse.stage.effective_config import write_effective_config
+from federation.rehearse.stage.stage import Stage
+from federation.rehearse.stage.steps import Steps
 
 CONFIG = PROJECT / "config" / "rehearsal.toml"
 
@@ -166,8 +166,8 @@ class Federation:
 
     def request(self, **changes: Any) -> dict[str, Any]:
         """Return a request that the kickoff role of site-1 may make, but for the changes."""
-        from federation.aws.client_account import ClientAccount  # noqa: PLC0415 (boto3 has been imported by now)
-        from federation.job_request import JobSettings, RunIdentity, build_job_request  # noqa: PLC0415
+        from federation.aws.edge.client_account import ClientAccount  # noqa: PLC0415 (boto3 has been imported by now)
+        from federation.aws.jobs.request import JobSettings, RunIdentity, build_job_request  # noqa: PLC0415
 
         config = self.stage.config
         client = config.client("site-1")

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from federation.errors import DeployError, DestroyError, LeftoversError
-from federation.rehearse.cdk import Cdk
-from federation.rehearse.deployment import Deployment
-from federation.rehearse.embedded_aws import EmbeddedAws
-from federation.rehearse.stage import Stage
+from federation.rehearse.deployment.cdk import Cdk
+from federation.rehearse.deployment.deployment import Deployment
+from federation.rehearse.machine.embedded_aws import EmbeddedAws
+from federation.rehearse.stage.stage import Stage
 from tests.rehearsal.federations import stage
 
 pytestmark = pytest.mark.timeout(600)

@@ -8,18 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from federation.rehearse.child_environment import SERVICES
-from federation.rehearse.embedded_aws import SCIKIT_LEARN_IMAGE
+from federation.rehearse.machine.child_environment import SERVICES
+from federation.rehearse.machine.embedded_aws import SCIKIT_LEARN_IMAGE
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "rehearsal-emulator.md").read_text(encoding="utf-8")
 _ASK = """
 import json
 from pathlib import Path
-from federation.rehearse.emulator import bucket_settings, plugin, resource_types
+from federation.rehearse.emulator import plugin
+from federation.rehearse.emulator.objects import bucket_settings
+from federation.rehearse.emulator.stacks import resource_types
 from federation.rehearse.emulator.sagemaker import service
-from federation.rehearse.emulator.session_endpoint import Sessions
-from federation.rehearse.settings import EmulatorSettings
+from federation.rehearse.emulator.sagemaker.session_endpoint import Sessions
+from federation.rehearse.machine.settings import EmulatorSettings
 here = Path()
 settings = EmulatorSettings(
     listening_fd=0, port=0, scratch=here, job_python=here, image_tags=(), stop_grace=0

@@ -15,13 +15,13 @@ from flwr.clientapp import ClientApp
 
 import link
 import proof
-from federation.admission import Admission
-from federation.aws.sts import sts_of
-from federation.certificate import RunCertificate
+from federation.aws.edge.sts import sts_of
 from federation.errors import JoinDeadlineError
-from federation.grid import StreamGrid
-from federation.rehearse.embedded_aws import EmbeddedAws
-from federation.role_proof import Binding, Role, RoleVerifier
+from federation.rehearse.machine.embedded_aws import EmbeddedAws
+from federation.stream.admission.decision import Admission
+from federation.stream.admission.role_proof import Binding, Role, RoleVerifier
+from federation.stream.certificate import RunCertificate
+from federation.stream.grid import StreamGrid
 from tests.rehearsal.conftest import CLIENT, REGION, SERVER, Connect
 
 ROLE, OTHER_ACCOUNT = "FL-claims-training-job", "444444444444"

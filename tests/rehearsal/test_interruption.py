@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from federation.command import INTERRUPTED, TERMINATED
+from federation.cli.command import INTERRUPTED, TERMINATED
 from federation.errors import ConfigFileError, OutputExistsError, SettingError
 from tests.conftest import ROOT
 from tests.rehearsal.conftest import temporary_folders

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from federation.errors import JobEnvironmentError
-from federation.rehearse.job_environment import (
+from federation.rehearse.machine.image.job_environment import (
     IMAGE_REQUIREMENTS,
     default_cache,
     job_environment,
 )
-from federation.rehearse.toolkit_sources import TOOLKIT_SOURCES
+from federation.rehearse.machine.image.toolkit_sources import TOOLKIT_SOURCES
 
 
 class Commands:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from federation.rehearse.emulator.large_bodies import LARGE_BYTES, PIECE_BYTES, bound_bodies
-from federation.rehearse.emulator.loopback_only import Receive, Scope, Send
+from federation.rehearse.emulator.http.large_bodies import LARGE_BYTES, PIECE_BYTES, bound_bodies
+from federation.rehearse.emulator.http.loopback_only import Receive, Scope, Send
 
 Event = MutableMapping[str, Any]
 

@@ -15,15 +15,15 @@ import psutil
 import pytest
 
 from federation.errors import EmbeddedAwsError
-from federation.rehearse.child_environment import client_environment, emulator_environment
-from federation.rehearse.embedded_aws import EmbeddedAws
+from federation.rehearse.machine.child_environment import client_environment, emulator_environment
+from federation.rehearse.machine.embedded_aws import EmbeddedAws
 from tests.rehearsal.conftest import CLIENT, REGION, SERVER, Connect
 
 NO_JOB_RUNS = Path("/nonexistent/python")
 _PARENT = """
 import sys, time
 from pathlib import Path
-from federation.rehearse.embedded_aws import EmbeddedAws
+from federation.rehearse.machine.embedded_aws import EmbeddedAws
 aws = EmbeddedAws(job_python=Path(sys.executable)).__enter__()
 print(aws.pid, aws._scratch, flush=True)
 time.sleep(60)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from federation.errors import TrainingJobError
-from federation.rehearse.job_environment import IMAGE_REQUIREMENTS
+from federation.rehearse.machine.image.job_environment import IMAGE_REQUIREMENTS
 from tests.rehearsal.federations import ClientBucket, Federation
 
 pytestmark = pytest.mark.timeout(600)

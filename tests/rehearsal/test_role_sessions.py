@@ -7,7 +7,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from federation.rehearse.embedded_aws import EmbeddedAws
+from federation.rehearse.machine.embedded_aws import EmbeddedAws
 from tests.rehearsal.conftest import CLIENT, SERVER, Connect
 from tests.rehearsal.jobs import role_session
 from tests.rehearsal.stacks import allow, deploy, role, trusting, trusting_service

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from federation.rehearse.toolkit_sources import STAND_INS, TOOLKIT_SOURCES, install_toolkit, stand_ins
+from federation.rehearse.machine.image.toolkit_sources import (
+    STAND_INS,
+    TOOLKIT_SOURCES,
+    install_toolkit,
+    stand_ins,
+)
 from tests.rehearsal.federations import stand_in
 
 FILES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from federation.rehearse.embedded_aws import EmbeddedAws
+from federation.rehearse.machine.embedded_aws import EmbeddedAws
 from tests.rehearsal.conftest import CLIENT, Connect, connector
 from tests.rehearsal.federations import embedded_aws
 from tests.rehearsal.jobs import FAIL, TRAIN, WAIT, Account, permissions

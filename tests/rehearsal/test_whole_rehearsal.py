@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.config import load_config
+from federation.config.schema import load_config
 from tests.rehearsal.conftest import Demo
 from tests.rehearsal.watching import Watched, is_loopback
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from federation.frames import PROTOCOL
+from federation.stream.frames import PROTOCOL
 
 METHOD = "/federation.Federation/Stream"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import link
-from federation.certificate import RunCertificate
-from federation.limits import Limits
+from federation.stream.certificate import RunCertificate
+from federation.stream.limits import Limits
 from tests.security import strangers
 from tests.security.running import Running
 from tests.security.strangers import join_frame, shout, speak

@@ -4,9 +4,9 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from federation.cms.columns import DMEPOS, GENDER, LEIE, PART_B, PART_D, Kind
-from federation.cms.manifest import CmsManifest
-from federation.cms.preparation import prepare_cms
+from federation.data.cms.columns import DMEPOS, GENDER, LEIE, PART_B, PART_D, Kind
+from federation.data.cms.manifest import CmsManifest
+from federation.data.cms.preparation import prepare_cms
 
 Rows = list[list[str]]
 

@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression
 import client
 import link
 import utils
-from federation.server_app import Federated, TrainingSettings, federate
-from federation.tables import Table
+from federation.data.table import Table
+from federation.learning.federate import Federated, TrainingSettings, federate
 from streamed import StreamedTask
 from tests.unit.test_checked_strategy import FakeGrid, Notes, Spoil
 

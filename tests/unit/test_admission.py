@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from federation.admission import Admission, ProofError, UncheckedError, by_token
 from federation.errors import (
     IdentityRefusedError,
     IdentityUncheckedError,
     JoinDeadlineError,
     SchemaMismatchError,
 )
-from federation.frames import PROTOCOL, Join, schema_hash
-from federation.members import Refusal
+from federation.stream.admission.decision import Admission, ProofError, UncheckedError, by_token
+from federation.stream.frames import PROTOCOL, Join, schema_hash
+from federation.stream.members import Refusal
 
 FEATURES = ("age", "claims", "money")
 

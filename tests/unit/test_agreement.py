@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from federation.agreement import digest_of
-from federation.tables import Table
+from federation.data.table import Table
+from federation.learning.agreement import digest_of
 
 TEST = Table(
     features=("age", "color"),

@@ -12,11 +12,11 @@ from botocore.loaders import create_loader
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from federation.aws.client_account import LOG_LINES, ClientAccount, client_accounts
-from federation.config import parse_config
+from federation.aws.edge.client_account import LOG_LINES, ClientAccount, client_accounts
+from federation.aws.jobs.request import JobSettings, RunIdentity, build_job_request
+from federation.config.names import TRAINING_JOB_LOG_GROUP, TRAINING_KEY_TAG
+from federation.config.schema import parse_config
 from federation.errors import ClientNetworkError, KickoffRefusedError, TrainingJobError
-from federation.job_request import JobSettings, RunIdentity, build_job_request
-from federation.names import TRAINING_JOB_LOG_GROUP, TRAINING_KEY_TAG
 
 CLIENT = "222222222222"
 REGION = "eu-west-1"  # not the server's

@@ -9,10 +9,10 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from moto import mock_aws
 
-from federation.aws.networks import look_at
-from federation.aws.own_account import OwnAccount
+from federation.aws.edge.networks import look_at
+from federation.aws.edge.own_account import OwnAccount
+from federation.config.names import ServerNames
 from federation.errors import AccessDeniedError, NotDeployedError
-from federation.names import ServerNames
 
 OWN = ServerNames(federation="claims", party="server", account="123456789012", region="us-east-1")
 
@@ -78,7 +78,7 @@ def network(account: OwnAccount) -> dict[str, str]:
 
 
 def test_the_network_is_described_as_ec2_sees_it(account: OwnAccount, network: dict[str, str]) -> None:
-    """Subnet, route, rules and peering, as `federation.road` takes them."""
+    """Subnet, route, rules and peering, as `federation.aws.checks.network_path` takes them."""
     side = account.side()
     assert side.vpc == network["vpc"]
     assert [(it.id, str(it.cidr), it.zone) for it in side.subnets] == [

@@ -20,8 +20,8 @@ from botocore.stub import ANY, Stubber
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 
-from federation.aws.errors import translated
-from federation.aws.s3 import Store, stores
+from federation.aws.edge.buckets.s3 import Store, stores
+from federation.aws.edge.errors import translated
 from federation.errors import (
     AccessDeniedError,
     AwsError,

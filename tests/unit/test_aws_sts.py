@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from federation.admission import ProofError, UncheckedError
-from federation.aws.sts import sts_of
-from federation.role_proof import BODY, SignedRequest
+from federation.aws.edge.sts import sts_of
+from federation.stream.admission.decision import ProofError, UncheckedError
+from federation.stream.admission.role_proof import BODY, SignedRequest
 
 ARN = "arn:aws:sts::222222222222:assumed-role/FL-claims-training-job/SageMaker"
 NAMESPACE = 'xmlns="https://sts.amazonaws.com/doc/2011-06-15/"'

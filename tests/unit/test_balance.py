@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 import utils
-from federation.balance import FEWEST_POSITIVES, warnings_of
-from federation.preprocessing import ClientStatistics
+from federation.learning.preprocessing.heterogeneity import FEWEST_POSITIVES, warnings_of
+from federation.learning.preprocessing.statistics import ClientStatistics
 
 
 def told(client: str, *columns: NDArray[np.float64], positives: int = 50) -> ClientStatistics:

@@ -12,7 +12,8 @@ import pytest
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
-from federation.bundle import (
+from federation.aws.publishing.client_wheels import client_locks
+from federation.aws.publishing.notebook_bundle import (
     NOT_SHIPPED,
     SHIPPED,
     NotebookPackages,
@@ -21,8 +22,7 @@ from federation.bundle import (
     package_wheel,
     read_package,
 )
-from federation.client_wheels import client_locks
-from federation.wheel_lock import LockedWheel, format_lock, parse_lock, python_line
+from federation.aws.publishing.wheel_lock import LockedWheel, format_lock, parse_lock, python_line
 from tests.conftest import ROOT
 
 WHEEL = LockedWheel(pin="tiny==1.0", file="tiny-1.0-py3-none-any.whl", sha256="0" * 64)
@@ -52,7 +52,7 @@ def test_a_lock_for_another_python_says_so(tmp_path: Path, monkeypatch: pytest.M
     """That of a rehearsal, for one; then the bundle is for that Python."""
     lock = tmp_path / "requirements-notebook.txt"
     lock.write_text(format_lock([WHEEL], head=f"# Made up.\n{python_line('3.13')}"))
-    monkeypatch.setattr("federation.bundle.NOTEBOOK_LOCK", lock)
+    monkeypatch.setattr("federation.aws.publishing.notebook_bundle.NOTEBOOK_LOCK", lock)
     assert locked_packages() == NotebookPackages(wheels=(WHEEL,), python="3.13")
 
 
@@ -79,8 +79,8 @@ def test_the_package_is_whole(tmp_path: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(package_wheel(read_package()).content)) as archive:
         archive.extractall(tmp_path)
     code = (
-        "import federation.publish, federation.report, federation.server; "
-        "from federation.source_archive import source_archive; print(source_archive().digest)"
+        "import federation.publish, federation.report.page, federation.server; "
+        "from federation.aws.publishing.source_archive import source_archive; print(source_archive().digest)"
     )
     command = [sys.executable, "-W", "error", "-c", code]
     installed, here = (
@@ -88,7 +88,7 @@ def test_the_package_is_whole(tmp_path: Path) -> None:
         for folder in (tmp_path, ROOT)
     )
     assert installed == here
-    assert (tmp_path / "federation" / "templates" / "report.html.j2").is_file()
+    assert (tmp_path / "federation" / "report" / "templates" / "report.html.j2").is_file()
 
 
 def test_nothing_of_the_package_is_left_out() -> None:

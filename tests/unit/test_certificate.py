@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from federation.certificate import RunCertificate
+from federation.stream.certificate import RunCertificate
 
 NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
 

@@ -19,16 +19,16 @@ import client
 import link
 import messages as messages_at_the_client
 import utils
-from federation.checked_strategy import MOST_ROWS
+from federation.data.synthetic import LABEL, SITE, generate
+from federation.data.table import Table
 from federation.errors import RoundError, SettingError
-from federation.messages import MessageAssembler, MessageEncoder
-from federation.preprocessing import ClientStatistics
-from federation.rounds import Round
-from federation.run_record import Record
-from federation.server_app import Federated, TrainingSettings, federate
-from federation.strategies import STRATEGIES
-from federation.synthetic import LABEL, SITE, generate
-from federation.tables import Table
+from federation.learning.federate import Federated, TrainingSettings, federate
+from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.learning.rounds import Round
+from federation.learning.strategies.catalogue import STRATEGIES
+from federation.learning.strategies.checked import MOST_ROWS
+from federation.runs.record.record import Record
+from federation.stream.messages import MessageAssembler, MessageEncoder
 
 NAMES = ("anna", "bert", "carl")
 QUORUM = 2

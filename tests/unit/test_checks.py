@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from federation.checks import Check, Finding, as_text, first_error, run_checks
+from federation.aws.checks.checks import Check, Finding, as_text, first_error, run_checks
 from federation.errors import PeeringError, PortTakenError
 
 

@@ -12,17 +12,17 @@ import pytest
 from moto import mock_aws
 
 import memory
-from federation.aws.s3 import Store, stores
-from federation.checks import Check, Finding
-from federation.client_checks import client_checks
-from federation.client_wheels import LARGE_CSV, client_locks, needs_pyarrow
-from federation.config import Client, FederationConfig, load_config
+from federation.aws.checks.checks import Check, Finding
+from federation.aws.checks.client import client_checks
+from federation.aws.checks.identity import Caller
+from federation.aws.edge.buckets.s3 import Store, stores
+from federation.aws.publishing.client_wheels import LARGE_CSV, client_locks, needs_pyarrow
+from federation.aws.publishing.publisher import Published, Publisher
+from federation.aws.publishing.source_archive import CLIENT_CODE
+from federation.aws.publishing.wheel_lock import NOTEBOOK_LOCK, LockedWheel, format_lock, read_lock
+from federation.config.schema import Client, FederationConfig, load_config
+from federation.data.preparation.prepared import CLIENT_FILES, SERVER_FILES, prepared_files
 from federation.errors import DataError, FederationError, MissingFileError, UnpublishedError
-from federation.identity_checks import Caller
-from federation.prepared import CLIENT_FILES, SERVER_FILES, prepared_files
-from federation.publishing import Published, Publisher
-from federation.source_archive import CLIENT_CODE
-from federation.wheel_lock import NOTEBOOK_LOCK, LockedWheel, format_lock, read_lock
 from tests.conftest import ROOT
 
 ACCOUNT = "123456789012"  # moto's

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from federation.cms.columns import CLAIMS, DMEPOS, LEIE, PART_B, PART_D
-from federation.cms.commands import cms, cms_sample
-from federation.cms.database import connect, create
-from federation.cms.sample import make_sample
-from federation.command import run
+from federation.cli.cms import cms, cms_sample
+from federation.cli.command import run
+from federation.data.cms.columns import CLAIMS, DMEPOS, LEIE, PART_B, PART_D
+from federation.data.cms.database import connect, create
+from federation.data.cms.sample import make_sample
 from federation.data_prep import main
 from federation.errors import (
     CmsColumnError,

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from federation import synthetic
-from federation.cms.columns import CLAIMS, DMEPOS, FEATURES, GENDER, LABEL, LEIE, PART_B, PART_D, Kind
-from federation.cms.preparation import prepare_cms
-from federation.cms.sample import DMEPOS as DMEPOS_FILE
-from federation.cms.sample import LEIE as LEIE_FILE
-from federation.cms.sample import PART_B_NEW, PART_B_OLD, make_sample
-from federation.cms.sample import PART_D as PART_D_FILE
-from federation.tables import read_header, read_table
+from federation.data import synthetic
+from federation.data.cms.columns import CLAIMS, DMEPOS, FEATURES, GENDER, LABEL, LEIE, PART_B, PART_D, Kind
+from federation.data.cms.preparation import prepare_cms
+from federation.data.cms.sample import DMEPOS as DMEPOS_FILE
+from federation.data.cms.sample import LEIE as LEIE_FILE
+from federation.data.cms.sample import PART_B_NEW, PART_B_OLD, make_sample
+from federation.data.cms.sample import PART_D as PART_D_FILE
+from federation.data.table import read_header, read_table
 from tests.unit.cms_files import BAD, GOOD, Raw, write
 
 LEGACY = {

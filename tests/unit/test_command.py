@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.command import Debug, run
+from federation.cli.command import Debug, run
 from federation.errors import FederationError, LabelError, OutputExistsError
 
 
@@ -54,7 +54,7 @@ def test_ctrl_c_ends_as_one_line_with_130(capsys: pytest.CaptureFixture[str]) ->
 
 KILLED_WHILE_IT_WRITES = """
 import io, os, signal, sys
-from federation.command import run
+from federation.cli.command import run
 
 class Killing(io.RawIOBase):
     sent = False

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from federation.bundle import NotebookPackages
-from federation.config import FederationConfig, contract_of, load_config
+from federation.aws.publishing.notebook_bundle import NotebookPackages
+from federation.aws.publishing.object_sync import Bucket
+from federation.aws.publishing.publisher import Publisher
+from federation.aws.publishing.wheel_lock import format_lock
+from federation.config.contract import NAME, Contract, contract_beside, governing, load_contract
+from federation.config.schema import FederationConfig, contract_of, load_config
 from federation.contract import read_prepared, types_of
-from federation.contract_file import NAME, Contract, contract_beside, governing, load_contract
+from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepared import refuse_other_rows
+from federation.data.table import read_table
 from federation.errors import ConfigValueError, ContractBrokenError, PublishError
-from federation.object_sync import Bucket
-from federation.preparation import PreparationSettings, prepare
-from federation.prepared import refuse_other_rows
-from federation.publishing import Publisher
-from federation.rehearse.effective_config import write_effective_config
-from federation.tables import read_table
-from federation.wheel_lock import format_lock
+from federation.rehearse.stage.effective_config import write_effective_config
 from tests.conftest import ROOT
 from tests.unit.test_publish import Objects
 

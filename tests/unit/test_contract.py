@@ -11,13 +11,13 @@ import contract as client_contract
 import link
 import utils
 from federation import contract as module
-from federation import frames
+from federation.config.contract import Contract, contract_beside, load_contract
 from federation.contract import infer, read_prepared, require
-from federation.contract_file import Contract, contract_beside, load_contract
+from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepared import CLIENT_FILES, prepared_files
+from federation.data.table import read_table
 from federation.errors import ContractBrokenError, ContractFileError, SettingError
-from federation.preparation import PreparationSettings, prepare
-from federation.prepared import CLIENT_FILES, prepared_files
-from federation.tables import read_table
+from federation.stream import frames
 
 CONTRACT = """
 label = "y"

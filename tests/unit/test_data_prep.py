@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from federation.command import run
+from federation.cli.command import run
+from federation.data.preparation.manifest import Count, Manifest, read_manifest
+from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.table import Table, read_table, write_table
 from federation.data_prep import main
 from federation.errors import (
     DataError,
@@ -19,9 +22,6 @@ from federation.errors import (
     OutputExistsError,
     SettingError,
 )
-from federation.manifest import Count, Manifest, read_manifest
-from federation.preparation import PreparationSettings, prepare
-from federation.tables import Table, read_table, write_table
 
 ROOT = Path(__file__).parents[2]
 CMS = ROOT.parent / "shared/data/cms_improper_payments/processed_data_classification_v2.csv"

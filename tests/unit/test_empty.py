@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from federation.command import run
+from federation.cli.command import run
 from federation.empty import main
 from tests.conftest import ROOT
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from federation.errors import DataError
-from federation.evaluation import evaluate, precision_recall_curve, reliability_curve, roc_curve
+from federation.model.metrics import evaluate, precision_recall_curve, reliability_curve, roc_curve
 
 # Few distinct scores, so that ties are the rule.
 SCORES = st.one_of(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]), st.floats(0, 1))

@@ -13,9 +13,9 @@ from sklearn.model_selection import train_test_split
 
 import newton
 from federation.errors import NoOptimumError, RoundError, SettingError
-from federation.fednewton import FedNewton
-from federation.newton import Sums
-from federation.strategies import create_strategy, default_rounds
+from federation.learning.strategies.catalogue import create_strategy, default_rounds
+from federation.learning.strategies.fednewton import FedNewton
+from federation.learning.strategies.newton import Sums
 from rows import Rows as BlockRows
 from streamed import StreamedTable, StreamedTask
 from tests.conftest import DATA

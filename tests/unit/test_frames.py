@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.frames import JOIN, PROTOCOL, FrameError, Join, control_frame, schema_hash
+from federation.stream.frames import JOIN, PROTOCOL, FrameError, Join, control_frame, schema_hash
 
 GOOD: dict[str, Any] = {
     "protocol": PROTOCOL,

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 import link
 import proof
-from federation.admission import Admission, by_token
-from federation.certificate import RunCertificate
 from federation.errors import ClientFailedError, JoinDeadlineError, PortTakenError, SchemaMismatchError
-from federation.grid import StreamGrid
-from federation.limits import Limits
+from federation.stream.admission.decision import Admission, by_token
+from federation.stream.certificate import RunCertificate
+from federation.stream.grid import StreamGrid
+from federation.stream.limits import Limits
 
 TOKEN, LABEL, FEATURES = "open sesame", "y", ("a", "b")
 NAMES = ("anna", "bert", "carl")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from federation.handshakes import failed_handshakes, log_failed_handshakes
+from federation.stream.handshakes import failed_handshakes, log_failed_handshakes
 from tests.local.processes import ROOT, environment
 
 RECORD = """\
@@ -23,7 +23,7 @@ SUCCESS = "I1122 10:00:00.000001   12 handshaker.cc:155] CallNextHandshakerLocke
 
 WRITER = """
 import federation, logging, os, sys
-from federation.handshakes import log_failed_handshakes
+from federation.stream.handshakes import log_failed_handshakes
 log_failed_handshakes()
 os.write(2, b"I1122 10:00:00.000001   12 chttp2_server.cc:1] of no interest\\n")
 os.write(2, b"from a native library\\n")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from federation.aws.identity import Caller
-from federation.checks import Result, run_checks
-from federation.config import Server
+from federation.aws.checks.checks import Result, run_checks
+from federation.aws.checks.identity import identity_checks
+from federation.aws.edge.identity import Caller
+from federation.config.schema import Server
 from federation.errors import ClockError, UnreachableError, WrongAccountError
-from federation.identity_checks import identity_checks
 
 SERVER = Server.model_validate(
     {

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from federation.aws.publishing.wheel_lock import PYTHON, LockedWheel
 from federation.errors import ToolMissingError
-from federation.rehearse.image_python import ImagePython, Interpreter, download_python, image_python
-from federation.rehearse.stand_in import difference, pinned
-from federation.wheel_lock import PYTHON, LockedWheel
+from federation.rehearse.machine.image.image_python import (
+    ImagePython,
+    Interpreter,
+    download_python,
+    image_python,
+)
+from federation.rehearse.machine.image.stand_in import difference, pinned
 
 IMAGE_LOCK = """\
 numpy==2.4.6 ; python_full_version < '3.12' \\

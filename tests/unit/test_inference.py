@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import log_loss
 
-from federation.model import LinearModel
-from federation.server_app import Federated
+from federation.learning.federate import Federated
+from federation.model.linear import LinearModel
 from tests.unit.pooling import Floats, Pool, made_up, parameters, thirds
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.config import FederationConfig, load_config
-from federation.job_request import (
+from federation.aws.jobs.request import (
     METRICS,
     ClientNetwork,
     JobSettings,
@@ -14,6 +13,7 @@ from federation.job_request import (
     build_job_request,
     job_name,
 )
+from federation.config.schema import FederationConfig, load_config
 from tests.conftest import ROOT
 
 NETWORK = ClientNetwork(subnets=("subnet-1",), security_group="sg-1", key_arn="arn:aws:kms:us-east-1:2:key/k")

@@ -8,7 +8,7 @@ import pytest
 
 from federation.audit import main
 from federation.errors import AuditError, AuditInputError
-from federation.ledgers import compare
+from federation.runs.record.ledgers import compare
 
 Lines = list[dict[str, Any]]
 KINDS = ("join", "query.statistics", "train", "evaluate", "train", "evaluate")

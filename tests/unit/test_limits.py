@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from federation.limits import Doorkeeper, Exchange, Limits, SparingLog, one_line
+from federation.stream.limits import Doorkeeper, Exchange, Limits, SparingLog, one_line
 
 
 class Clock:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from federation.errors import RoundError
-from federation.local_clients import ClientJob, LocalClients
+from federation.runs.local.clients import ClientJob, LocalClients
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from federation.data.preparation.manifest import ClientRows, Count, Manifest, Source, read_manifest
 from federation.errors import DataError, MissingFileError
-from federation.manifest import ClientRows, Count, Manifest, Source, read_manifest
 
 MANIFEST = Manifest(
     synthetic=False,

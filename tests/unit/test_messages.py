@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import messages as at_the_client
-from federation.frames import FrameError
-from federation.messages import (
+from federation.stream.frames import FrameError
+from federation.stream.messages import (
     CHUNK_BYTES,
     LAST_PART,
     PART,

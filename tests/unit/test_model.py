@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from federation.errors import DataError, FeatureError
 from federation.files import replacing
-from federation.model import LinearModel, Preprocessing, save
+from federation.model.linear import LinearModel, Preprocessing, save
 
 FEATURES = ("delta", "claims", "rate", "money")
 LOG1P = (False, True, False, True)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
-from federation.aws.s3 import stores
+from federation.aws.edge.buckets.s3 import stores
+from federation.aws.publishing.object_sync import Difference, Item, Part, megabytes, upload
 from federation.errors import PublishError
-from federation.object_sync import Difference, Item, Part, megabytes, upload
 
 
 def test_an_object_that_is_too_large_is_refused(tmp_path: Path) -> None:

@@ -5,8 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.partition import client_names, cut_by_quantile, deal, distinct_rows, smote, split
-from federation.tables import Table
+from federation.data.preparation.partition import (
+    client_names,
+    cut_by_quantile,
+    deal,
+    distinct_rows,
+    smote,
+    split,
+)
+from federation.data.table import Table
 
 
 def make_table(rows: int, positives: int) -> Table:

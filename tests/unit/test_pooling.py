@@ -17,12 +17,12 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 import columns as client_columns
 import utils
+from federation.data.table import Table, read_table, write_table
 from federation.errors import DataError
-from federation.model import LinearModel, Preprocessing, save
-from federation.pooling import MOST_LEVELS, Moments, dropped, pool
-from federation.preprocessing import ClientStatistics
-from federation.tables import Table, read_table, write_table
-from federation.training import as_record
+from federation.learning.preprocessing.pooling import MOST_LEVELS, Moments, dropped, pool
+from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.learning.training import as_record
+from federation.model.linear import LinearModel, Preprocessing, save
 
 Floats = NDArray[np.float64]
 LEAST = client_columns.LEAST_ROWS

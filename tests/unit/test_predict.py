@@ -13,7 +13,7 @@ import pytest
 
 from federation import predict as module
 from federation.errors import DataError, FeatureError, MissingFileError, SchemaMismatchError, SettingError
-from federation.model import LinearModel, Preprocessing, save
+from federation.model.linear import LinearModel, Preprocessing, save
 from federation.predict import predict, read_model
 
 MODEL = LinearModel(
@@ -143,7 +143,7 @@ def test_command_scores_to_stdout_without_scikit_learn(run: Path) -> None:
     (run / "rows.csv").write_text("claims,delta\n6.4,0.1\n")
     script = (
         "import sys\n"
-        "from federation.command import run\n"
+        "from federation.cli.command import run\n"
         "from federation.predict import predict\n"
         "try:\n"
         "    run(predict)\n"

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepared import CLIENT_FILES, SERVER_FILES, prepared_files
+from federation.data.synthetic import LABEL
 from federation.errors import (
     DataError,
     FederationError,
@@ -14,9 +17,6 @@ from federation.errors import (
     SchemaMismatchError,
     SettingError,
 )
-from federation.preparation import PreparationSettings, prepare
-from federation.prepared import CLIENT_FILES, SERVER_FILES, prepared_files
-from federation.synthetic import LABEL
 
 
 @pytest.fixture(scope="module")

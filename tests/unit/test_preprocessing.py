@@ -7,7 +7,12 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 
 from federation.errors import RoundError, SchemaMismatchError
-from federation.preprocessing import ClientStatistics, check_schemas, claimed_names, class_weight
+from federation.learning.preprocessing.statistics import (
+    ClientStatistics,
+    check_schemas,
+    claimed_names,
+    class_weight,
+)
 
 FEATURES = ("delta", "money")
 KINDS = {"delta": "numeric", "money": "numeric"}

@@ -11,10 +11,15 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from federation.aws.s3 import Stored
-from federation.bundle import NotebookPackages
-from federation.command import run
-from federation.config import Client, FederationConfig, load_config
+from federation.aws.edge.buckets.s3 import Stored
+from federation.aws.publishing.notebook_bundle import NotebookPackages
+from federation.aws.publishing.publisher import Publisher
+from federation.aws.publishing.source_archive import archive_key, source_archive
+from federation.aws.publishing.wheel_lock import LockedWheel, format_lock
+from federation.cli.command import run
+from federation.config.schema import Client, FederationConfig, load_config
+from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.synthetic import LABEL
 from federation.errors import (
     AccessDeniedError,
     AwsError,
@@ -25,12 +30,7 @@ from federation.errors import (
     SettingError,
     UnpublishedError,
 )
-from federation.preparation import PreparationSettings, prepare
 from federation.publish import main
-from federation.publishing import Publisher
-from federation.source_archive import archive_key, source_archive
-from federation.synthetic import LABEL
-from federation.wheel_lock import LockedWheel, format_lock
 from tests.conftest import ROOT
 
 CONFIG = ROOT / "config" / "example.toml"
@@ -382,7 +382,7 @@ def test_the_command_prints_what_is_published(
     """JSON on stdout, progress and the next command on stderr."""
     cache = site.wheelhouse.parent / "cache"
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr("federation.bundle.NOTEBOOK_LOCK", cache / "lock.txt")
+    monkeypatch.setattr("federation.aws.publishing.notebook_bundle.NOTEBOOK_LOCK", cache / "lock.txt")
     cache.mkdir()
     (cache / "lock.txt").write_text("# nothing else\n", encoding="utf-8")
     monkeypatch.setenv("PIP_NO_INDEX", "1")

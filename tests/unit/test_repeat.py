@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from federation.data.preparation.prepare import PreparationSettings
+from federation.data.synthetic import LABEL
 from federation.errors import LabelError, OutputExistsError, RoundError, SettingError
-from federation.evaluation import evaluate
-from federation.local_training import LocalRun
-from federation.preparation import PreparationSettings
-from federation.repeat import render_summary, repeat
-from federation.report import RunMetrics
-from federation.server_app import TrainingSettings
-from federation.synthetic import LABEL
+from federation.learning.federate import TrainingSettings
+from federation.model.metrics import evaluate
+from federation.report.page import RunMetrics
+from federation.runs.local.repeat import render_summary, repeat
+from federation.runs.local.training import LocalRun
 
 
 def settings(out: Path, *, seed: int = 3, source: Path | None = None, prepared: bool = False) -> LocalRun:

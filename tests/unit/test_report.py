@@ -9,9 +9,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from federation.evaluation import Metrics, evaluate
-from federation.plots import _client_lines
-from federation.report import (
+from federation.model.metrics import Metrics, evaluate
+from federation.report.charts import _client_lines
+from federation.report.page import (
     ClientData,
     Egress,
     Report,

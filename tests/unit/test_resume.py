@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
-from federation.checkpoint import Checkpoint, CheckpointFolder
 from federation.errors import ResumeError, StorageError
-from federation.run_record import RunRecord
-from federation.strategies import STRATEGIES, create_strategy
-from federation.strategy_state import get_state, set_state
+from federation.learning.strategies.catalogue import STRATEGIES, create_strategy
+from federation.learning.strategies.state import get_state, set_state
+from federation.runs.record.checkpoint import Checkpoint, CheckpointFolder
+from federation.runs.record.record import RunRecord
 from tests.unit.test_checked_strategy import Federation, Spoil, in_training
 
 ROUNDS = 4

@@ -5,9 +5,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from federation.config import Client, FederationConfig, parse_config
-from federation.errors import ClientNetworkError, PeeringError
-from federation.road import (
+from federation.aws.checks.network_path import (
     Peering,
     Route,
     Rule,
@@ -18,6 +16,8 @@ from federation.road import (
     check_rules,
     check_subnets,
 )
+from federation.config.schema import Client, FederationConfig, parse_config
+from federation.errors import ClientNetworkError, PeeringError
 
 PARTY = {"region": "us-east-1", "availability_zones": ["us-east-1a"]}
 CONFIG = parse_config(

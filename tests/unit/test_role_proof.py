@@ -11,10 +11,10 @@ import pytest
 
 import link
 import proof
-from federation.admission import ProofError, UncheckedError
-from federation.certificate import RunCertificate
-from federation.frames import PROTOCOL, Join
-from federation.role_proof import Binding, Role, RoleVerifier, SignedRequest, read_proof
+from federation.stream.admission.decision import ProofError, UncheckedError
+from federation.stream.admission.role_proof import Binding, Role, RoleVerifier, SignedRequest, read_proof
+from federation.stream.certificate import RunCertificate
+from federation.stream.frames import PROTOCOL, Join
 
 CERTIFICATE = RunCertificate.create("10.0.0.5", now=dt.datetime.now(dt.UTC))
 BINDING = Binding(
@@ -48,7 +48,7 @@ def read(headers: Mapping[str, str], *, later: dt.timedelta = dt.timedelta(0)) -
 
 def test_both_ends_sign_the_same_question() -> None:
     """Body, content type and the certificate's digest are the same on both sides."""
-    from federation import role_proof  # noqa: PLC0415
+    from federation.stream.admission import role_proof  # noqa: PLC0415
 
     assert (role_proof.BODY, role_proof.CONTENT_TYPE) == (proof.BODY, proof.CONTENT_TYPE)
     assert proof.fingerprint(CERTIFICATE.certificate) == CERTIFICATE.fingerprint

@@ -13,9 +13,11 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from federation import contract, data_prep, local
-from federation.aws.s3 import Store, foreign_store
-from federation.aws.tables import downloaded
-from federation.command import run
+from federation.aws.edge.buckets.s3 import Store, foreign_store
+from federation.aws.edge.buckets.tables import downloaded
+from federation.cli.command import run
+from federation.cli.tables import open_tables
+from federation.data.preparation.manifest import read_manifest
 from federation.errors import (
     AccessDeniedError,
     FederationError,
@@ -24,8 +26,6 @@ from federation.errors import (
     SettingError,
     StorageError,
 )
-from federation.given_tables import open_tables
-from federation.manifest import read_manifest
 
 ROWS = pd.DataFrame({"a": range(40), "b": [i % 7 for i in range(40)], "y": [i % 2 for i in range(40)]})
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from federation.aws.client_account import JobStatus
-from federation.checks import Check
-from federation.config import FederationConfig, load_config
+from federation.aws.checks.checks import Check
+from federation.aws.checks.server import ServerView, server_checks
+from federation.aws.edge.client_account import JobStatus
+from federation.aws.jobs.found_jobs import FoundJob
+from federation.config.schema import FederationConfig, load_config
 from federation.errors import ActiveRunError, PortTakenError
-from federation.rehearse.cdk import PROJECT
-from federation.server_checks import ServerView, server_checks
-from federation.started_jobs import FoundJob
+from federation.rehearse.deployment.cdk import PROJECT
 
 RUN = "20261122-155228-3f46"
 HOST = "127.0.0.1"

@@ -20,25 +20,25 @@ import pytest
 import client
 import link
 import proof
-from federation.aws.client_account import JobStatus
-from federation.config import FederationConfig, parse_config
+from federation.aws.checks.server import own_address
+from federation.aws.edge.client_account import JobStatus
+from federation.aws.jobs.request import ClientNetwork, JobSettings
+from federation.cli.progress import Progress
+from federation.config.schema import FederationConfig, parse_config
+from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.synthetic import LABEL
+from federation.data.table import Table, read_table
 from federation.errors import (
     IdentityRefusedError,
     PortTakenError,
     ServerAddressError,
     TrainingJobError,
 )
-from federation.job_request import ClientNetwork, JobSettings
-from federation.preparation import PreparationSettings, prepare
-from federation.progress import Progress
-from federation.role_proof import SignedRequest
-from federation.rounds import Round
-from federation.run_folder import read_egress
-from federation.server_app import TrainingSettings
-from federation.server_checks import own_address
-from federation.server_run import ServerRun, keep_in_bucket, run_on_aws
-from federation.synthetic import LABEL
-from federation.tables import Table, read_table
+from federation.learning.federate import TrainingSettings
+from federation.learning.rounds import Round
+from federation.runs.folder import read_egress
+from federation.runs.on_aws import ServerRun, keep_in_bucket, run_on_aws
+from federation.stream.admission.role_proof import SignedRequest
 
 # The client silences this warning, but not for other threads of the process, and here clients are threads.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

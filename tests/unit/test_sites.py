@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from federation.evaluation import evaluate
-from federation.report import render_report
-from federation.run_folder import _metrics
-from federation.sites import Row, SiteScores, cross_site
-from federation.tables import Table
-from federation.trust_section import certainty_table
-from federation.uncertainty import intervals
-from federation.yardsticks import fit_local
+from federation.data.table import Table
+from federation.model.intervals import intervals
+from federation.model.metrics import evaluate
+from federation.model.yardsticks import fit_local
+from federation.report.certainty import certainty_table
+from federation.report.page import render_report
+from federation.report.sites import Row, SiteScores, cross_site
+from federation.runs.folder import _metrics
 from tests.unit.test_report import CLIENTS, a_report
 
 AT_CLIENTS: Row = dict.fromkeys(CLIENTS, 0.8)

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from federation.aws.publishing.source_archive import CLIENT_CODE, archive_key, pack, read_code, source_archive
+from federation.aws.publishing.wheel_lock import PYTHON, parse_lock
 from federation.errors import PublishError
-from federation.source_archive import CLIENT_CODE, archive_key, pack, read_code, source_archive
-from federation.wheel_lock import PYTHON, parse_lock
 from tests.conftest import ROOT
 
 
@@ -39,7 +39,7 @@ def test_place_umask_times_and_modes_do_not_matter(tmp_path: Path) -> None:
     here, there = _code(tmp_path / "here"), _code(tmp_path / "deep" / "there")
     os.utime(there / "client.py", (0, 0))
     (there / "client.py").chmod(0o700)
-    code = f"from pathlib import Path; from federation.source_archive import source_archive as a; print(a(Path({str(there)!r})).digest)"  # noqa: E501
+    code = f"from pathlib import Path; from federation.aws.publishing.source_archive import source_archive as a; print(a(Path({str(there)!r})).digest)"  # noqa: E501
     elsewhere = subprocess.run(
         [sys.executable, "-c", f"import os, sys; os.umask(0o077); sys.path.insert(0, {str(ROOT)!r}); {code}"],
         cwd=tmp_path,

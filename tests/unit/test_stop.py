@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from federation.aws.client_account import JobStatus
+from federation.aws.edge.client_account import JobStatus
+from federation.aws.jobs.found_jobs import FoundJob
 from federation.errors import KickoffRefusedError, TrainingJobError
-from federation.started_jobs import FoundJob
 from federation.stop import find_running, stop_all
 
 RUNNING = JobStatus(status="InProgress", secondary="Training")

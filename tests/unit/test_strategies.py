@@ -6,8 +6,8 @@ import pytest
 from flwr.serverapp import strategy as flower
 
 from federation.errors import SettingError, UnknownStrategyError
-from federation.fednewton import FedNewton
-from federation.strategies import STRATEGIES, create_strategy, parameters_of
+from federation.learning.strategies.catalogue import STRATEGIES, create_strategy, parameters_of
+from federation.learning.strategies.fednewton import FedNewton
 
 CLASSES: Mapping[str, type[flower.Strategy]] = {
     "fedavg": flower.FedAvg,

@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from federation.synthetic import LABEL, SITE, generate
+from federation.data.synthetic import LABEL, SITE, generate
 
 CMS = Path(__file__).parents[3] / "shared/data/cms_improper_payments/processed_data_classification_v2.csv"
 QUANTITIES = [name.removesuffix("_sum") for name in generate(rows=30).columns if name.endswith("_sum")]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from federation.data.table import Table, read_table, read_texts, write_table
 from federation.errors import DataError, FeatureError, FederationError, LabelError, MissingFileError
-from federation.tables import Table, read_table, read_texts, write_table
 
 GOOD = "a,y,b\n1,0,2\n3,1,4\n"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from federation.aws.client_account import JobStatus
+from federation.aws.edge.client_account import JobStatus
+from federation.aws.jobs.run_jobs import TrainingJobs
 from federation.errors import FederationError, RoundError, TrainingJobError
-from federation.training_jobs import TrainingJobs
 
 RUNNING = JobStatus(status="InProgress", secondary="Training")
 COMPLETED = JobStatus(status="Completed", secondary="Completed")

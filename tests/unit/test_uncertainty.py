@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from federation.evaluation import evaluate
-from federation.uncertainty import Intervals, intervals, weighted_metrics
+from federation.model.intervals import Intervals, intervals, weighted_metrics
+from federation.model.metrics import evaluate
 
 METRICS = (
     "roc_auc",

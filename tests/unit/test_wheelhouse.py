@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from federation.aws.publishing.wheel_lock import (
+    NOTEBOOK_LOCK,
+    LockedWheel,
+    format_lock,
+    parse_lock,
+    read_lock,
+)
+from federation.aws.publishing.wheelhouse import cache_folder, fetch
 from federation.errors import PublishError
-from federation.wheel_lock import NOTEBOOK_LOCK, LockedWheel, format_lock, parse_lock, read_lock
-from federation.wheelhouse import cache_folder, fetch
 from tests.conftest import ROOT
 
 CONTENT = b"a wheel"

@@ -7,9 +7,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from federation.data.table import Table
 from federation.errors import EmptyClientError, SchemaMismatchError
-from federation.tables import Table
-from federation.yardsticks import fit_local, fit_pooled
+from federation.model.yardsticks import fit_local, fit_pooled
 
 FEATURES = ("claims", "delta", "constant")
 

@@ -6,10 +6,10 @@ import logging
 
 import common
 
-from federation.local_training import LocalRun, train_locally
-from federation.progress import Progress
-from federation.rounds import Round
-from federation.server_app import TrainingSettings
+from federation.cli.progress import Progress
+from federation.learning.federate import TrainingSettings
+from federation.learning.rounds import Round
+from federation.runs.local.training import LocalRun, train_locally
 
 
 def main() -> None:

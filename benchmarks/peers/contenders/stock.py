@@ -7,7 +7,7 @@ from pathlib import Path
 import common
 
 from benchmarks.peers.stock_flower import run_app, simulation, superlink
-from federation.synthetic import LABEL
+from federation.data.synthetic import LABEL
 
 BIN = Path(sys.executable).parent
 

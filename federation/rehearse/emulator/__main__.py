@@ -9,17 +9,17 @@ from typing import Any
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from federation.rehearse.parent_watch import end_with_parent
-from federation.rehearse.settings import EmulatorSettings
+from federation.rehearse.machine.parent_watch import end_with_parent
+from federation.rehearse.machine.settings import EmulatorSettings
 
 
 def main() -> None:
     """Serve every AWS API on the inherited socket."""
     settings = EmulatorSettings.from_json(sys.stdin.readline())
     from federation.rehearse.emulator import ministack_tables, plugin  # noqa: PLC0415 (reads the environment)
-    from federation.rehearse.emulator.large_bodies import bound_bodies  # noqa: PLC0415
-    from federation.rehearse.emulator.loopback_only import refuse_browsers  # noqa: PLC0415
-    from federation.rehearse.emulator.session_endpoint import Sessions, serve_sessions  # noqa: PLC0415
+    from federation.rehearse.emulator.http.large_bodies import bound_bodies  # noqa: PLC0415
+    from federation.rehearse.emulator.http.loopback_only import refuse_browsers  # noqa: PLC0415
+    from federation.rehearse.emulator.sagemaker.session_endpoint import Sessions, serve_sessions  # noqa: PLC0415
 
     sessions = Sessions(settings.endpoint_url)
     instances = plugin.install(settings, sessions)

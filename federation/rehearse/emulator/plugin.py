@@ -1,27 +1,21 @@
 """Register all capabilities in ministack's tables."""
 
-from federation.rehearse.emulator import (
-    bodies_on_disk,
-    bucket_settings,
-    condition_keys,
-    flow_logs,
-    log_stream_arns,
-    loopback_only,
+from federation.rehearse.emulator.access import condition_keys, log_stream_arns, service_trust
+from federation.rehearse.emulator.http import loopback_only
+from federation.rehearse.emulator.network import flow_logs, security_group_rules, vpc_attributes, vpc_peering
+from federation.rehearse.emulator.objects import bodies_on_disk, bucket_settings, object_encryption
+from federation.rehearse.emulator.sagemaker import service
+from federation.rehearse.emulator.sagemaker.notebooks import notebook_types
+from federation.rehearse.emulator.sagemaker.session_endpoint import Sessions
+from federation.rehearse.emulator.sagemaker.training.instances import Instances
+from federation.rehearse.emulator.stacks import (
     no_outside_scripts,
-    object_encryption,
-    security_group_rules,
-    service_trust,
     stack_identity,
     stack_output,
     tagged_resources,
     taken_names,
-    vpc_attributes,
-    vpc_peering,
 )
-from federation.rehearse.emulator.sagemaker import notebook_types, service
-from federation.rehearse.emulator.sagemaker.instances import Instances
-from federation.rehearse.emulator.session_endpoint import Sessions
-from federation.rehearse.settings import EmulatorSettings
+from federation.rehearse.machine.settings import EmulatorSettings
 
 
 def install(settings: EmulatorSettings, sessions: Sessions) -> Instances:

@@ -7,7 +7,7 @@ everything.
 import os
 import sys
 
-from federation.rehearse.parent_watch import end_with_parent
+from federation.rehearse.machine.parent_watch import end_with_parent
 from federation.rehearse.training_instance.job import TrainingJob, describe
 from federation.rehearse.training_instance.order import JobOrder, Reporter
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from federation.rehearse.processes import kill_group
+from federation.rehearse.machine.processes import kill_group
 from federation.rehearse.training_instance.layout import container_environment
 from federation.rehearse.training_instance.order import JobOrder
 

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from federation.rehearse.emulator import ministack_tables as ministack
-from federation.rehearse.emulator.role_evaluation import NotAuthorizedError, may, service_may_assume
+from federation.rehearse.emulator.access.role_evaluation import NotAuthorizedError, may, service_may_assume
 from federation.rehearse.emulator.sagemaker import store
 from federation.rehearse.emulator.sagemaker.api_errors import AccessDeniedError, InvalidRequestError
 

@@ -7,20 +7,15 @@ from types import ModuleType
 from typing import Any
 
 from federation.rehearse.emulator import ministack_tables as ministack
-from federation.rehearse.emulator.sagemaker import (
-    access,
-    lifecycle_configs,
-    notebooks,
-    store,
-    tags,
-    training_jobs,
-)
+from federation.rehearse.emulator.sagemaker import access, store, tags
 from federation.rehearse.emulator.sagemaker.api_errors import ApiError, NotEmulatedError
-from federation.rehearse.emulator.sagemaker.instances import Instances
+from federation.rehearse.emulator.sagemaker.notebooks import lifecycle_configs, notebooks
 from federation.rehearse.emulator.sagemaker.request_model import check_request
-from federation.rehearse.emulator.sagemaker.training_jobs import TrainingJobs
-from federation.rehearse.emulator.session_endpoint import Sessions
-from federation.rehearse.settings import EmulatorSettings
+from federation.rehearse.emulator.sagemaker.session_endpoint import Sessions
+from federation.rehearse.emulator.sagemaker.training import training_jobs
+from federation.rehearse.emulator.sagemaker.training.instances import Instances
+from federation.rehearse.emulator.sagemaker.training.training_jobs import TrainingJobs
+from federation.rehearse.machine.settings import EmulatorSettings
 
 Request = dict[str, Any]
 

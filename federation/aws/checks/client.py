@@ -1,0 +1,165 @@
+"""What must hold at a client before a run, which only its own operator may see."""
+
+import csv
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from federation.aws.checks.checks import Check, Finding
+from federation.aws.checks.identity import Caller, identity_checks
+from federation.aws.publishing.object_sync import Bucket, Part, compare, megabytes
+from federation.aws.publishing.publisher import Publisher
+from federation.aws.publishing.source_archive import CLIENT_CODE, archive_key
+from federation.config.names import DATA_PREFIX
+from federation.config.schema import Client, FederationConfig
+from federation.data.preparation.prepared import CLIENT_FILES, given_name
+from federation.data.readers import near
+from federation.errors import DataError, LabelError, MissingFileError, SchemaMismatchError, UnpublishedError
+
+HEADER_BYTES = 1 << 20
+"""Read of a table to see its header: no more of the rows than that travels."""
+FOOTER_BYTES = 16 << 20
+"""As above, of a Parquet file, whose end tells its columns, and more the more groups of rows it has."""
+
+
+class DataBucket(Bucket, Protocol):
+    """A bucket of tables, see `federation.aws.edge.buckets.s3.Store`."""
+
+    def read_start(self, key: str, size: int) -> bytes: ...  # noqa: D102
+    def read_end(self, key: str, size: int) -> bytes: ...  # noqa: D102
+
+
+class OpenDataBucket(Protocol):
+    """Opens a party's bucket: see `federation.aws.edge.buckets.s3.stores`."""
+
+    def __call__(self, *, bucket: str, account: str, region: str) -> DataBucket: ...  # noqa: D102
+
+
+def client_checks(
+    config: FederationConfig,
+    client: Client,
+    *,
+    caller: Callable[[], Caller],
+    open_store: OpenDataBucket,
+    digest: str,
+    label: str | None,
+    code: Path = CLIENT_CODE,
+) -> list[Check]:
+    """Return what must hold in a client's own account.
+
+    Parameters
+    ----------
+    config, client : FederationConfig, Client
+        The federation, and whose account it is.
+    caller : callable
+        Tells whose credentials are in use.
+    open_store : OpenDataBucket
+        Opens a bucket with them.
+    digest : str
+        The sha256 of the code that the server will ask for.
+    label : str, optional
+        The column that the server will ask for.
+    code : Path
+        What training jobs run, with its locks.
+    """
+    own = config.client_names(client)
+    where = {"account": own.account, "region": own.region}
+    data = cache(lambda: open_store(bucket=own.data_bucket, **where))
+    code_bucket = cache(lambda: open_store(bucket=own.code_bucket, **where))
+    tables = cache(lambda: data().sizes(DATA_PREFIX))
+    headers = cache(lambda: {_name(key): _header(data(), key) for key in _keys(tables())})
+    publisher = Publisher(open_store=open_store, code=code)
+    looks: list[tuple[str, Callable[[], str | Finding]]] = [
+        ("code", lambda: _code(client, code_bucket(), digest)),
+        ("packages", lambda: _packages(client, publisher.wheels_of(code_bucket(), tables()))),
+        ("data", lambda: _data(client, f"s3://{own.data_bucket}/{DATA_PREFIX}", tables())),
+        ("columns", lambda: _columns(client, headers(), label)),
+    ]
+    return [
+        *identity_checks(client, caller, expected_role=None),
+        *(Check(party=client.label, name=name, look=look) for name, look in looks),
+    ]
+
+
+def _code(client: Client, bucket: Bucket, digest: str) -> str:
+    """Compare the archive's bytes, whose sha256 S3 computed when they arrived, with the name it goes by."""
+    key = archive_key(digest)
+    place = f"s3://{bucket.bucket}/{key}"
+    if key not in bucket.sizes(key):
+        raise UnpublishedError(
+            f"{client.label}: {place} is not there: other code is published, or none.",
+            "Publish from the commit that the server runs: python -m federation.publish.",
+        )
+    if (found := bucket.head(key).sha256) != digest:
+        raise UnpublishedError(
+            f"{client.label}: {place} holds something else than its name says (sha256 {found}): it was "
+            "changed after it was published.",
+            "Find out by whom (CloudTrail, the bucket's access log), then publish again.",
+        )
+    return f"sha256 {digest}, as S3 computed it"
+
+
+def _packages(client: Client, part: Part) -> str:
+    difference = compare(part)
+    if difference.wanting:
+        raise UnpublishedError(
+            f"{client.label}: {part.place}: {difference}.", "Publish them: python -m federation.publish."
+        )
+    return f"{len(part.items)} wheels, {megabytes(sum(difference.sizes.values()))}, as the code pins them"
+
+
+def _keys(tables: Mapping[str, int]) -> list[str]:
+    return [given_name(f"{DATA_PREFIX}{name}", tables) for name in CLIENT_FILES]
+
+
+def _name(key: str) -> str:
+    return key.removeprefix(DATA_PREFIX)
+
+
+def _data(client: Client, place: str, tables: Mapping[str, int]) -> str:
+    names = [_name(key) for key in _keys(tables)]
+    if absent := [_name(key) for key in _keys(tables) if not tables.get(key)]:
+        raise MissingFileError(
+            f"{client.label}: {place} has no {' and no '.join(absent)}.",
+            "Publish them: python -m federation.publish ... --data DIR.",
+        )
+    return f"{place} has {' and '.join(names)}, {megabytes(sum(tables.values()))}"
+
+
+def _header(bucket: DataBucket, key: str) -> tuple[str, ...]:
+    if key.endswith(".parquet"):
+        return _parquet_header(bucket, key)
+    text = bucket.read_start(key, HEADER_BYTES).decode("utf-8-sig", errors="replace")
+    return tuple(column.strip() for column in next(csv.reader(text.splitlines()), []))
+
+
+def _parquet_header(bucket: DataBucket, key: str) -> tuple[str, ...]:
+    import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that CSV files do not need
+    from pyarrow.parquet import read_schema  # noqa: PLC0415
+
+    try:
+        return tuple(read_schema(pa.BufferReader(bucket.read_end(key, FOOTER_BYTES))).names)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"s3://{bucket.bucket}/{key}: not a Parquet file, or one of very many groups of rows.",
+            "Write the file again, then publish it.",
+        ) from error
+
+
+def _columns(client: Client, headers: dict[str, tuple[str, ...]], label: str | None) -> str | Finding:
+    first, *others = headers
+    for name in others:
+        if odd := set(headers[name]) ^ set(headers[first]):
+            raise SchemaMismatchError(
+                f"{client.label}: {name} and {first} have different columns: {', '.join(sorted(odd)[:5])}.",
+                "Prepare and publish the data again.",
+            )
+    columns = headers[first]
+    if label is None:
+        return Finding(
+            outcome="unseen", text=f"{len(columns)} columns", remedy="Name the label column with --label."
+        )
+    if label not in columns:
+        raise LabelError(f'{client.label}: its data have no label column "{label}".', near(label, columns))
+    return f'{len(columns) - 1} features and the label "{label}"'

@@ -1,0 +1,93 @@
+"""Whether the clock and the credentials are right, without which nothing else can be."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Protocol
+
+from federation.aws.checks.checks import Check, Finding
+from federation.config.schema import Party
+from federation.errors import ClockError, UnreachableError, WrongAccountError
+
+CLOCK_LIMIT, CLOCK_WARNING = 300.0, 60.0
+"""Seconds: AWS refuses signatures beyond the first."""
+
+
+class Caller(Protocol):
+    """Who asks, see `federation.aws.edge.identity.Caller`."""
+
+    @property
+    def account(self) -> str: ...  # noqa: D102
+    @property
+    def arn(self) -> str: ...  # noqa: D102
+    @property
+    def ahead(self) -> float | None: ...  # noqa: D102
+    @property
+    def refused(self) -> str: ...  # noqa: D102
+
+
+def identity_checks(party: Party, caller: Callable[[], Caller], *, expected_role: str | None) -> list[Check]:
+    """Return the checks of clock and credentials, which everybody needs first.
+
+    Parameters
+    ----------
+    party : Party
+        Whose account the credentials must be of.
+    caller : callable
+        Tells whose they are.
+    expected_role : str, optional
+        Whoever has another role may not be let in everywhere. Without it, STS need not answer: a client's
+        network has no way to it.
+    """
+
+    @cache
+    def known() -> Caller | None:
+        try:
+            return caller()
+        except UnreachableError:
+            if expected_role is None:
+                return None
+            raise
+
+    return [
+        Check(party=party.label, name="clock", look=lambda: _clock(known()), gate="all"),
+        Check(
+            party=party.label,
+            name="credentials",
+            look=lambda: _credentials(party, known(), expected_role),
+            gate="all",
+        ),
+    ]
+
+
+def _clock(caller: Caller | None) -> str | Finding:
+    if caller is None or caller.ahead is None:
+        return Finding(outcome="unseen", text="AWS did not say what time it is")
+    off = f"{abs(caller.ahead):.0f} s {'ahead of' if caller.ahead > 0 else 'behind'} AWS's"
+    if abs(caller.ahead) >= CLOCK_LIMIT:
+        raise ClockError(
+            f"this machine's clock is {off}; AWS refuses signatures that are {CLOCK_LIMIT:.0f} s off.",
+            "Set the clock, for example with `timedatectl set-ntp true`.",
+        )
+    if abs(caller.ahead) >= CLOCK_WARNING:
+        return Finding(outcome="warning", text=f"it is {off}", remedy="Set it before it is 300 s off.")
+    return f"within {max(2.0, abs(caller.ahead)):.0f} s of AWS's"
+
+
+def _credentials(party: Party, caller: Caller | None, expected_role: str | None) -> str | Finding:
+    if caller is None:
+        return Finding(outcome="unseen", text="STS cannot be reached from here to ask whose they are")
+    if caller.refused or caller.account != party.account:
+        found = f"AWS refuses them ({caller.refused})" if caller.refused else f"they are {caller.arn}'s"
+        raise WrongAccountError(
+            f"the credentials in use are not of {party.label}, account {party.account}: {found}.",
+            "Choose others with AWS_PROFILE, or work on the party's notebook.",
+        )
+    if expected_role is None:
+        return f"account {caller.account}, as {caller.arn}"
+    if f"/{expected_role}/" not in caller.arn:
+        return Finding(
+            outcome="warning",
+            text=f"account {caller.account}, as {caller.arn}",
+            remedy=f"What trusts only the role {expected_role} will refuse; its notebook has that role.",
+        )
+    return f"account {caller.account}, role {expected_role}"

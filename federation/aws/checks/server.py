@@ -1,0 +1,245 @@
+"""What must hold before a run, as far as the server may see."""
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Protocol
+
+from federation.aws.checks.checks import Check, Finding
+from federation.aws.checks.identity import Caller, identity_checks
+from federation.aws.checks.network_path import Side, check_peering, check_routes, check_rules, check_subnets
+from federation.aws.jobs.found_jobs import FoundJob, is_of_run
+from federation.aws.jobs.request import ClientNetwork
+from federation.aws.publishing.source_archive import archive_key
+from federation.config.names import RUNS_PREFIX
+from federation.config.schema import Client, FederationConfig
+from federation.data.table import Table
+from federation.errors import (
+    ActiveRunError,
+    ClientNetworkError,
+    PortTakenError,
+    ServerAddressError,
+)
+
+
+class Account(Protocol):
+    """A client's account, see `federation.aws.edge.client_account.ClientAccount`."""
+
+    def network(self) -> ClientNetwork: ...  # noqa: D102
+    def side(self, network: ClientNetwork) -> Side: ...  # noqa: D102
+
+
+class Results(Protocol):
+    """The results bucket, see `federation.aws.edge.buckets.s3.Store`."""
+
+    @property
+    def bucket(self) -> str: ...  # noqa: D102
+    def reach(self, prefix: str) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerView:
+    """What the server's role can look at.
+
+    Parameters
+    ----------
+    caller : callable
+        Tells whose credentials are in use.
+    own_side : callable
+        Returns the notebook's end of the road to the clients.
+    accounts : mapping of str to Account
+        The clients' accounts, by the client's name.
+    results : Results
+        The results bucket.
+    jobs : callable
+        Returns a client's jobs of late, by the client's name.
+    test_rows : callable
+        Returns the server's held-back rows; their columns only, if the label is not known.
+    """
+
+    caller: Callable[[], Caller]
+    own_side: Callable[[], Side]
+    accounts: Mapping[str, Account]
+    results: Results
+    jobs: Callable[[str], list[FoundJob]]
+    test_rows: Callable[[], Table | tuple[str, ...]]
+
+
+def server_checks(
+    config: FederationConfig, view: ServerView, *, host: str | None, digest: str, resumed: str | None = None
+) -> list[Check]:
+    """Return what must hold before a run.
+
+    Parameters
+    ----------
+    config : FederationConfig
+        The federation.
+    view : ServerView
+        What the server's role can look at.
+    host : str, optional
+        The address to listen on; None finds this machine's own.
+    digest : str
+        The sha256 of the code that the clients will be asked to run.
+    resumed : str, optional
+        The run to go on with: its jobs may still be there, and will be stopped.
+    """
+    server = config.server.label
+    own_side = cache(view.own_side)
+    return [
+        *identity_checks(config.server, view.caller, expected_role=config.server_names.notebook_role),
+        Check(party=server, name="test data", look=partial(_test_data, view.test_rows)),
+        Check(party=server, name="port", look=partial(_port, config, host)),
+        Check(party=server, name="results bucket", look=partial(_results, view.results)),
+        Check(party=server, name="notebook", look=lambda: f"its network is {own_side().vpc}"),
+        *(
+            check
+            for client in config.clients
+            for check in _client_checks(config, client, view, own_side, digest, resumed)
+        ),
+    ]
+
+
+def _test_data(test_rows: Callable[[], Table | tuple[str, ...]]) -> str | Finding:
+    found = test_rows()
+    if isinstance(found, Table):
+        return f'{found.rows:,} rows, {len(found.features)} features, label "{found.label}"'
+    return Finding(
+        outcome="unseen",
+        text=f"{len(found)} columns",
+        remedy="Name the label column with --label to check it.",
+    )
+
+
+def _port(config: FederationConfig, host: str | None) -> str | Finding:
+    """Say where the server would listen; listen there for a moment to be sure."""
+    address = listening_address(config, host)
+    port = config.federation.port
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As gRPC does: what the last run's connections leave behind for a minute keeps nobody from listening.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+            probe.listen()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTakenError(
+                    f"cannot listen on port {port} of {address}: another process does.",
+                    "End it; if it is another run of this federation, wait for it.",
+                ) from error
+            raise ServerAddressError(
+                f"cannot listen on {address}:{port} ({error.strerror}).",
+                "Name this machine's address: --host.",
+            ) from error
+    if host is None and ipaddress.ip_address(address) not in config.server.cidr:
+        return Finding(
+            outcome="warning",
+            text=f"{address}:{port} is free, but not in {config.server.cidr}",
+            remedy="Clients have a route to that network only: run on the server's notebook.",
+        )
+    return f"{address}:{port} is free"
+
+
+def listening_address(config: FederationConfig, host: str | None) -> str:
+    """Return the address that the server listens on and tells the clients.
+
+    Raises
+    ------
+    ServerAddressError
+        There is none, or clients could not use it.
+    """
+    address = host or own_address(str(config.clients[0].cidr.network_address))
+    try:
+        if not ipaddress.ip_address(address).is_unspecified:
+            return address
+    except ValueError:
+        pass
+    raise ServerAddressError(f"{address} is no address that clients can reach.", "Name one with --host.")
+
+
+def own_address(towards: str) -> str:
+    """Return the address of this machine that a route to ``towards`` starts from; nothing is sent.
+
+    Raises
+    ------
+    ServerAddressError
+        There is no such route.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((towards, 9))
+        except OSError as error:
+            raise ServerAddressError(
+                f"this machine has no route to {towards} ({error.strerror}).",
+                "Run on the server's notebook, or name an address with --host.",
+            ) from error
+        return str(probe.getsockname()[0])
+
+
+def _results(results: Results) -> str:
+    results.reach(RUNS_PREFIX)
+    return f"s3://{results.bucket}/{RUNS_PREFIX} answers; nothing was written to try"
+
+
+def _client_checks(
+    config: FederationConfig,
+    client: Client,
+    view: ServerView,
+    own_side: Callable[[], Side],
+    digest: str,
+    resumed: str | None,
+) -> list[Check]:
+    account = view.accounts[client.name]
+    network = cache(account.network)
+    side = cache(lambda: account.side(network()))
+    key = f"arn:aws:kms:{client.region}:{client.account}:key/"
+
+    def kickoff_role() -> str:
+        network()
+        return f"{config.client_names(client).kickoff_role_arn} lets the server in"
+
+    def training_network() -> str:
+        if not network().key_arn.startswith(key):
+            raise ClientNetworkError(
+                f"{client.label}: its jobs' key is {network().key_arn}, not of that account and region.",
+                f"Deploy {client.stack} again.",
+            )
+        return check_subnets(client, side())
+
+    looks: list[tuple[str, Callable[[], str | Finding]]] = [
+        ("training network", training_network),
+        ("peering", lambda: check_peering(client, own_side(), side())),
+        ("routes", lambda: check_routes(config, client, own_side(), side())),
+        ("security groups", lambda: check_rules(config, client, own_side(), side())),
+        ("image", lambda: f"{config.image_uri(client)}, that region's own"),
+        ("jobs", lambda: _no_other_run(config, client, view.jobs(client.name), resumed)),
+        ("code and data", lambda: _unseen(client, digest)),
+    ]
+    gate = Check(party=client.label, name="kickoff role", look=kickoff_role, gate="party")
+    return [gate, *(Check(party=client.label, name=name, look=look) for name, look in looks)]
+
+
+def _unseen(client: Client, digest: str) -> Finding:
+    return Finding(
+        outcome="unseen",
+        text=f"the server may not look; it will ask for {archive_key(digest)}",
+        remedy="The client's operator looks: python -m federation.preflight --config FILE "
+        f"--client {client.name} --code {digest}",
+    )
+
+
+def _no_other_run(
+    config: FederationConfig, client: Client, jobs: Sequence[FoundJob], resumed: str | None
+) -> str:
+    running = [job for job in jobs if not job.status.ended]
+    if not running:
+        return "none of this federation is running"
+    if resumed and all(is_of_run(job, config, client, resumed) for job in running):
+        return f"{len(running)} of the run to go on with, to be stopped"
+    names = ", ".join(f"{job.name} ({job.status.status})" for job in running)
+    raise ActiveRunError(
+        f"{client.label}: jobs of an earlier run have not ended: {names}.",
+        "Wait for that run, or stop them: python -m federation.stop",
+    )

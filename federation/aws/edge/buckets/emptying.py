@@ -1,0 +1,82 @@
+"""Delete everything in a bucket, all versions of it."""
+
+from functools import partial
+from typing import Any
+
+import boto3
+
+from federation.aws.edge.errors import translated
+from federation.errors import AwsError, NotDeployedError
+
+MANY = 1000
+"""Objects that one request may delete."""
+
+
+def bucket_client(region: str) -> Any:  # noqa: ANN401 - boto3 has no types
+    """Return boto3's S3 client with the credentials of the environment."""
+    return boto3.session.Session().client("s3", region_name=region)
+
+
+def count_versions(client: Any, bucket: str, account: str) -> int:  # noqa: ANN401
+    """Return how many versions of objects a bucket holds; a bucket that does not exist holds none.
+
+    Raises
+    ------
+    AwsError
+        S3 refuses.
+    """
+    return sum(len(page) for page in _versions(client, bucket, account))
+
+
+def empty_bucket(client: Any, bucket: str, account: str) -> int:  # noqa: ANN401
+    """Delete every version of every object; return how many there were.
+
+    Parameters
+    ----------
+    client
+        boto3's S3 client, in the bucket's region.
+    bucket, account : str
+        The bucket, and the account that must own it.
+
+    Raises
+    ------
+    AwsError
+        S3 refuses, or keeps some of them.
+    """
+    deleted = 0
+    delete = partial(client.delete_objects, Bucket=bucket, ExpectedBucketOwner=account)
+    for objects in _versions(client, bucket, account):
+        with _translated(bucket, account, "delete objects"):
+            answer = delete(Delete={"Objects": objects, "Quiet": True})
+        if errors := answer.get("Errors"):
+            raise AwsError(
+                f'bucket "{bucket}": {len(errors)} objects stay ({errors[0]["Code"]}).',
+                "Check that the credentials may delete them and that nothing locks them, then repeat.",
+            )
+        deleted += len(objects)
+    return deleted
+
+
+def _versions(client: Any, bucket: str, account: str) -> list[list[dict[str, str]]]:  # noqa: ANN401
+    """Return key and version of everything in a bucket, in portions that one request may delete."""
+    pages = client.get_paginator("list_object_versions").paginate(
+        Bucket=bucket, ExpectedBucketOwner=account, PaginationConfig={"PageSize": MANY}
+    )
+    try:
+        with _translated(bucket, account, "list its objects"):
+            found = [[*page.get("Versions", []), *page.get("DeleteMarkers", [])] for page in pages]
+    except NotDeployedError:
+        return []
+    return [
+        [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
+        for entries in found
+        if entries
+    ]
+
+
+def _translated(bucket: str, account: str, action: str) -> Any:  # noqa: ANN401 - a context manager
+    return translated(
+        action,
+        f'bucket "{bucket}" of account {account}',
+        denied=f"Use credentials of an administrator of account {account}.",
+    )

@@ -1,0 +1,78 @@
+"""What a party's own account shows of its stacks, notebook, network and jobs."""
+
+import datetime as dt
+from typing import Any
+
+import boto3
+
+from federation.aws.checks.network_path import Side
+from federation.aws.edge.client_account import JobStatus
+from federation.aws.edge.errors import translated
+from federation.aws.edge.identity import QUICK
+from federation.aws.edge.networks import look_at
+from federation.config.names import PartyNames
+
+
+class OwnAccount:
+    """A party's account as its notebook's role or its operator sees it; every method may raise an `AwsError`.
+
+    Parameters
+    ----------
+    own : PartyNames
+        What the party's things are called.
+    session : boto3.session.Session
+        With credentials of that account.
+    """
+
+    def __init__(self, own: PartyNames, session: boto3.session.Session) -> None:
+        self._own, self._session = own, session
+
+    def stack_status(self, name: str) -> str:
+        """Return how a stack stands, such as ``CREATE_COMPLETE``."""
+        with self._translated("describe it", f'stack "{name}"'):
+            answer = self._client("cloudformation").describe_stacks(StackName=name)
+        return str(answer["Stacks"][0]["StackStatus"])
+
+    def notebook_status(self) -> str:
+        """Return how the notebook stands, such as ``InService``."""
+        return str(self._notebook()["NotebookInstanceStatus"])
+
+    def side(self) -> Side:
+        """Return the notebook's end of the road to the other parties."""
+        notebook = self._notebook()
+        with self._translated("look at it", "network"):
+            return look_at(self._client("ec2"), [notebook["SubnetId"]], notebook["SecurityGroups"])
+
+    def jobs(self, prefix: str, since: dt.datetime) -> dict[str, JobStatus]:
+        """Return the training jobs whose names begin with a prefix, by name."""
+        with self._translated("list them", "training jobs"):
+            pages = self._client("sagemaker").get_paginator("list_training_jobs")
+            found = [
+                job
+                for page in pages.paginate(NameContains=prefix)
+                for job in page["TrainingJobSummaries"]
+                if job["TrainingJobName"].startswith(prefix) and job["CreationTime"] >= since
+            ]
+        return {
+            job["TrainingJobName"]: JobStatus(
+                status=job["TrainingJobStatus"], secondary=job.get("SecondaryStatus", "")
+            )
+            for job in sorted(found, key=lambda job: str(job["TrainingJobName"]))
+        }
+
+    def _notebook(self) -> dict[str, Any]:
+        with self._translated("describe it", f'notebook "{self._own.notebook}"'):
+            answer: dict[str, Any] = self._client("sagemaker").describe_notebook_instance(
+                NotebookInstanceName=self._own.notebook
+            )
+        return answer
+
+    def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no types
+        return self._session.client(service, region_name=self._own.region, config=QUICK)
+
+    def _translated(self, action: str, target: str) -> Any:  # noqa: ANN401 - a context manager
+        return translated(
+            action,
+            f"{target} of account {self._own.account}",
+            denied="Use credentials of that account's operator, or deploy with this configuration.",
+        )

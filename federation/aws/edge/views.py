@@ -1,0 +1,74 @@
+"""Put together what a run and its checks look through, with the credentials of this process."""
+
+import datetime as dt
+from collections.abc import Callable
+from functools import partial
+
+import boto3
+
+from federation.aws.checks.server import ServerView
+from federation.aws.edge.buckets.s3 import Store, stores
+from federation.aws.edge.client_account import ClientAccount, client_accounts
+from federation.aws.edge.errors import translated
+from federation.aws.edge.identity import Caller, caller
+from federation.aws.edge.own_account import OwnAccount
+from federation.aws.jobs.found_jobs import JobFinder
+from federation.config.names import PartyNames
+from federation.config.schema import FederationConfig
+from federation.data.table import Table
+
+
+class OnAws:
+    """A federation, seen by the server's role.
+
+    Parameters
+    ----------
+    config : FederationConfig
+        The federation.
+    now : datetime, optional
+        What time it is.
+    """
+
+    def __init__(self, config: FederationConfig, *, now: dt.datetime | None = None) -> None:
+        with translated("connect", "AWS", denied=""):
+            self._session = boto3.session.Session()
+            self.accounts: dict[str, ClientAccount] = client_accounts(config, self._session)
+        own = config.server_names
+        self._config = config
+        self.results: Store = stores(lambda: self._session)(
+            bucket=own.results_bucket, account=own.account, region=own.region
+        )
+        self.own = OwnAccount(own, self._session)
+        self.jobs = JobFinder(config, self.results, self.accounts, now=now or dt.datetime.now(dt.UTC))
+
+    def caller(self) -> Caller:
+        """Ask whose credentials are in use."""
+        return caller(self._session, self._config.server.region)
+
+    def view(self, test_rows: Callable[[], Table | tuple[str, ...]]) -> ServerView:
+        """Return what the server's checks look through."""
+        return ServerView(
+            caller=self.caller,
+            own_side=self.own.side,
+            accounts=self.accounts,
+            results=self.results,
+            jobs=self.jobs.of,
+            test_rows=test_rows,
+        )
+
+
+def own_account(own: PartyNames) -> OwnAccount:
+    """Return a party's account, seen with the credentials of this process."""
+    with translated("connect", "AWS", denied=""):
+        return OwnAccount(own, boto3.session.Session())
+
+
+def caller_in(region: str) -> Callable[[], Caller]:
+    """Return what tells whose credentials this process has, asked in a region."""
+    return partial(_caller_in, region)
+
+
+def _caller_in(region: str) -> Caller:
+    with translated("connect", "AWS", denied=""):
+        session = boto3.session.Session()
+    return caller(session, region)

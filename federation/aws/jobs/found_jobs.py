@@ -1,0 +1,191 @@
+"""Find the training jobs of a federation, also those of a server that was killed.
+
+The kickoff role may describe and stop this federation's jobs but not list an account's: a list would show
+the client's other jobs too, for it takes no narrower resource. So a run notes the names of its jobs in the
+results bucket before it starts the first one. A job that has begun to print is found without that note as
+well, by its log stream, whose names begin with the federation's prefix. See
+`docs/decisions/0021-jobs-are-found-without-listing.md`.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from federation.aws.jobs.request import job_name
+from federation.config.names import RUNS_PREFIX
+from federation.config.schema import Client, FederationConfig
+
+NOTE = "jobs.json"
+_LEEWAY = dt.timedelta(days=1)
+_STAMP = "%Y%m%d-%H%M%S"
+
+
+class Results(Protocol):
+    """The results bucket, see `federation.aws.edge.buckets.s3.Store`."""
+
+    @property
+    def bucket(self) -> str: ...  # noqa: D102
+    def sizes(self, prefix: str) -> dict[str, int]: ...  # noqa: D102
+    def read(self, key: str) -> bytes: ...  # noqa: D102
+    def put(self, key: str, content: bytes, *, sha256: str) -> None: ...  # noqa: D102
+
+
+class Status(Protocol):
+    """How a job stands, see `federation.aws.edge.client_account.JobStatus`."""
+
+    @property
+    def status(self) -> str: ...  # noqa: D102
+    @property
+    def secondary(self) -> str: ...  # noqa: D102
+    @property
+    def failure(self) -> str: ...  # noqa: D102
+    @property
+    def ended(self) -> bool: ...  # noqa: D102
+
+
+class Account(Protocol):
+    """A client's account, see `federation.aws.edge.client_account.ClientAccount`."""
+
+    def find_job(self, name: str) -> Status | None: ...  # noqa: D102
+    def logged_jobs(self, since: dt.datetime) -> list[str]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundJob:
+    """A training job that exists.
+
+    Parameters
+    ----------
+    client, name : str
+        Whose it is, and its name.
+    status : Status
+        How it stood when it was looked at.
+    """
+
+    client: str
+    name: str
+    status: Status
+
+
+def new_run_id(started: dt.datetime, suffix: str) -> str:
+    """Return what names a run: its time, by which old runs are told from recent ones, and a suffix."""
+    return f"{started:{_STAMP}}-{suffix}"
+
+
+def note_jobs(results: Results, config: FederationConfig, run_id: str) -> None:
+    """Write down which jobs a run is about to start.
+
+    Raises
+    ------
+    AwsError
+        S3 refuses; no job may be started then.
+    """
+    jobs = {client.name: job_name(config, client, run_id) for client in config.clients}
+    content = json.dumps({"jobs": jobs}, indent=2).encode()
+    results.put(f"{RUNS_PREFIX}{run_id}/{NOTE}", content, sha256=hashlib.sha256(content).hexdigest())
+
+
+class JobFinder:
+    """Finds the jobs of a federation that may still run, and those that ended lately.
+
+    Parameters
+    ----------
+    config : FederationConfig
+        The federation.
+    results : Results
+        Where runs noted their jobs.
+    accounts : mapping of str to Account
+        By the client's name.
+    now : datetime
+        Jobs that began longer ago than they may run do not count.
+    """
+
+    def __init__(
+        self,
+        config: FederationConfig,
+        results: Results,
+        accounts: Mapping[str, Account],
+        *,
+        now: dt.datetime,
+    ) -> None:
+        self._results, self._accounts = results, accounts
+        self._since = now - dt.timedelta(seconds=config.federation.max_job_seconds) - _LEEWAY
+
+    def of(self, client: str) -> list[FoundJob]:
+        """Return a client's jobs, the oldest first.
+
+        Raises
+        ------
+        FederationError
+            The account or the bucket refuses.
+        """
+        account = self._accounts[client]
+        noted = {name for whose, name in self._noted if whose == client}
+        found = ((name, account.find_job(name)) for name in noted | set(account.logged_jobs(self._since)))
+        jobs = [FoundJob(client=client, name=name, status=status) for name, status in found if status]
+        return sorted(jobs, key=lambda job: job.name)
+
+    @cached_property
+    def _noted(self) -> list[tuple[str, str]]:
+        noted = list[tuple[str, str]]()
+        for key in self._results.sizes(RUNS_PREFIX):
+            if key.endswith(f"/{NOTE}") and _began(_run_id(key)) >= self._since:
+                noted.extend(json.loads(self._results.read(key))["jobs"].items())
+        return noted
+
+
+class StoppableAccount(Account, Protocol):
+    """A client's account whose jobs may be stopped."""
+
+    def stop_job(self, name: str) -> None: ...  # noqa: D102
+
+
+def stop_former_jobs(
+    config: FederationConfig,
+    results: Results,
+    accounts: Mapping[str, StoppableAccount],
+    run_id: str,
+    *,
+    now: dt.datetime,
+) -> None:
+    """Stop what still runs of a run whose server ended: its clients cannot know the new certificate.
+
+    Raises
+    ------
+    FederationError
+        An account or the bucket refuses: a job may still run.
+    """
+    finder = JobFinder(config, results, accounts, now=now)
+    for client in config.clients:
+        for job in finder.of(client.name):
+            if is_of_run(job, config, client, run_id) and not job.status.ended:
+                accounts[client.name].stop_job(job.name)
+
+
+def is_of_run(job: FoundJob, config: FederationConfig, client: Client, run_id: str) -> bool:
+    """Return whether an attempt at this run started the job."""
+    return job.name.startswith(job_name(config, client, run_id))
+
+
+def past_runs(results: Results) -> dict[str, set[str]]:
+    """Return the runs in the results bucket, the latest last, each with the names of its files."""
+    runs = dict[str, set[str]]()
+    for key in sorted(results.sizes(RUNS_PREFIX)):
+        runs.setdefault(_run_id(key), set()).add(key.rpartition("/")[2])
+    return runs
+
+
+def _run_id(key: str) -> str:
+    return key.removeprefix(RUNS_PREFIX).partition("/")[0]
+
+
+def _began(run_id: str) -> dt.datetime:
+    """Return when a run began; one whose id does not tell counts as recent."""
+    try:
+        return dt.datetime.strptime(run_id[: len("20260101-000000")], _STAMP).replace(tzinfo=dt.UTC)
+    except ValueError:
+        return dt.datetime.max.replace(tzinfo=dt.UTC)

@@ -1,0 +1,182 @@
+"""The training jobs of one run: start them, watch them, explain them, and never leave one running."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from federation.errors import FederationError, TrainingJobError
+
+END_SECONDS = 900.0
+LOG_TRIES = 3  # CloudWatch shows a line some seconds after it was printed
+
+
+class Status(Protocol):
+    """How a job stands, see `federation.aws.edge.client_account.JobStatus`."""
+
+    @property
+    def status(self) -> str:
+        """The main status."""
+
+    @property
+    def secondary(self) -> str:
+        """The finer status."""
+
+    @property
+    def failure(self) -> str:
+        """The reason of a failure."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+
+
+class Account(Protocol):
+    """What is done in a client's account, see `federation.aws.edge.client_account.ClientAccount`."""
+
+    def create_job(self, request: Mapping[str, Any]) -> None:
+        """Start a job."""
+
+    def job_status(self, name: str) -> Status:
+        """Return how a job stands."""
+
+    def stop_job(self, name: str) -> None:
+        """Stop a job."""
+
+    def last_log_lines(self, name: str) -> list[str]:
+        """Return what a job printed last."""
+
+
+class TrainingJobs:
+    """One job per client, stopped with the run if it does not end by itself.
+
+    Parameters
+    ----------
+    accounts : mapping of str to Account
+        By the client's name.
+    poll_seconds : float
+        How often the jobs' status is asked for.
+    on_status : callable
+        Told a client's name and its job's new status.
+    """
+
+    def __init__(
+        self, accounts: Mapping[str, Account], *, poll_seconds: float, on_status: Callable[[str, str], None]
+    ) -> None:
+        self._accounts = accounts
+        self._poll_seconds = poll_seconds
+        self._on_status = on_status
+        self._jobs: dict[str, str] = {}
+        self._ended: dict[str, Status] = {}
+        self._failures: dict[str, str] = {}
+        self._stop = threading.Event()
+        self._watcher: threading.Thread | None = None
+
+    def start(
+        self, requests: Mapping[str, Mapping[str, Any]], *, on_exit: Callable[[str, str], None]
+    ) -> None:
+        """Start a job for each client.
+
+        Parameters
+        ----------
+        requests : mapping of str to mapping
+            ``CreateTrainingJob`` requests, by the client's name.
+        on_exit : callable
+            Told the name of a client whose job ended before the run did, and why.
+
+        Raises
+        ------
+        KickoffRefusedError, TrainingJobError
+            A job was refused; those that had been started are stopped at the end of the context.
+        """
+        for name, request in requests.items():
+            self._accounts[name].create_job(request)
+            self._jobs[name] = request["TrainingJobName"]
+            self._on_status(name, "Starting")
+        self._watcher = threading.Thread(target=self._watch, args=(on_exit,), name="jobs", daemon=True)
+        self._watcher.start()
+
+    def explanation_of(self, error: FederationError) -> FederationError:
+        """Return the error that a job's end explains, or ``error`` if none has ended."""
+        for name, reason in self._failures.items():
+            return TrainingJobError(f'client "{name}": {reason}.', self._where(name))
+        return error
+
+    def wait(self) -> dict[str, str]:
+        """Wait until every job has ended; return why jobs did not complete, by client."""
+        deadline = time.monotonic() + END_SECONDS
+        while len(self._ended) < len(self._jobs) and time.monotonic() < deadline:
+            time.sleep(min(self._poll_seconds, 1.0))
+        for name in self._jobs:
+            if name not in self._ended:
+                self._failures.setdefault(name, f"its job did not end within {END_SECONDS:g} s")
+        return dict(self._failures)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop what still runs."""
+        self._stop.set()
+        if self._watcher:
+            self._watcher.join()
+        problems = []
+        for name, job in self._jobs.items():
+            if name not in self._ended:
+                try:
+                    self._accounts[name].stop_job(job)
+                except FederationError as failed:
+                    problems.append(f"{job}: {failed.problem}")
+        if problems:
+            left = TrainingJobError(
+                f"jobs may still run and cost money: {'; '.join(problems)}", "Stop them in the console."
+            )
+            raise left from error
+
+    def _watch(self, on_exit: Callable[[str, str], None]) -> None:
+        last: dict[str, str] = {}
+        while len(self._ended) < len(self._jobs) and not self._stop.wait(self._poll_seconds):
+            for name, job in self._jobs.items():
+                if name in self._ended:
+                    continue
+                try:
+                    status = self._accounts[name].job_status(job)
+                except FederationError:
+                    continue  # asked again soon; the round's deadline bounds the silence
+                if (text := f"{status.status}, {status.secondary}") != last.get(name):
+                    last[name] = text
+                    self._on_status(name, text)
+                if status.ended:
+                    self._note_end(name, status, on_exit)
+
+    def _note_end(self, name: str, status: Status, on_exit: Callable[[str, str], None]) -> None:
+        if status.status == "Completed":
+            on_exit(name, "its training job ended before the run did")  # no effect once the run is over
+        else:
+            self._failures[name] = self._reason(name, status)
+            on_exit(name, self._failures[name])
+        self._ended[name] = status
+
+    def _reason(self, name: str, status: Status) -> str:
+        """Say why a job did not complete: the client's own last error line, else SageMaker's reason."""
+        reason = self._last_error(name) or " ".join(status.failure.split())
+        return f"its training job is {status.status}" + (f": {reason}" if reason else "")
+
+    def _last_error(self, name: str) -> str:
+        """Return the last error line in a job's log, "" if there is none; a line may be late."""
+        for attempt in range(LOG_TRIES):
+            if attempt and self._stop.wait(self._poll_seconds):
+                break
+            try:
+                lines = self._accounts[name].last_log_lines(self._jobs[name])
+            except FederationError:
+                continue
+            if said := [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]:
+                return said[-1]
+        return ""
+
+    def _where(self, name: str) -> str:
+        return f"See the log of {self._jobs[name]} in the client's account (/aws/sagemaker/TrainingJobs)."

@@ -1,0 +1,222 @@
+"""Make what is under a prefix of a bucket equal to what should be there, and prove it.
+
+Whatever fails on the way, what was there before stays usable: new objects go up first, those that make them
+take effect last, and only when all of them are verified does anything go away.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from federation.errors import AccessDeniedError, PublishError
+
+AT_ONCE = 8
+"""Requests that run side by side."""
+LARGEST = 5 * 1024**3
+"""Bytes of the largest object that one request may carry."""
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+Say = Callable[[str], None]
+"""Told what is going on."""
+
+
+class Stored(Protocol):
+    """What a bucket knows of an object."""
+
+    @property
+    def sha256(self) -> str | None:
+        """The checksum it was stored with, hexadecimal."""
+
+
+class Bucket(Protocol):
+    """What publishing needs of a bucket: see `federation.aws.edge.buckets.s3.Store`."""
+
+    @property
+    def bucket(self) -> str: ...  # noqa: D102
+    def sizes(self, prefix: str) -> dict[str, int]: ...  # noqa: D102
+    def head(self, key: str) -> Stored: ...  # noqa: D102
+    def put(self, key: str, content: bytes | Path, *, sha256: str) -> None: ...  # noqa: D102
+    def remove(self, key: str) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One object that should be there.
+
+    Parameters
+    ----------
+    key, sha256 : str
+        Where, and the sha256 of its bytes, hexadecimal.
+    content : callable
+        Gives its bytes or its file; asked only if it has to go up.
+    last : bool
+        Whether it makes the others take effect.
+    """
+
+    key: str
+    sha256: str
+    content: Callable[[], bytes | Path]
+    last: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """All that should be under one prefix.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in messages.
+    bucket : Bucket
+        Where.
+    prefix : str
+        The keys that this part owns.
+    items : sequence of Item
+        What should be there.
+    tolerated : frozenset of str
+        Keys that may be there and are left alone.
+    """
+
+    name: str
+    bucket: Bucket
+    prefix: str
+    items: Sequence[Item]
+    tolerated: frozenset[str] = frozenset()
+
+    @property
+    def place(self) -> str:
+        """Where it is, as an ``s3://`` address."""
+        return f"s3://{self.bucket.bucket}/{self.prefix}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How a part is not what it should be.
+
+    Parameters
+    ----------
+    missing, changed : tuple of Item
+        What is not there, or has other bytes.
+    obsolete : tuple of str
+        Keys that should not be there.
+    sizes : mapping of str to int
+        Bytes of each object that is there and should be.
+    """
+
+    missing: tuple[Item, ...] = ()
+    changed: tuple[Item, ...] = ()
+    obsolete: tuple[str, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def wanting(self) -> tuple[Item, ...]:
+        """What has to go up."""
+        return self.missing + self.changed
+
+    def __bool__(self) -> bool:
+        return bool(self.wanting or self.obsolete)
+
+    def __str__(self) -> str:
+        kinds = (
+            ("not there", [item.key for item in self.missing]),
+            ("different", [item.key for item in self.changed]),
+            ("not wanted", self.obsolete),
+        )
+        return ", ".join(f"{len(keys)} {kind} ({_first(keys)})" for kind, keys in kinds if keys)
+
+
+def compare(part: Part) -> Difference:
+    """Return how what is there differs from what should be there; nothing is changed or downloaded."""
+    there = part.bucket.sizes(part.prefix)
+    wanted = {item.key: item for item in part.items}
+    present = [item for item in part.items if item.key in there]
+    same = dict(
+        zip([it.key for it in present], _side_by_side(lambda it: _is_there(part, it), present), strict=True)
+    )
+    return Difference(
+        missing=tuple(item for item in part.items if item.key not in there),
+        changed=tuple(item for item in present if not same[item.key]),
+        obsolete=tuple(sorted(there.keys() - wanted.keys() - part.tolerated)),
+        sizes={key: there[key] for key in wanted.keys() & there.keys()},
+    )
+
+
+def upload(part: Part, difference: Difference, say: Say) -> Difference:
+    """Upload what differs, check that it arrived, and return what still differs: obsolete objects only.
+
+    Raises
+    ------
+    PublishError
+        Content cannot be made, is too large, or is not what arrived.
+    AwsError
+        S3 refuses.
+    """
+    wanting = [(item, item.content()) for item in difference.wanting]
+    if not wanting:
+        return difference
+    for item, content in wanting:
+        _refuse_too_large(item, content)
+    total = sum(_size(content) for _, content in wanting)
+    say(f"{part.name}: uploading {len(wanting)} of {len(part.items)} objects ({megabytes(total)}) ...")
+    for last in (False, True):
+        group = [pair for pair in wanting if pair[0].last is last]
+        _side_by_side(lambda pair: part.bucket.put(pair[0].key, pair[1], sha256=pair[0].sha256), group)
+    after = compare(part)
+    if after.wanting:
+        raise PublishError(
+            f"{part.place}: {after} after the upload.", "Somebody else may publish at this moment; repeat."
+        )
+    return after
+
+
+def remove(part: Part, keys: Sequence[str], say: Say) -> tuple[str, ...]:
+    """Remove objects that no longer belong, and return those that these credentials may not remove.
+
+    A notebook's role may write and not delete. What stays does no harm: no job and no notebook uses it.
+    """
+    for at, key in enumerate(keys):
+        try:
+            part.bucket.remove(key)
+        except AccessDeniedError:
+            return tuple(keys[at:])
+        say(f"{part.name}: removed {key}, which no longer belongs there")
+    return ()
+
+
+def megabytes(size: int) -> str:
+    """Return a number of bytes as people read it."""
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"  # noqa: PLR2004 - 0.1 MB
+
+
+def _is_there(part: Part, item: Item) -> bool:
+    return part.bucket.head(item.key).sha256 == item.sha256
+
+
+def _refuse_too_large(item: Item, content: bytes | Path) -> None:
+    if _size(content) > LARGEST:
+        raise PublishError(
+            f"{item.key}: {megabytes(_size(content))}, and S3 takes {megabytes(LARGEST)} in one request.",
+            "A job would not have the memory to read it either: prepare fewer rows or columns.",
+        )
+
+
+def _size(content: bytes | Path) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
+def _first(keys: Sequence[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{keys[0]}, ..."
+
+
+def _side_by_side(act: Callable[[_In], _Out], each: Iterable[_In]) -> list[_Out]:
+    """Return what an action makes of each, or raise its first error once the calls under way have ended."""
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        try:
+            return list(pool.map(act, each))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -1,0 +1,75 @@
+"""The subcommands ``cms`` and ``cms-sample`` of ``python -m federation.data_prep``."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from federation.cli.command import Debug
+from federation.data.cms.columns import DMEPOS, GENDER, LEIE, PART_B, PART_D
+
+
+def cms(
+    *,
+    part_b: Annotated[list[Path], typer.Option(help=f"{PART_B.title}; once for each year.")],
+    part_d: Annotated[list[Path], typer.Option(help=f"{PART_D.title}; once for each year.")],
+    dmepos: Annotated[list[Path], typer.Option(help=f"{DMEPOS.title}; once for each year.")],
+    leie: Annotated[Path, typer.Option(help=f"{LEIE.title}, the full file.")],
+    out: Annotated[Path, typer.Option(help="Table to write: its name ends in .csv or .parquet.")],
+    gender: Annotated[
+        list[Path] | None,
+        typer.Option(help="If the files above have no gender: an older release with it, or the NPPES file."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest instead of a summary.")] = False,
+    debug: Debug = False,  # noqa: ARG001 - read by `run`
+) -> None:
+    """Make the curated table of providers from the public CMS files as downloaded.
+
+    One row for each provider and type that is in all three kinds of file: mean, sum and standard deviation of
+    each measure over all years, female, and the label fraudulent_provider from the exclusions list. Names,
+    NPIs and addresses stay behind. Files may be larger than memory. A manifest goes beside the table.
+
+    \b
+    Example:
+      python -m federation.data_prep cms-sample --out raw
+      python -m federation.data_prep cms --out providers.csv --part-b raw/synthetic_part_b_2017.txt \\
+        --part-b raw/synthetic_part_b_2023.csv --part-d raw/synthetic_part_d_2023.csv \\
+        --dmepos raw/synthetic_dmepos_2023.csv --leie raw/synthetic_leie.csv
+    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    from federation.data.cms.preparation import prepare_cms  # noqa: PLC0415 - DuckDB; --help answers at once
+
+    paths = {PART_B: part_b, PART_D: part_d, DMEPOS: dmepos, LEIE: [leie], GENDER: gender or []}
+    manifest = prepare_cms(paths, out, lambda text: typer.echo(text, err=True))
+    typer.echo(manifest.to_json() if as_json else manifest.summary(), nl=not as_json)
+    following = f"python -m federation.local --data {shlex.quote(str(out))} --label {manifest.label}"
+    typer.echo(f"Wrote {out}. Next:\n  {following}", err=True)
+
+
+def cms_sample(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder to write: new, or empty.")],
+    providers: Annotated[int, typer.Option(help="Number of providers.")] = 2_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 0,
+    debug: Debug = False,  # noqa: ARG001 - read by `run`
+) -> None:
+    """Make up small raw files as CMS and OIG publish them, to try ``cms`` with.
+
+    Nobody is described: everything is drawn, and every file name says synthetic. What is awkward about the
+    real files is in them: old and new names, encodings, withheld numbers, missing gender, unknown NPIs.
+
+    \b
+    Example:
+      python -m federation.data_prep cms-sample --out raw --providers 500
+    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    from federation.data.cms.sample import make_sample  # noqa: PLC0415 - NumPy; --help answers at once
+
+    first, second, part_d, dmepos, leie = (
+        shlex.quote(str(path)) for path in make_sample(out, providers=providers, seed=seed)
+    )
+    typer.echo(
+        f"Wrote made-up files to {out}. Next:\n"
+        "  python -m federation.data_prep cms --out synthetic-providers.csv "
+        f"--part-b {first} --part-b {second} --part-d {part_d} --dmepos {dmepos} --leie {leie}",
+        err=True,
+    )

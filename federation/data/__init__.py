@@ -1,0 +1,1 @@
+"""Tables: read, checked, made up and prepared; neither models nor AWS."""

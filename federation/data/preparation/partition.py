@@ -1,0 +1,128 @@
+"""Decide which row goes where: duplicates, held-back rows, clients, resampling. Pure functions."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from imblearn.over_sampling import SMOTE, RandomOverSampler
+from imblearn.under_sampling import RandomUnderSampler
+from sklearn.model_selection import train_test_split
+
+from federation.data.table import Table
+
+Resample = Literal["smote", "balanced", "none"]
+Positions = npt.NDArray[np.int64]
+
+_SMOTE_RATIO = 0.25
+_NEIGHBOURS = 5
+_LONGEST_NAME = 40
+
+
+def distinct_rows(table: Table) -> Positions:
+    """Return the positions of rows that equal no earlier row (label included)."""
+    rows = np.column_stack([table.X, table.y]) + 0.0  # -0.0 and 0.0 are equal, but not their bytes
+    first: dict[bytes, int] = {}
+    for position, row in enumerate(rows):
+        first.setdefault(row.tobytes(), position)
+    return np.fromiter(first.values(), dtype=np.int64)
+
+
+def split(y: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> tuple[Positions, Positions]:
+    """Hold back a share of at least two rows.
+
+    Parameters
+    ----------
+    y : ndarray of int64, shape (n,)
+        Labels. Both parts get the same prevalence, where each class has the rows for it.
+    share : float
+        Between 0 and 1; at least one row goes to either part.
+    rng : Generator
+        Decides which.
+
+    Returns
+    -------
+    kept, held : ndarray of int64
+        Positions in `y`, shuffled.
+    """
+    held = min(max(1, round(share * len(y))), len(y) - 1)
+    counts = np.unique_counts(y).counts
+    can_stratify = len(counts) > 1 and min(*counts, held, len(y) - held) >= len(counts)
+    kept, held_back = train_test_split(
+        np.arange(len(y)),
+        test_size=held,
+        random_state=_state(rng),
+        stratify=y if can_stratify else None,
+    )
+    return kept, held_back
+
+
+def deal(y: npt.NDArray[np.int64], clients: int, rng: np.random.Generator) -> Positions:
+    """Give each row a client at random: no client gets two rows, or two positives, more than another."""
+    shuffled = rng.permutation(len(y))
+    by_class = shuffled[np.argsort(y[shuffled], kind="stable")]
+    number = np.empty(len(y), dtype=np.int64)
+    number[by_class] = np.arange(len(y)) % clients
+    return number
+
+
+def cut_by_quantile(values: npt.NDArray[np.float64], clients: int) -> Positions:
+    """Give each row a client by the size of its value; equal values stay together."""
+    edges = np.quantile(values, np.arange(1, clients) / clients)
+    return np.searchsorted(edges, values, side="right")
+
+
+def client_names(values: Iterable[str]) -> dict[str, str]:
+    """Make folder names of values: lower-case letters, digits and hyphens, each once and none ``server``."""
+    taken = {"server"}
+    names = {}
+    for value in sorted(set(values)):
+        ascii_only = unicodedata.normalize("NFKD", value).encode("ascii", "ignore").decode().lower()
+        stem = re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-")[:_LONGEST_NAME].strip("-") or "client"
+        name, suffix = stem, 1
+        while name in taken:
+            suffix += 1
+            name = f"{stem}-{suffix}"
+        taken.add(name)
+        names[value] = name
+    return names
+
+
+def smote(table: Table, rng: np.random.Generator) -> tuple[Table, str | None]:
+    """Make up rows of the rarer class to a quarter of the other, then drop rows of the other down to 1:1.
+
+    Returns
+    -------
+    table : Table
+        The resampled rows, shuffled.
+    note : str or None
+        What could not go this way.
+
+    References
+    ----------
+    Chawla et al., SMOTE: Synthetic Minority Over-sampling Technique, JAIR 16 (2002).
+    """
+    rarer, other = sorted((table.positives, table.rows - table.positives))
+    if rarer == 0:
+        return table, "not resampled: its training rows are all of one class"
+    note = None
+    X, y = table.X, table.y
+    if rarer < int(_SMOTE_RATIO * other):
+        neighbours = min(_NEIGHBOURS, rarer - 1)
+        if neighbours < _NEIGHBOURS:
+            note = f"{rarer} training rows of the rarer class: SMOTE with {neighbours} neighbours"
+        sampler = SMOTE(sampling_strategy=_SMOTE_RATIO, k_neighbors=neighbours, random_state=_state(rng))
+        if neighbours == 0:
+            note = "1 training row of the rarer class: repeated, as SMOTE needs two"
+            sampler = RandomOverSampler(sampling_strategy=_SMOTE_RATIO, random_state=_state(rng))
+        X, y = sampler.fit_resample(X, y)
+    X, y = RandomUnderSampler(sampling_strategy=1.0, random_state=_state(rng)).fit_resample(X, y)
+    order = rng.permutation(len(y))
+    return Table(features=table.features, X=X[order], y=y[order], label=table.label), note
+
+
+def _state(rng: np.random.Generator) -> int:
+    """Draw a seed for libraries that take no `Generator`."""
+    return int(rng.integers(2**32))

@@ -1,0 +1,406 @@
+"""Prepare a table for a federation: one folder for each client, one for the server, and a manifest.
+
+The order of the steps keeps the evaluation honest: duplicates go first, then the server's test rows and each
+client's validation rows are held back, and only what is left for training is resampled.
+"""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from federation.config.contract import NAME as CONTRACT
+from federation.config.contract import Contract
+from federation.contract import require, types_of
+from federation.data import synthetic
+from federation.data.preparation.manifest import NAME, ClientRows, Count, Manifest, Source
+from federation.data.preparation.partition import (
+    Positions,
+    Resample,
+    client_names,
+    cut_by_quantile,
+    deal,
+    distinct_rows,
+    smote,
+    split,
+)
+from federation.data.readers import near, table_files
+from federation.data.table import Table, read_header, read_table, read_texts, write_table
+from federation.errors import DataError, EmptyClientError, LabelError, OutputExistsError, SettingError
+from federation.files import sha256_of
+
+CLIENTS = 3
+_MOST_CLIENTS = 1_000
+_READ_BYTES = 1 << 20
+_FEWEST_ROWS = 2  # one to train on, one to validate on
+_LIBRARIES = ("numpy", "pandas", "scikit-learn", "imbalanced-learn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparationSettings:
+    """How to prepare a table.
+
+    Parameters
+    ----------
+    label : str
+        Name of the label column.
+    positive : str, optional
+        The value of the label that counts as 1, if its values do not say so themselves.
+    clients : int, optional
+        Number of clients, 1 to 1000; by default 3, or as many as a ``column:`` has values.
+    partition : str, optional
+        ``iid`` (at random, the default for a file), ``quantile:COLUMN`` (by the size of a feature) or
+        ``column:COLUMN`` (by the values of a column that is no feature; for synthetic data the default is
+        ``column:site``).
+    resample : {"smote", "balanced", "none"}, optional
+        What evens out the classes in training rows: made-up rows, class weights (later, at fit), or nothing.
+        By default "smote" if every value is a number and none is missing, else "balanced".
+    seed : int
+        Seed of everything random, at least 0.
+    contract : Contract, optional
+        What the table must be; it goes along with the prepared files.
+    test_share, validation_share : float
+        Shares of all rows for the server's test set, and of a client's rows for its validation set; each
+        between 0 and 1.
+
+    Raises
+    ------
+    SettingError
+        If a value is out of range.
+    """
+
+    label: str
+    positive: str | None = None
+    clients: int | None = None
+    partition: str | None = None
+    resample: Resample | None = None
+    seed: int = 0
+    contract: Contract | None = None
+    test_share: float = 0.1
+    validation_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        if self.clients is not None and not 1 <= self.clients <= _MOST_CLIENTS:
+            raise SettingError(
+                f"{self.clients} clients: out of range.", f"Choose between 1 and {_MOST_CLIENTS}."
+            )
+        if self.partition is not None and not re.fullmatch(r"iid|(quantile|column):.+", self.partition):
+            raise SettingError(
+                f'partition "{self.partition}": no such partition.',
+                "Choose iid, quantile:COLUMN or column:COLUMN.",
+            )
+        if self.resample not in (None, *get_args(Resample)):
+            raise SettingError(
+                f'resample "{self.resample}": no such method.', f"Choose {', '.join(get_args(Resample))}."
+            )
+        if self.seed < 0:
+            raise SettingError(f"seed {self.seed}: negative.", "Choose 0 or more.")
+        for name, share in (("test", self.test_share), ("validation", self.validation_share)):
+            if not 0 < share < 1:
+                raise SettingError(f"{name} share {share}: out of range.", "Choose between 0 and 1.")
+
+
+@dataclass(frozen=True, eq=False)
+class _Input:
+    """What there is to prepare; for a ``column:`` partition also that column's text in each row."""
+
+    table: Table
+    source: Source | None
+    client_texts: list[str] | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Client:
+    """A client's rows as they will be written."""
+
+    train_before: Count
+    train: Table
+    validation: Table
+    note: str | None
+
+
+def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Manifest:
+    """Prepare a table for a federation.
+
+    Writes ``server/test.csv``, for each client ``CLIENT/train.csv`` and ``CLIENT/validation.csv``, and
+    ``manifest.json``. The same source and settings give the same bytes. In the end all of it is there, or
+    nothing.
+
+    Parameters
+    ----------
+    source : Path or None
+        A CSV with a header; None for synthetic data.
+    out : Path
+        The folder to write: new, or empty.
+    settings : PreparationSettings
+        How.
+
+    Returns
+    -------
+    Manifest
+        What was written.
+
+    Raises
+    ------
+    DataError
+        If the table cannot be used; the subclass says why.
+    SettingError
+        If a setting does not fit the table, or `out` cannot be written or holds something already.
+    """
+    _refuse_existing(out)
+    if settings.partition is None:
+        settings = replace(settings, partition="iid" if source else f"column:{synthetic.SITE}")
+    given = _read(source, settings) if source else _make_up(settings)
+    settings = replace(settings, resample=_resampling(given.table, settings.resample))
+    distinct = distinct_rows(given.table)
+    kept, held = _hold_back_test(given.table, distinct, settings)
+    clients = {
+        name: _prepare_client(name, given.table.take(rows), settings)
+        for name, rows in _assign(given, kept, settings).items()
+    }
+    tables = {"server/test.csv": given.table.take(held)}
+    for name, client in clients.items():
+        tables |= {f"{name}/train.csv": client.train, f"{name}/validation.csv": client.validation}
+    manifest = _describe(given, given.table.take(distinct), given.table.take(held), clients, settings)
+    contract = settings.contract or (None if given.table.plain else types_of(given.table))
+    return _write(out, tables, manifest, contract)
+
+
+def _resampling(table: Table, wanted: Resample | None) -> Resample:
+    """Return how to even out the classes of a table; made-up rows need numbers to lie between."""
+    if wanted == "smote" and not table.plain:
+        what = "texts" if table.levels else "missing values"
+        raise SettingError(f"resample by SMOTE: the table holds {what}.", "Choose balanced or none.")
+    return wanted or ("smote" if table.plain else "balanced")
+
+
+def _make_up(settings: PreparationSettings) -> _Input:
+    if settings.label != synthetic.LABEL or settings.positive is not None:
+        raise SettingError(
+            f'synthetic data has the label "{synthetic.LABEL}", with values 0 and 1.',
+            "Leave out --label and --positive, or name a file.",
+        )
+    frame = synthetic.generate(sites=settings.clients or CLIENTS, seed=settings.seed)
+    column = _client_column(settings, list(frame.columns))
+    features = [name for name in frame.columns if name not in {synthetic.LABEL, synthetic.SITE, column}]
+    table = Table(
+        features=tuple(features),
+        X=frame[features].to_numpy(np.float64),
+        y=frame[synthetic.LABEL].to_numpy(np.int64),
+        label=synthetic.LABEL,
+    )
+    return _Input(table, None, frame[column].astype(str).tolist() if column else None)
+
+
+def _read(path: Path, settings: PreparationSettings) -> _Input:
+    column = _client_column(settings, read_header(path))
+    contract = settings.contract
+    if contract:
+        _check_contract(contract, column, settings)
+        require(contract, table_files(path) if path.is_dir() else [path])
+    table = read_table(
+        path,
+        label=settings.label,
+        positive=settings.positive or (contract.positive if contract else None),
+        ignore=(*([column] if column else []), *(contract.ignored if contract else ())),
+        kinds=contract.kinds if contract else None,
+    )
+    source = Source(name=path.name, sha256=_digest_of_source(path))
+    return _Input(table, source, read_texts(path, column) if column else None)
+
+
+def _check_contract(contract: Contract, column: str | None, settings: PreparationSettings) -> None:
+    if contract.label != settings.label:
+        raise SettingError(
+            f'the label is "{settings.label}", and in the contract "{contract.label}".', "Make them agree."
+        )
+    if column in contract.kinds:
+        raise SettingError(
+            f'partition by "{column}": the contract has it for a feature.', 'Say there: type = "ignored".'
+        )
+
+
+def _client_column(settings: PreparationSettings, columns: Sequence[str]) -> str | None:
+    """Check the partition's column, and return it if its values are the clients."""
+    kind, _, column = str(settings.partition).partition(":")
+    if kind == "iid":
+        return None
+    if column == settings.label:
+        raise SettingError(f'partition by "{column}": it is the label.', "Choose another column.")
+    if column not in columns:
+        raise SettingError(f'partition by "{column}": no such column.', near(column, columns))
+    return column if kind == "column" else None
+
+
+def _hold_back_test(
+    table: Table, distinct: Positions, settings: PreparationSettings
+) -> tuple[Positions, Positions]:
+    """Split the distinct rows into those of the clients and those of the server's test set."""
+    y = table.y[distinct]
+    if len(np.unique(y)) == 1:
+        raise LabelError(
+            f'label "{table.label}" has 1 distinct value once duplicate rows are dropped: not binary.',
+            "Add rows of the other class.",
+        )
+    kept, held = (distinct[part] for part in split(y, settings.test_share, _rng(settings, "server test")))
+    if len(np.unique(table.y[held])) == 1:
+        raise DataError(
+            f"the server's test set, {len(held)} of {len(y)} distinct rows, would hold one class only.",
+            "Add rows of the rarer class, or choose a larger test share.",
+        )
+    return kept, held
+
+
+def _assign(given: _Input, kept: Positions, settings: PreparationSettings) -> dict[str, Positions]:
+    """Give each client its rows, by its name."""
+    if given.client_texts is not None:
+        names = _named_clients(given.client_texts, settings)
+        client = np.array([names[text] for text in given.client_texts])[kept]
+        assigned = {name: kept[client == name] for name in names.values()}
+        remedy = "Give it more rows, or remove those it has."
+    else:
+        clients = settings.clients or CLIENTS
+        kind, _, column = str(settings.partition).partition(":")
+        if kind == "iid":
+            number = deal(given.table.y[kept], clients, _rng(settings, "partition"))
+            remedy = "Choose fewer clients."
+        else:
+            number = cut_by_quantile(_sizes(given.table, column)[kept], clients)
+            remedy = "Choose fewer clients, or a column with fewer equal values."
+        assigned = {f"client-{i + 1}": kept[number == i] for i in range(clients)}
+    for name, rows in assigned.items():
+        if len(rows) < _FEWEST_ROWS:
+            raise EmptyClientError(
+                f'client "{name}": has {len(rows)} of the {_FEWEST_ROWS} rows needed to train and validate.',
+                remedy,
+            )
+    return assigned
+
+
+def _sizes(table: Table, column: str) -> npt.NDArray[np.float64]:
+    """Return a column's numbers, if it holds nothing else."""
+    sizes = table.X[:, table.features.index(column)]
+    if column in table.levels or np.isnan(sizes).any():
+        problem = "texts" if column in table.levels else "missing values"
+        raise SettingError(
+            f'partition by the size of "{column}": it holds {problem}.', "Choose a column of numbers."
+        )
+    return sizes
+
+
+def _named_clients(texts: list[str], settings: PreparationSettings) -> dict[str, str]:
+    """Return the client name of each text; as many as the settings say, if they do."""
+    names = client_names(texts)
+    if settings.clients not in {None, len(names)}:
+        raise SettingError(
+            f'partition "{settings.partition}": the column has {len(names)} values, not {settings.clients}.',
+            "Leave out the number of clients: each value is one.",
+        )
+    if len(names) > _MOST_CLIENTS:
+        raise SettingError(
+            f'partition "{settings.partition}": the column has {len(names)} values, over {_MOST_CLIENTS}.',
+            "Choose a column that names the clients.",
+        )
+    return names
+
+
+def _prepare_client(name: str, table: Table, settings: PreparationSettings) -> _Client:
+    rng = _rng(settings, f"client {name}")
+    kept, held = split(table.y, settings.validation_share, rng)
+    train, note = table.take(kept), None
+    before = _count(train)
+    if settings.resample == "smote":
+        train, note = smote(train, rng)
+    return _Client(before, train, table.take(held), note)
+
+
+def _rng(settings: PreparationSettings, purpose: str) -> np.random.Generator:
+    """Make a generator for one purpose, so that no client's result depends on another client."""
+    return np.random.default_rng([settings.seed, *purpose.encode()])
+
+
+def _count(table: Table) -> Count:
+    return Count(rows=table.rows, positives=table.positives)
+
+
+def _describe(
+    given: _Input, distinct: Table, test: Table, clients: Mapping[str, _Client], settings: PreparationSettings
+) -> Manifest:
+    return Manifest(
+        synthetic=given.source is None,
+        source=given.source,
+        label=given.table.label,
+        features=given.table.features,
+        positive=settings.positive,
+        partition=str(settings.partition),
+        resample=str(settings.resample),
+        seed=settings.seed,
+        test_share=settings.test_share,
+        validation_share=settings.validation_share,
+        input=_count(given.table),
+        duplicates=Count(
+            rows=given.table.rows - distinct.rows, positives=given.table.positives - distinct.positives
+        ),
+        test=_count(test),
+        clients={
+            name: ClientRows(
+                train_before=client.train_before,
+                train=_count(client.train),
+                validation=_count(client.validation),
+            )
+            for name, client in clients.items()
+        },
+        notes=tuple(f'client "{name}": {client.note}.' for name, client in clients.items() if client.note),
+        files={},
+        versions={library: version(library) for library in _LIBRARIES},
+    )
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise OutputExistsError(f"{out}: holds something already.", "Choose another folder, or remove it.")
+
+
+def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest, contract: Contract | None) -> Manifest:
+    """Write everything beside `out`, then rename it into place."""
+    text = contract.to_json() if contract else ""
+    try:
+        out = out.resolve()
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+            built = Path(scratch) / "built"
+            for name, table in tables.items():
+                (built / name).parent.mkdir(parents=True, exist_ok=True)
+                write_table(table, built / name)
+            contracts = sorted({f"{Path(name).parent}/{CONTRACT}" for name in tables}) if text else []
+            for name in contracts:
+                (built / name).write_text(text, encoding="utf-8")
+            digests = {name: sha256_of(built / name) for name in (*tables, *contracts)}
+            manifest = replace(manifest, files=digests)
+            (built / NAME).write_text(manifest.to_json(), encoding="utf-8", newline="\n")
+            if out.exists():
+                out.rmdir()
+            built.rename(out)
+    except OSError as error:
+        raise SettingError(
+            f"{out}: cannot be written ({error.strerror}).", "Choose another folder."
+        ) from error
+    return manifest
+
+
+def _digest_of_source(path: Path) -> str:
+    """Return the SHA-256 of a file, or of a folder's tables one after the other."""
+    digest = hashlib.sha256()
+    for file in table_files(path) if path.is_dir() else [path]:
+        with file.open("rb") as stream:
+            while part := stream.read(_READ_BYTES):
+                digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,148 @@
+"""What server and clients agree on before round 1, and hold to until the run ends, resumed or not."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flwr.app import Message, RecordDict
+from flwr.serverapp import Grid
+
+from federation.data.table import Table
+from federation.errors import ResumeError, RoundError
+from federation.learning.preprocessing.pooling import kinds_of, pool
+from federation.learning.preprocessing.statistics import ClientStatistics, check_schemas
+from federation.model.linear import Preprocessing
+
+SAME = 1e-9
+"""Relative difference that two machines may make of the same rows' sums."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Agreement:
+    """What was agreed.
+
+    Parameters
+    ----------
+    preprocessing : Preprocessing
+        Goes along with every model.
+    statistics : list of ClientStatistics
+        Of the clients that were there, which the preprocessing and the class weights come from.
+    test : str
+        SHA-256 of the server's held-back rows.
+    """
+
+    preprocessing: Preprocessing
+    statistics: list[ClientStatistics]
+    test: str
+
+    @property
+    def rows(self) -> dict[str, tuple[int, int]]:
+        """Training and validation rows of each client, by name."""
+        return {one.client: (one.rows, one.validation_rows) for one in self.statistics}
+
+
+def agree(statistics: list[ClientStatistics], test: Table) -> Agreement:
+    """Return what follows from the clients' statistics and the server's rows."""
+    return Agreement(preprocessing=pool(statistics, test), statistics=statistics, test=digest_of(test))
+
+
+def digest_of(test: Table) -> str:
+    """Return the SHA-256 of a table's names and values."""
+    digest = hashlib.sha256(json.dumps([test.label, test.features, dict(test.levels)]).encode())
+    digest.update(np.ascontiguousarray(test.X).tobytes())
+    digest.update(np.ascontiguousarray(test.y).tobytes())
+    return digest.hexdigest()
+
+
+def ask_statistics(
+    grid: Grid, node_ids: Sequence[int], name_of: Callable[[int], str], test: Table, timeout: float
+) -> list[ClientStatistics]:
+    """Ask clients for their statistics, whose columns must be the server's.
+
+    Raises
+    ------
+    RoundError
+        A client does not answer, or not usably.
+    SchemaMismatchError
+        A client's columns differ.
+    """
+    replies = ask_all(grid, node_ids, "query.statistics", RecordDict(), timeout)
+    return read_statistics(replies, name_of, test)
+
+
+def read_statistics(
+    replies: Mapping[int, Message], name_of: Callable[[int], str], test: Table
+) -> list[ClientStatistics]:
+    """Return what clients replied of their statistics, whose columns must be the server's.
+
+    Raises
+    ------
+    RoundError
+        A client did not answer, or not usably.
+    SchemaMismatchError
+        A client's columns differ.
+    """
+    statistics = [
+        ClientStatistics.from_reply(reply, name_of(node_id)) for node_id, reply in sorted(replies.items())
+    ]
+    check_schemas(statistics, test.label, kinds_of(test))
+    return statistics
+
+
+def ask_all(
+    grid: Grid, node_ids: Sequence[int], kind: str, content: RecordDict, timeout: float
+) -> dict[int, Message]:
+    """Ask every client the same; return their replies, errors among them.
+
+    Raises
+    ------
+    RoundError
+        The grid has no reply of a client, not even an error.
+    """
+    messages = [Message(content, node_id, kind) for node_id in node_ids]
+    replies = {
+        reply.metadata.src_node_id: reply
+        for reply in grid.send_and_receive(messages=messages, timeout=timeout)
+    }
+    if missing := set(node_ids) - set(replies):
+        raise RoundError(f"no answer to {kind} from nodes {sorted(missing)}.", "See the clients' logs.")
+    return replies
+
+
+def refuse_change(agreed: Agreement, statistics: Sequence[ClientStatistics], test: Table) -> None:
+    """Refuse to go on with other data than the run began with.
+
+    Clients that were not there when the run began may have any.
+
+    Raises
+    ------
+    ResumeError
+        Names the party whose data changed.
+    """
+    remedy = "Put back the data that the run began with, or start a new run."
+    if digest_of(test) != agreed.test:
+        raise ResumeError("the server's held-back rows are not those that the run began with.", remedy)
+    before = {one.client: one for one in agreed.statistics}
+    for one in statistics:
+        if one.client in before and not _same(before[one.client], one):
+            raise ResumeError(
+                f'client "{one.client}": its data are not those that the run began with.', remedy
+            )
+
+
+def _same(one: ClientStatistics, other: ClientStatistics) -> bool:
+    mine, theirs = _parts(one), _parts(other)
+    return mine.keys() == theirs.keys() and all(_equal(mine[key], theirs[key]) for key in mine)
+
+
+def _parts(statistics: ClientStatistics) -> Mapping[str, Any]:
+    return vars(statistics)
+
+
+def _equal(one: Any, other: Any) -> bool:  # noqa: ANN401 - a field of any type
+    if isinstance(one, np.ndarray) and one.dtype == np.float64:
+        return one.shape == other.shape and np.allclose(one, other, rtol=SAME, atol=0.0)
+    return bool(np.array_equal(one, other))

@@ -1,0 +1,284 @@
+"""The server's side of the learning: agree on preprocessing, run a strategy, keep every client's figures.
+
+It needs nothing but Flower's ``Grid``, so it runs over ours and over stock Flower alike.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg
+
+from federation.data.table import Table
+from federation.errors import RoundError, SettingError
+from federation.events import Events
+from federation.learning.agreement import Agreement, agree, ask_all, read_statistics, refuse_change
+from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names
+from federation.learning.roster import Roster
+from federation.learning.rounds import Observer, Recorder, Round
+from federation.learning.strategies.catalogue import create_strategy
+from federation.learning.strategies.checked import MAX_UPDATE_NORM, CheckedStrategy, Rules, listed
+from federation.learning.strategies.fednewton import FedNewton
+from federation.learning.strategies.inference import infer
+from federation.learning.training import Training, as_record
+from federation.model.linear import LinearModel
+from federation.runs.record.record import Record, Unrecorded
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """What the server decides about the training.
+
+    Parameters
+    ----------
+    strategy : str
+        A name of :data:`federation.learning.strategies.catalogue.STRATEGIES`.
+    parameters : mapping of str to str
+        The strategy's parameters that differ from their defaults.
+    rounds : int
+        At least 1.
+    balanced : bool
+        Weight the classes equally in every fit, by their pooled counts.
+    quorum : int, optional
+        Fewest valid updates a round may aggregate; None: one from every client asked.
+    round_timeout : float
+        Seconds until a client that has not answered counts as missing.
+    seed : int
+        Of the choice of clients, where a strategy takes a fraction of them.
+    min_clients : int, optional
+        Fewest clients to start with when the time to join is over; None: all of them.
+    set_aside_after : int
+        Rounds running in which a client may fail before it is asked no more.
+    max_update_norm : float
+        Farthest an update may be from the global model.
+    penalty : {"l2", "none"}
+        For strategies that penalise on the server.
+    """
+
+    strategy: str = "fedavg"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    rounds: int = 3
+    balanced: bool = False
+    quorum: int | None = None
+    round_timeout: float = 600.0
+    seed: int = 0
+    min_clients: int | None = None
+    set_aside_after: int = 3
+    max_update_norm: float = MAX_UPDATE_NORM
+    penalty: str = "l2"
+
+    def __post_init__(self) -> None:
+        """Refuse what no federation could run with."""
+        if self.rounds < 1:
+            raise SettingError(f"{self.rounds} rounds are not possible.", "Use at least 1.")
+        if self.round_timeout <= 0:
+            raise SettingError(f"a round cannot end within {self.round_timeout:g} s.", "Use more than 0.")
+        if self.set_aside_after < 1:
+            raise SettingError(f"clients cannot be set aside after {self.set_aside_after} rounds.", "Use 1.")
+        if not self.max_update_norm > 0:
+            raise SettingError(
+                f"no update is within {self.max_update_norm:g} of a model.", "Use more than 0."
+            )
+        create_strategy(self.strategy, self.parameters, clients=sys.maxsize)
+
+    @property
+    def plan(self) -> str:
+        """Say in a few words what will be run."""
+        most = "at most " if self.strategy == "fednewton" else ""
+        return f"{self.strategy}, {most}{self.rounds} rounds"
+
+    def strategy_for(self, clients: int) -> FedAvg:
+        """Return the strategy for so many clients.
+
+        Raises
+        ------
+        SettingError
+            They are too few for the strategy or the quorum.
+        """
+        if self.min_clients is not None and not 1 <= self.min_clients <= clients:
+            raise SettingError(
+                f"{self.min_clients} clients to start with do not fit {clients}.", f"Use 1 to {clients}."
+            )
+        strategy = create_strategy(
+            self.strategy, self.parameters, clients=clients, quorum=self.quorum, penalty=self.penalty
+        )
+        asked = max(int(clients * strategy.fraction_train), strategy.min_train_nodes)
+        if self.quorum is not None and not 1 <= self.quorum <= asked:
+            raise SettingError(
+                f"a quorum of {self.quorum} does not fit {asked} clients a round.", f"Use 1 to {asked}."
+            )
+        return strategy
+
+    def rules(self, rows: Mapping[str, tuple[int, int]], *, finished: int, event: Events) -> Rules:
+        """Return what every round keeps to.
+
+        Parameters
+        ----------
+        rows : mapping of str to (int, int)
+            Training and validation rows by client.
+        finished : int
+            Rounds that were finished before this process began.
+        event : callable
+            Told the decision on each update.
+        """
+        return Rules(
+            quorum=self.quorum,
+            max_update_norm=self.max_update_norm,
+            rows=rows,
+            seed=self.seed,
+            finished=finished,
+            event=event,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Federated:
+    """What a training leaves.
+
+    Parameters
+    ----------
+    model : LinearModel
+        The global model.
+    rounds : list of Round
+        From round 0 on.
+    statistics : list of ClientStatistics
+        Of every client that was there before round 1.
+    at_clients : mapping
+        Figures of the model on each client's validation rows, by client.
+    conclusion : str, optional
+        How the strategy ended, where it can tell.
+    missed : mapping of str to str
+        Per client that did not get the final model, why.
+    """
+
+    model: LinearModel
+    rounds: list[Round]
+    statistics: list[ClientStatistics]
+    at_clients: Mapping[str, Mapping[str, Any]]
+    conclusion: str | None = None
+    missed: Mapping[str, str] = field(default_factory=dict)
+
+
+def federate(
+    grid: Grid,
+    settings: TrainingSettings,
+    test: Table,
+    *,
+    name_of: Callable[[int], str] | None,
+    observer: Observer,
+    provenance: Mapping[str, Any],
+    record: Record | None = None,
+    process_of: Callable[[int], str] = str,
+) -> Federated:
+    """Train the global model with the clients of ``grid``.
+
+    Parameters
+    ----------
+    grid : Grid
+        Whose clients have joined.
+    settings : TrainingSettings
+        Strategy, rounds, quorum.
+    test : Table
+        The server's held-back rows; their columns are the federation's schema.
+    name_of : callable, optional
+        The name of the client with a node id, which our grid knows; None: what each client says of itself.
+    observer : Observer
+        Told about every step.
+    provenance : mapping
+        Kept in the model.
+    record : Record, optional
+        Keeps every finished round; if it holds some already, the training goes on after them.
+    process_of : callable
+        What tells the processes apart that speak for one client, by its node id.
+
+    Raises
+    ------
+    SchemaMismatchError
+        A client's columns differ from the server's.
+    ResumeError
+        The data are not those that the finished rounds were trained on.
+    RoundError
+        A round had too few valid updates; says which clients failed and why.
+    """
+    record = record or Unrecorded()
+    node_ids = list(grid.get_node_ids())
+    strategy = settings.strategy_for(len(node_ids))
+    saved = record.load()
+    replies = ask_all(grid, node_ids, "query.statistics", RecordDict(), settings.round_timeout)
+    name_of = name_of or _claimed(replies)
+    statistics = read_statistics(replies, name_of, test)
+    if saved:
+        refuse_change(saved.agreement, statistics, test)
+    agreement = saved.agreement if saved else agree(statistics, test)
+    observer.agreed(statistics)
+
+    roster = Roster(grid, name_of=name_of, process_of=process_of, limit=settings.set_aside_after)
+    roster.admit(*node_ids)
+    rows = agreement.rows | {one.client: (one.rows, one.validation_rows) for one in statistics}
+    recorder = Recorder(test, agreement.preprocessing, observer, settings.rounds)
+    rules = settings.rules(rows, finished=saved.round if saved else 0, event=record.event)
+    training = Training(
+        roster=roster,
+        strategy=strategy,
+        checked=CheckedStrategy(strategy, as_record(agreement.preprocessing), recorder, name_of, rules),
+        recorder=recorder,
+        record=record,
+        agreement=agreement,
+        test=test,
+        name_of=name_of,
+        rows=rows,
+        timeout=settings.round_timeout,
+    )
+    arrays = training.run(settings.rounds, balanced=settings.balanced, saved=saved)
+    at_clients = training.score()
+    observer.scored(at_clients)
+    model = LinearModel(
+        label=test.label,
+        preprocessing=agreement.preprocessing,
+        coef=arrays["coef"].numpy()[0],
+        intercept=float(arrays["intercept"].numpy()[0]),
+        provenance=dict(provenance)
+        | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)},
+    )
+    conclusion = None
+    if isinstance(strategy, FedNewton):
+        model, conclusion = replace(model, inference=infer(strategy, model)), strategy.conclusion()
+    missed = _hand_over(roster, arrays, agreement, name_of, settings)
+    return Federated(
+        model=model,
+        rounds=recorder.rounds,
+        statistics=agreement.statistics,
+        at_clients=at_clients,
+        conclusion=conclusion,
+        missed=missed,
+    )
+
+
+def _claimed(replies: Mapping[int, Message]) -> Callable[[int], str]:
+    names = claimed_names(replies)
+    return lambda node_id: names.get(node_id, f"node {node_id}")
+
+
+def _hand_over(
+    roster: Roster,
+    arrays: ArrayRecord,
+    agreement: Agreement,
+    name_of: Callable[[int], str],
+    settings: TrainingSettings,
+) -> dict[str, str]:
+    """Give every client that takes part the final model; return who missed it, and why.
+
+    Raises
+    ------
+    RoundError
+        Fewer than the quorum have it.
+    """
+    content = RecordDict({"arrays": arrays, "preprocessing": as_record(agreement.preprocessing)})
+    replies = ask_all(roster, roster.get_node_ids(), "query.save_model", content, settings.round_timeout)
+    failed = {name_of(i): str(reply.error.reason) for i, reply in replies.items() if reply.has_error()}
+    if len(replies) - len(failed) < (len(replies) if settings.quorum is None else settings.quorum):
+        raise RoundError(f"the final model did not reach every client: {listed(failed)}", "See their logs.")
+    return failed | dict.fromkeys(roster.aside(), "it was set aside")

@@ -1,0 +1,60 @@
+"""Say which clients' rows the global model may not suit, from what they tell before round 1."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from federation.learning.preprocessing.pooling import Moments, merged
+from federation.learning.preprocessing.statistics import NUMERIC, ClientStatistics
+
+FEWEST_POSITIVES = 20
+FAR = 1.0
+"""Standard deviations of the pooled rows that a client's mean may be away from the pooled mean."""
+
+_COLUMNS_TOLD = 3
+
+
+def warnings_of(statistics: Sequence[ClientStatistics]) -> list[str]:
+    """Return one line for each client that stands out, and how.
+
+    Parameters
+    ----------
+    statistics : sequence of ClientStatistics
+        Of every client, for its training rows.
+
+    Returns
+    -------
+    list of str
+        Clients with rows of one class only, with fewer than 20 positive rows, or far from the pooled rows: a
+        column's mean differs by more than one pooled standard deviation (standardised mean difference).
+    """
+    lines = []
+    far = _far(statistics) if len(statistics) > 1 else {}
+    for one in statistics:
+        if one.positives in (0, one.rows):
+            lines.append(f'client "{one.client}": its training rows are all of one class.')
+        elif one.positives < FEWEST_POSITIVES:
+            lines.append(f'client "{one.client}": only {one.positives} positive training rows.')
+        if columns := far.get(one.client):
+            told = ", ".join(f"{name} ({distance:+.1f})" for name, distance in columns[:_COLUMNS_TOLD])
+            more = f" and {len(columns) - _COLUMNS_TOLD} more" if len(columns) > _COLUMNS_TOLD else ""
+            lines.append(
+                f'client "{one.client}": its rows differ from the pooled ones, in standard deviations: '
+                f"{told}{more}."
+            )
+    return lines
+
+
+def _far(statistics: Sequence[ClientStatistics]) -> dict[str, list[tuple[str, float]]]:
+    """Return by client the numeric columns whose mean is far from the pooled one, the farthest first."""
+    features = statistics[0].features
+    parts = [one.reordered(features) for one in statistics]
+    total = merged([Moments(part.observed, part.mean, part.m2, part.m3) for part in parts])
+    deviation = np.sqrt(total.m2 / np.maximum(total.n, 1.0))
+    far = {}
+    for part in parts:
+        there = (part.observed > 0) & (deviation > 0) & np.array([kind == NUMERIC for kind in part.kinds])
+        distance = np.where(there, (part.mean - total.mean) / np.where(there, deviation, 1.0), 0.0)
+        order = np.argsort(-abs(distance), kind="stable").tolist()
+        far[part.client] = [(features[i], float(distance[i])) for i in order if abs(distance[i]) > FAR]
+    return far

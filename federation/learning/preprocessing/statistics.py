@@ -1,0 +1,263 @@
+"""What every client says of its columns before round 1: counts, sums and frequent levels, never a row."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from flwr.app import Message
+from numpy.typing import NDArray
+
+from federation.errors import RoundError, SchemaMismatchError
+from federation.stream.messages import floats
+
+Floats = NDArray[np.float64]
+NUMERIC, CATEGORICAL, EMPTY = "numeric", "categorical", "empty"
+RARE = 0.05  # of the rows, weighted
+ARRAYS = ("observed", "mean", "m2", "m3", "log1p_mean", "log1p_m2", "log1p_m3")
+COUNTS = {
+    "rows": "num-examples",
+    "positives": "positives",
+    "validation_rows": "validation-examples",
+    "validation_positives": "validation-positives",
+}
+_HOLDS = {NUMERIC: "numbers", CATEGORICAL: "texts"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClientStatistics:
+    """What one client says of its training rows, in its own order of columns.
+
+    Parameters
+    ----------
+    client, label : str
+        Its name and its label column.
+    features : tuple of str
+        Its d feature columns.
+    kinds : tuple of {"numeric", "categorical", "empty"}, length d
+        What each column holds; "empty" where every value is missing.
+    gaps : ndarray of bool, shape (d,)
+        Columns with a missing value, in training or in validation rows.
+    non_negative : ndarray of bool, shape (d,)
+        Columns with no negative value, in training or in validation rows.
+    observed : ndarray of float64, shape (d,)
+        How many values are not missing; what follows is of these.
+    mean, m2, m3, log1p_mean, log1p_m2, log1p_m3 : ndarray of float64, shape (d,)
+        Mean, and sums of squared and of cubed deviations from it, of the raw numeric columns and of ``log1p``
+        of the non-negative ones; elsewhere 0.
+    rows, positives, validation_rows, validation_positives : int
+        Counts.
+    levels : mapping of str to mapping of str to int
+        Of each categorical column the levels that enough rows hold to be told, and how many hold each.
+    """
+
+    client: str
+    label: str
+    features: tuple[str, ...]
+    kinds: tuple[str, ...]
+    gaps: NDArray[np.bool_]
+    non_negative: NDArray[np.bool_]
+    observed: Floats
+    mean: Floats
+    m2: Floats
+    m3: Floats
+    log1p_mean: Floats
+    log1p_m2: Floats
+    log1p_m3: Floats
+    rows: int
+    positives: int
+    validation_rows: int
+    validation_positives: int
+    levels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def from_reply(cls, reply: Message, client: str) -> "ClientStatistics":
+        """Read a client's reply to the statistics query.
+
+        Raises
+        ------
+        RoundError
+            The client could not answer, or its answer is incomplete or not finite.
+        """
+        if reply.has_error():
+            raise RoundError(
+                f'client "{client}" could not describe its data: {reply.error.reason}', "See its log."
+            )
+        try:
+            content = reply.content
+            schema, counts = content.config_records["schema"], content.metric_records["counts"]
+            moments = content.array_records["moments"]
+            parts: dict[str, Any] = {name: floats(moments[name.replace("_", "-")]) for name in ARRAYS}
+            parts |= {name: _count(counts[key]) for name, key in COUNTS.items()}
+            statistics = cls(
+                client=client,
+                label=str(schema["label"]),
+                features=tuple(map(str, schema["features"])),  # type: ignore[arg-type]
+                kinds=tuple(map(str, schema["kinds"])),  # type: ignore[arg-type]
+                gaps=np.asarray(schema["gaps"], dtype=np.bool_),
+                non_negative=np.asarray(schema["non-negative"], dtype=np.bool_),
+                levels=_levels(str(schema["levels"])),
+                **parts,
+            )
+            statistics.check()
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise RoundError(
+                f'client "{client}" sent unusable statistics ({error}).',
+                "Publish client_code of this version to it.",
+            ) from error
+        return statistics
+
+    def check(self) -> None:
+        """Raise ValueError where parts contradict each other."""
+        d = len(self.features)
+        for name in ("gaps", "non_negative", *ARRAYS):
+            values = getattr(self, name)
+            if values.shape != (d,) or not np.isfinite(values).all():
+                raise ValueError(f"{name} is not {d} finite numbers")
+        if len(self.kinds) != d or not set(self.kinds) <= {NUMERIC, CATEGORICAL, EMPTY}:
+            raise ValueError(f"kinds are not {d} known words")
+        if (self.m2 < 0).any() or (self.log1p_m2 < 0).any():
+            raise ValueError("a sum of squares is negative")
+        if ((self.observed < 0) | (self.observed > self.rows)).any():
+            raise ValueError("more values than rows")
+        self._check_levels()
+        for positives, rows in (
+            (self.positives, self.rows),
+            (self.validation_positives, self.validation_rows),
+        ):
+            if not (rows >= 1 and 0 <= positives <= rows):
+                raise ValueError(f"{positives} positive of {rows} rows is impossible")
+
+    def _check_levels(self) -> None:
+        for column, levels in self.levels.items():
+            at = self.features.index(column)
+            if self.kinds[at] != CATEGORICAL or min(levels.values(), default=1) < 1:
+                raise ValueError("levels of a column that has none")
+            if sum(levels.values()) > self.observed[at]:
+                raise ValueError("more rows with a level than rows")
+
+    def kind(self, feature: str) -> str:
+        """Return what a column holds."""
+        return self.kinds[self.features.index(feature)]
+
+    def reordered(self, features: Sequence[str]) -> Self:
+        """Return the same with its columns in the order of ``features``."""
+        columns = [self.features.index(name) for name in features]
+        arrays = {name: getattr(self, name)[columns] for name in ("gaps", "non_negative", *ARRAYS)}
+        kinds = tuple(self.kinds[column] for column in columns)
+        return replace(self, features=tuple(features), kinds=kinds, **arrays)
+
+
+def claimed_names(replies: Mapping[int, Message]) -> dict[int, str]:
+    """Return, by node id, the name that each client gives itself in its statistics, proved by nothing.
+
+    Raises
+    ------
+    RoundError
+        Two clients give themselves the same name.
+    """
+    names = {node_id: f"node {node_id}" for node_id in replies}
+    for node_id, reply in replies.items():
+        schema = reply.content.config_records.get("schema") if reply.has_content() else None
+        if schema is None or "client" not in schema:
+            continue  # from_reply tells what is wrong with it
+        name = str(schema["client"])
+        if name in names.values():
+            raise RoundError(f'two clients are named "{name}".', "Give each of them a name of its own.")
+        names[node_id] = name
+    return names
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError("a count is not a whole number")
+    return value
+
+
+def _levels(text: str) -> Mapping[str, Mapping[str, int]]:
+    columns = json.loads(text)
+    if not isinstance(columns, dict) or not all(isinstance(levels, dict) for levels in columns.values()):
+        raise TypeError("levels are not counted by column")
+    return {
+        column: {level: _count(count) for level, count in levels.items()}
+        for column, levels in columns.items()
+    }
+
+
+def check_schemas(statistics: Sequence[ClientStatistics], label: str, kinds: Mapping[str, str]) -> None:
+    """Check that every client has the server's columns, in any order, with values of the same kind.
+
+    Parameters
+    ----------
+    statistics : sequence of ClientStatistics
+        Of every client.
+    label : str
+        The server's label column.
+    kinds : mapping of str to str
+        The server's feature columns, and what they hold.
+
+    Raises
+    ------
+    SchemaMismatchError
+        Names the first client that differs, and the columns.
+    """
+    for one in statistics:
+        if mismatch := describe_mismatch(one.label, one.features, label=label, features=list(kinds)):
+            raise SchemaMismatchError(
+                f'client "{one.client}": {mismatch}', "Give every party the same columns."
+            )
+    for column, kind in kinds.items():
+        _check_kinds(
+            column,
+            [("the server", kind), *((f'client "{one.client}"', one.kind(column)) for one in statistics)],
+        )
+
+
+def _check_kinds(column: str, held: Sequence[tuple[str, str]]) -> None:
+    known = [(who, _HOLDS[kind]) for who, kind in held if kind != EMPTY]
+    for who, what in known:
+        first, expected = known[0]
+        if what != expected:
+            raise SchemaMismatchError(
+                f'column "{column}" holds {what} at {who} and {expected} at {first}.',
+                "Correct the one that is wrong, or let a contract say what the column holds.",
+            )
+
+
+def describe_mismatch(their_label: str, theirs: Sequence[str], *, label: str, features: Sequence[str]) -> str:
+    """Return in words how a client's columns differ from the server's; "" if they do not."""
+    if their_label != label:
+        return f'its label is "{their_label}" and the server\'s is "{label}".'
+    differences = (("lacks", set(features) - set(theirs)), ("has in addition", set(theirs) - set(features)))
+    parts = [f"it {verb} {', '.join(sorted(columns))}" for verb, columns in differences if columns]
+    if not parts and len(theirs) != len(features):
+        parts = ["it repeats a column"]
+    return "; ".join(parts) + "." if parts else ""
+
+
+def class_weight(statistics: Sequence[ClientStatistics], *, balanced: bool) -> tuple[float, float]:
+    """Return the weight of a negative and of a positive row.
+
+    Balanced weights are scikit-learn's ``n / (2 n_c)``, of the pooled counts: the same at every client, also
+    at one whose rows are all of one class.
+    """
+    rows = sum(one.rows for one in statistics)
+    positives = sum(one.positives for one in statistics)
+    if not balanced or positives in (0, rows):
+        return 1.0, 1.0
+    return rows / (2 * (rows - positives)), rows / (2 * positives)
+
+
+def log_odds(statistics: Sequence[ClientStatistics], weights: tuple[float, float]) -> float:
+    """Return the log-odds of a positive row, weighted, in all training rows; 0 where a class is rare.
+
+    From the log-odds of a rare class, Newton's first steps go too far where columns have outliers.
+    """
+    positives = sum(one.positives for one in statistics)
+    negatives = sum(one.rows for one in statistics) - positives
+    positive, negative = weights[1] * positives, weights[0] * negatives
+    if min(positive, negative) < RARE * (positive + negative):
+        return 0.0
+    return math.log(positive / negative)

@@ -1,0 +1,121 @@
+"""What happened in each round: the figures of the server and of every client, and who was rejected."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from federation.data.table import Table
+from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.model.linear import Preprocessing
+from federation.model.metrics import evaluate
+
+
+@dataclass(kw_only=True)
+class Round:
+    """What happened in one round; round 0 is the untrained model.
+
+    Parameters
+    ----------
+    round : int
+        Its number.
+    seconds : float
+        From the first message to the server's own evaluation, included.
+    overhead : float
+        ``seconds`` less the slowest client's own computing and the server's evaluation.
+    server : dict
+        Figures on the server's test data, see :func:`federation.model.metrics.evaluate`.
+    clients : dict
+        Per client what it reported: ``train`` figures of its fit, and ``given`` figures, on its validation
+        rows, of the model that it was given to fit, which is that of the round before.
+    rejected : dict
+        Per client, why its update did not count.
+    set_aside : dict
+        Per client that is not asked from the next round on, why.
+    """
+
+    round: int
+    seconds: float = 0.0
+    overhead: float = 0.0
+    server: Mapping[str, Any] = field(default_factory=dict)
+    clients: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
+    set_aside: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values; a figure that is undefined is None."""
+        return without_nan(asdict(self))  # type: ignore[no-any-return]
+
+
+class Observer(Protocol):
+    """Who is told how the training goes."""
+
+    def agreed(self, statistics: list[ClientStatistics]) -> None:
+        """Take note of what the clients said of their data."""
+
+    def round_ended(self, record: Round, of: int) -> None:
+        """Take note of a round's figures; ``of`` is the number of rounds."""
+
+    def scored(self, at_clients: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take note of the final model's figures at each client."""
+
+
+class Recorder:
+    """Evaluate the global model on the server's test data and gather each round's figures.
+
+    Parameters
+    ----------
+    test : Table
+        The server's held-back rows.
+    preprocessing : Preprocessing
+        Applied to them once.
+    observer : Observer
+        Told when a round has ended.
+    total : int
+        Number of rounds.
+    """
+
+    def __init__(self, test: Table, preprocessing: Preprocessing, observer: Observer, total: int) -> None:
+        self._Z, self._y = preprocessing.prepare(test), test.y
+        self._observer = observer
+        self._total = total
+        self._started = time.perf_counter()
+        self.rounds: list[Round] = []
+        self.current = Round(round=0)
+
+    def begin(self, server_round: int) -> None:
+        """Open the record of a round."""
+        self._started = time.perf_counter()
+        self.current = Round(round=server_round)
+
+    def evaluate(self, arrays: Mapping[str, NDArray[np.float64]]) -> None:
+        """Score the model, ``coef`` (1, d) and ``intercept`` (1,), and close the round."""
+        scoring = time.perf_counter()
+        self.current.server = evaluate(self._y, _sigmoid(self._Z, arrays))
+        ended = time.perf_counter()
+        computing = (figures["train"]["seconds"] for figures in self.current.clients.values())
+        self.current.seconds = ended - self._started
+        self.current.overhead = max(scoring - self._started - max(computing, default=0.0), 0.0)
+        self.rounds.append(self.current)
+
+    def announce(self) -> None:
+        """Tell the observer of the closed round."""
+        self._observer.round_ended(self.current, self._total)
+
+
+def _sigmoid(Z: NDArray[np.float64], arrays: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    logits = Z @ arrays["coef"][0] + arrays["intercept"][0]
+    result: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * logits))
+    return result
+
+
+def without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the value with None for every number that JSON does not know."""
+    if isinstance(value, dict):
+        return {key: without_nan(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [without_nan(part) for part in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,157 @@
+"""The strategies by name, Flower's that fit a linear model and ours, with their parameters checked."""
+
+import inspect
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+from flwr.serverapp import strategy as flower
+from flwr.serverapp.strategy import FedAvg
+
+from federation.errors import SettingError, UnknownStrategyError
+from federation.learning.strategies.fednewton import MAX_ROUNDS, FedNewton
+
+STRATEGIES: Mapping[str, type[FedAvg]] = {
+    "fedavg": flower.FedAvg,
+    "fedavgm": flower.FedAvgM,
+    "fedadagrad": flower.FedAdagrad,
+    "fedadam": flower.FedAdam,
+    "fedyogi": flower.FedYogi,
+    "fedmedian": flower.FedMedian,
+    "fedtrimmedavg": flower.FedTrimmedAvg,
+    "krum": flower.Krum,
+    "multikrum": flower.MultiKrum,
+    "bulyan": flower.Bulyan,
+    "fednewton": FedNewton,
+}
+ROUNDS = 3
+
+Scalar = int | float
+
+
+def parameters_of(name: str) -> dict[str, Scalar]:
+    """Return the numeric parameters of a strategy with their defaults.
+
+    The smallest numbers of nodes default to 1 instead of Flower's 2: how many updates a round needs is the
+    quorum's business. Those of Flower's evaluation are left out: who trains also scores.
+
+    Raises
+    ------
+    UnknownStrategyError
+        No strategy has that name.
+    """
+    if name not in STRATEGIES:
+        raise UnknownStrategyError(
+            f'there is no strategy "{name}".', f"Choose one of: {', '.join(STRATEGIES)}."
+        )
+    signature = inspect.signature(STRATEGIES[name].__init__)
+    defaults = {
+        key: parameter.default
+        for key, parameter in signature.parameters.items()
+        if type(parameter.default) in (int, float) and "evaluate" not in key
+    }
+    return {key: 1 if key.startswith("min_") else default for key, default in defaults.items()}
+
+
+def default_rounds(name: str) -> int:
+    """Return how many rounds are at most sensible where nobody says."""
+    return MAX_ROUNDS if name == "fednewton" else ROUNDS
+
+
+def create_strategy(
+    name: str,
+    parameters: Mapping[str, str],
+    *,
+    clients: int,
+    quorum: int | None = None,
+    penalty: str = "l2",
+) -> FedAvg:
+    """Return the strategy ``name``.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``STRATEGIES``.
+    parameters : mapping of str to str
+        What differs from :func:`parameters_of`, as text.
+    clients : int
+        How many clients take part.
+    quorum : int, optional
+        Fewest updates a round may aggregate; None: one from every client asked.
+    penalty : {"l2", "none"}
+        For the strategies that penalise the model on the server; others leave it to the clients' fits.
+
+    Raises
+    ------
+    UnknownStrategyError
+        No strategy has that name.
+    SettingError
+        A parameter is unknown, is not a number, is out of its range, or cannot work with so few clients or
+        updates.
+    """
+    known = parameters_of(name)
+    values = known | {key: _number(name, key, text, known) for key, text in parameters.items()}
+    _check_ranges(values)
+    _check_enough_clients(name, values, clients, quorum)
+    own = {"penalty": penalty} if name == "fednewton" else {}
+    try:
+        return STRATEGIES[name](**cast("dict[str, Any]", values | own))
+    except ValueError as error:
+        raise SettingError(
+            f'strategy "{name}" refuses its parameters: {error}', "Choose other values."
+        ) from error
+
+
+def _number(name: str, key: str, text: str, known: Mapping[str, Scalar]) -> Scalar:
+    if key not in known:
+        raise SettingError(f'strategy "{name}" has no parameter "{key}".', f"It has: {', '.join(known)}.")
+    kind = type(known[key])
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        what = "a whole number" if kind is int else "a finite number"
+        raise SettingError(
+            f'strategy parameter {key}="{text}" is not {what}.', f"Its default is {known[key]}."
+        )
+    return value
+
+
+def _check_ranges(values: Mapping[str, Scalar]) -> None:
+    if not 0 < values.get("fraction_train", 1) <= 1:
+        raise SettingError(
+            f"strategy parameter fraction_train={values['fraction_train']} is not in (0, 1].",
+            "Use 1 for all clients.",
+        )
+    for key, least in (("num_malicious_nodes", 0), ("num_nodes_to_select", 1)):
+        if values.get(key, least) < least:
+            raise SettingError(f"strategy parameter {key}={values[key]} is below {least}.", "Raise it.")
+
+
+def _check_enough_clients(name: str, values: Mapping[str, Scalar], clients: int, quorum: int | None) -> None:
+    """Refuse what Flower would skip in silence, or wait for without end."""
+    needed = max(values[key] for key in values if key.startswith("min_"))
+    if clients < needed:
+        raise SettingError(
+            f'strategy "{name}" with these parameters needs {needed} clients, and there are {clients}.',
+            "Add clients, or lower the min_… parameters.",
+        )
+    liars = values.get("num_malicious_nodes", 0)
+    needed = 1
+    if name == "bulyan":  # El Mhamdi et al. 2018, "The Hidden Vulnerability of Distributed Learning"
+        needed = 4 * liars + 3
+    elif name in ("krum", "multikrum") and liars:  # Blanchard et al. 2017
+        needed = 2 * liars + 3
+    asked = max(int(clients * values.get("fraction_train", 1)), values["min_train_nodes"])
+    if asked < needed:
+        raise SettingError(
+            f'strategy "{name}" with these parameters needs {needed} clients a round, and asks {asked}.',
+            "Add clients, raise fraction_train, or lower num_malicious_nodes.",
+        )
+    if quorum is not None and quorum < needed:
+        raise SettingError(
+            f'strategy "{name}" with these parameters needs {needed} updates a round, '
+            f"and a quorum of {quorum} allows fewer.",
+            "Raise the quorum, or lower num_malicious_nodes.",
+        )

@@ -1,0 +1,159 @@
+"""The rounds of one training: from the agreement, or from the last finished round, to the final model."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord
+from flwr.serverapp.strategy import FedAvg
+
+from federation.data.table import Table
+from federation.errors import FederationError
+from federation.learning.agreement import Agreement, ask_statistics
+from federation.learning.preprocessing.statistics import class_weight, log_odds
+from federation.learning.roster import Roster
+from federation.learning.rounds import Recorder
+from federation.learning.strategies.checked import CheckedStrategy
+from federation.learning.strategies.fednewton import FedNewton
+from federation.learning.strategies.state import get_state, set_state
+from federation.model.linear import Preprocessing
+from federation.runs.record.checkpoint import Checkpoint
+from federation.runs.record.record import Record
+
+
+@dataclass(kw_only=True, eq=False)
+class Training:
+    """The rounds of one training.
+
+    Parameters
+    ----------
+    roster : Roster
+        Who takes part.
+    strategy : FedAvg
+        What aggregates.
+    checked : CheckedStrategy
+        The same, fed with valid updates only.
+    recorder : Recorder
+        Gathers each round's figures.
+    record : Record
+        Keeps every finished round.
+    agreement : Agreement
+        What was agreed before round 1.
+    test : Table
+        The server's held-back rows.
+    name_of : callable
+        The name of the client with a node id.
+    rows : dict of str to (int, int)
+        Training and validation rows by client; newcomers are added.
+    timeout : float
+        Seconds that a client may take for a round.
+    """
+
+    roster: Roster
+    strategy: FedAvg
+    checked: CheckedStrategy
+    recorder: Recorder
+    record: Record
+    agreement: Agreement
+    test: Table
+    name_of: Callable[[int], str]
+    rows: dict[str, tuple[int, int]]
+    timeout: float
+
+    def run(self, rounds: int, *, balanced: bool, saved: Checkpoint | None) -> ArrayRecord:
+        """Train until so many rounds are finished; return the final model.
+
+        Parameters
+        ----------
+        rounds : int
+            How many, those that were finished before included.
+        balanced : bool
+            Weight the classes equally in every fit.
+        saved : Checkpoint, optional
+            The last finished round.
+        """
+        finished = 0
+        weights = class_weight(self.agreement.statistics, balanced=balanced)
+        self._model = self._untrained(weights)
+        if saved:
+            finished = saved.round
+            self._model = ArrayRecord({name: Array(array) for name, array in saved.arrays.items()})
+            set_state(self.strategy, saved.strategy)
+            self.recorder.rounds = list(saved.rounds)
+        self.checked.start(
+            self.roster,
+            self._model,
+            num_rounds=rounds - finished,
+            timeout=self.timeout,
+            train_config=ConfigRecord({"class-weight": list(weights)}),
+            evaluate_fn=lambda number, model: self._close(model) if number or not saved else None,
+        )
+        return self._model
+
+    def score(self) -> dict[str, Mapping[str, Any]]:
+        """Return the figures of the final model on each client's validation rows, by client.
+
+        Raises
+        ------
+        RoundError
+            Fewer than the quorum tell theirs.
+        """
+        return self.checked.score(self.recorder.rounds[-1].round, self._model, self.roster, self.timeout)
+
+    def _untrained(self, weights: tuple[float, float]) -> ArrayRecord:
+        """Return coefficients of 0; for Newton's method the rows' log-odds too, which saves it a round."""
+        coef, intercept = np.zeros((1, len(self.agreement.preprocessing.features))), np.zeros(1)
+        if isinstance(self.strategy, FedNewton):
+            intercept[0] = log_odds(self.agreement.statistics, weights)
+        return ArrayRecord({"coef": Array(coef), "intercept": Array(intercept)})
+
+    def _close(self, model: ArrayRecord) -> None:
+        """Finish a round: who is set aside, who is new, the figures; keep it, and only then tell of it."""
+        self._model = model
+        current = self.recorder.current
+        current.set_aside |= self.roster.count(self.checked.asked, current.rejected)
+        self._welcome(current.set_aside)
+        for name, reason in current.set_aside.items():
+            self.record.event("set-aside", client=name, round=current.round, reason=reason)
+        arrays = {name: array.numpy() for name, array in model.items()}
+        self.recorder.evaluate(arrays)
+        self.record.event("round", round=current.round, seconds=round(current.seconds, 6))
+        self.record.save(
+            Checkpoint(
+                agreement=self.agreement,
+                rounds=self.recorder.rounds,
+                arrays=arrays,
+                strategy=get_state(self.strategy),
+            )
+        )
+        self.recorder.announce()
+
+    def _welcome(self, set_aside: dict[str, str]) -> None:
+        """Ask those that joined since for their statistics; what was agreed stays as it is.
+
+        Who cannot answer is set aside, so that it holds up the others once at most.
+        """
+        for node_id in self.roster.newcomers():
+            try:
+                [one] = ask_statistics(self.roster, [node_id], self.name_of, self.test, self.timeout)
+            except FederationError as error:
+                set_aside[self.name_of(node_id)] = error.problem
+                self.roster.set_aside(node_id)
+            else:
+                self.rows[one.client] = (one.rows, one.validation_rows)
+                self.roster.admit(node_id)
+
+
+def as_record(preprocessing: Preprocessing) -> ConfigRecord:
+    """Return one text: it goes along with every message, and a client reads it once."""
+    parts: dict[str, Any] = {
+        "features": preprocessing.features,
+        "log1p": preprocessing.log1p,
+        "mean": preprocessing.mean.tolist(),
+        "scale": preprocessing.scale.tolist(),
+    }
+    if not preprocessing.encoding.is_plain:
+        parts["made_of"] = [feature.as_parts for feature in preprocessing.encoding.features]
+    return ConfigRecord({"json": json.dumps(parts)})

@@ -1,0 +1,142 @@
+"""How sure a metric is: bootstrap intervals over the test rows, for all models on the same draws.
+
+NumPy alone, all draws at once; the tests hold the point values equal to `federation.model.metrics`.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from federation.model.metrics import THRESHOLD
+
+LEVEL = 0.95
+_MOST_DRAWS, _FEWEST_DRAWS, _CELLS = 1_000, 200, 1_000_000
+_EPSILON = float(np.finfo(np.float64).eps)
+
+Interval = tuple[float, float]
+ModelIntervals = dict[str, Interval | None]
+_Floats = NDArray[np.float64]
+
+
+class Intervals(TypedDict):
+    """Hold the intervals of every model's metrics, and how they were drawn."""
+
+    level: float
+    draws: int
+    seed: int
+    federated: ModelIntervals
+    pooled: ModelIntervals | None
+    local: dict[str, ModelIntervals]
+
+
+def intervals(
+    y: ArrayLike,
+    federated: ArrayLike,
+    *,
+    pooled: ArrayLike | None = None,
+    local: Mapping[str, ArrayLike],
+    seed: int,
+) -> Intervals:
+    """Return percentile bootstrap intervals of every metric of every model.
+
+    Parameters
+    ----------
+    y : array of shape (n,)
+        True classes of the test rows, 0 or 1.
+    federated, pooled : array of shape (n,)
+        Probabilities of class 1.
+    local : mapping of str to array of shape (n,)
+        By client.
+    seed : int
+        The same seed gives the same draws. A thousand draws up to 1,000 rows, fewer of more, at least 200.
+
+    Returns
+    -------
+    Intervals
+        Of each metric the 2.5th and 97.5th percentile over draws of n rows with replacement (Efron 1979);
+        None where a metric is undefined. They tell what another test set of this size might say of the same
+        model, not what training on other rows would give.
+    """
+    y = np.asarray(y, dtype=np.float64)
+    draws = int(np.clip(_CELLS // max(len(y), 1), _FEWEST_DRAWS, _MOST_DRAWS))
+    weights = _draw(len(y), draws, seed)
+    return {
+        "level": LEVEL,
+        "draws": draws,
+        "seed": seed,
+        "federated": _of_model(y, federated, weights),
+        "pooled": None if pooled is None else _of_model(y, pooled, weights),
+        "local": {name: _of_model(y, p, weights) for name, p in local.items()},
+    }
+
+
+def weighted_metrics(y: _Floats, p: _Floats, weights: _Floats) -> dict[str, _Floats]:
+    """Return each metric once for every row of weights; NaN where it is undefined.
+
+    Parameters
+    ----------
+    y, p : array of shape (n,)
+        True classes, and probabilities of class 1.
+    weights : array of shape (draws, n)
+        How often each test row was drawn; each sums to n.
+
+    Returns
+    -------
+    dict of str to array of shape (draws,)
+        By the names of `federation.model.metrics.Metrics`.
+    """
+    n = len(y)
+    order = np.argsort(-p, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(p[order])), n - 1)
+    drawn = weights[:, order]
+    none = np.zeros((len(weights), 1))
+    rows = np.hstack([none, np.cumsum(drawn, axis=1)[:, ends]])
+    tp = np.hstack([none, np.cumsum(drawn * y[order], axis=1)[:, ends]])
+    positives = tp[:, -1]
+    gain = np.diff(tp, axis=1)
+    fp = rows - tp
+    chance = np.clip(np.where(y == 1, p, 1 - p), _EPSILON, 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        area = (np.diff(fp, axis=1) * (tp[:, 1:] + tp[:, :-1])).sum(axis=1) / 2
+        return {
+            "roc_auc": area / (positives * (n - positives)),
+            "average_precision": (gain * tp[:, 1:] / np.maximum(rows[:, 1:], 1)).sum(axis=1) / positives,
+            "recall_at_1_percent": _found_among_top(rows, tp, math.ceil(n / 100)) / positives,
+            "recall_at_5_percent": _found_among_top(rows, tp, math.ceil(n / 20)) / positives,
+            "log_loss": weights @ -np.log(chance) / n,
+            "brier": weights @ np.square(p - y) / n,
+            "accuracy": weights @ ((p >= THRESHOLD) == (y == 1)) / n,
+        }
+
+
+def _draw(n: int, draws: int, seed: int) -> _Floats:
+    """Return how often each of n rows occurs in each draw of n rows with replacement."""
+    picked = np.random.default_rng([seed, *b"bootstrap"]).integers(0, max(n, 1), (draws, n))
+    cells = (picked + n * np.arange(draws)[:, None]).ravel()
+    return np.bincount(cells, minlength=draws * n).reshape(draws, n).astype(np.float64)
+
+
+def _of_model(y: _Floats, p: ArrayLike, weights: _Floats) -> ModelIntervals:
+    p = np.asarray(p, dtype=np.float64)
+    if not len(y):
+        return dict.fromkeys(weighted_metrics(np.zeros(1), np.zeros(1), np.ones((1, 1))))
+    tail = (1 - LEVEL) / 2
+    found: ModelIntervals = {}
+    for name, values in weighted_metrics(y, p, weights).items():
+        defined = values[np.isfinite(values)]
+        low, high = np.quantile(defined, [tail, 1 - tail]) if len(defined) else (math.nan, math.nan)
+        found[name] = (float(low), float(high)) if len(defined) else None
+    return found
+
+
+def _found_among_top(rows: _Floats, tp: _Floats, k: int) -> _Floats:
+    """Return the positives among the k highest scores; rows that tie at the cut count in proportion."""
+    at = np.argmax(rows >= k, axis=1)[:, None]
+    (low, high), (tp_low, tp_high) = (
+        [np.take_along_axis(values, index, axis=1)[:, 0] for index in (at - 1, at)] for values in (rows, tp)
+    )
+    found: _Floats = tp_low + (k - low) / (high - low) * (tp_high - tp_low)
+    return found

@@ -1,0 +1,1 @@
+"""Resources of a VPC that plain ministack lacks."""

@@ -1,0 +1,1 @@
+"""S3 beyond plain ministack: settings of buckets, and how objects are kept."""

@@ -1,0 +1,1 @@
+"""Training jobs: what is asked, what must hold, and the processes that run them."""

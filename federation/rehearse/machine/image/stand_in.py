@@ -1,0 +1,169 @@
+"""Make what stands in for the training image on this machine, and say in one sentence how it differs."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from federation.aws.publishing.client_wheels import client_locks
+from federation.aws.publishing.notebook_bundle import locked_packages
+from federation.aws.publishing.source_archive import CLIENT_CODE
+from federation.aws.publishing.wheel_lock import PYTHON, LockedWheel
+from federation.aws.publishing.wheelhouse import cache_folder
+from federation.rehearse.deployment.cdk import PROJECT
+from federation.rehearse.machine.image.image_python import ImagePython, Interpreter, image_python
+from federation.rehearse.machine.image.job_environment import (
+    IMAGE_REQUIREMENTS,
+    default_cache,
+    is_built,
+    job_environment,
+    run_quietly,
+)
+from federation.rehearse.machine.image.own_wheels import own_checkout, own_wheels
+
+IMAGE_MACHINE = "Linux x86_64"
+_IMAGE_MARKERS = {
+    "os_name": "posix",
+    "platform_machine": "x86_64",
+    "platform_system": "Linux",
+    "python_full_version": f"{PYTHON}.0",
+    "python_version": PYTHON,
+    "sys_platform": "linux",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandIn:
+    """What stands in for the training image.
+
+    Parameters
+    ----------
+    interpreter : Interpreter
+        What notebooks find, and what the jobs' environment was made with.
+    job_python : pathlib.Path
+        The interpreter of that environment.
+    difference : str
+        A sentence that says what differs from the image; "" if nothing does.
+    wheels : pathlib.Path, optional
+        Wheels of the published versions, where the published ones do not run.
+    wheelhouse : pathlib.Path
+        Where publishing looks for wheels.
+    """
+
+    interpreter: Interpreter
+    job_python: Path
+    difference: str
+    wheels: Path | None
+    wheelhouse: Path
+
+    def checkout(self, folder: Path) -> Path:
+        """Return what the operators have checked out: this checkout, or a copy with locks of its own.
+
+        Parameters
+        ----------
+        folder : pathlib.Path
+            Where a copy goes; new.
+        """
+        if self.wheels is None:
+            return PROJECT
+        return own_checkout(folder, self.wheels, python=self.interpreter.minor, wheelhouse=self.wheelhouse)
+
+
+def make_stand_in(environment: Mapping[str, str], choice: ImagePython = ImagePython.AUTO) -> StandIn:
+    """Return the stand-in for the training image, made if it is not in the cache yet.
+
+    Parameters
+    ----------
+    environment : mapping of str
+        The variables of this process.
+    choice : ImagePython
+        Which Python it has.
+
+    Raises
+    ------
+    ToolMissingError
+        There is no such Python.
+    JobEnvironmentError
+        The packages cannot be had.
+    """
+    cache = default_cache(environment)
+    python = image_python(environment, cache=cache, choice=choice, is_built=partial(is_built, cache))
+    job_python = job_environment(cache, python=python.path)
+    as_published = python.runs(published_wheels())
+    return StandIn(
+        interpreter=python,
+        job_python=job_python,
+        difference=difference(python, as_published=as_published),
+        wheels=None if as_published else own_wheels(cache, job_python, run_quietly),
+        wheelhouse=cache_folder(environment),
+    )
+
+
+def published_wheels() -> list[LockedWheel]:
+    """Return the wheels of all locks of this checkout."""
+    (always,), arrow = client_locks(CLIENT_CODE, {})
+    return [*always, *arrow, *locked_packages().wheels]
+
+
+def difference(
+    python: Interpreter, *, as_published: bool, machine: str = "", image: Path = IMAGE_REQUIREMENTS
+) -> str:
+    """Return a sentence that says what differs from the training image; "" if nothing does.
+
+    Parameters
+    ----------
+    python : Interpreter
+        What stands in.
+    as_published : bool
+        Whether it runs the published wheels.
+    machine : str
+        System and processor. [default: this machine's]
+    image : pathlib.Path
+        What the image has, with markers where that depends on the Python.
+    """
+    machine = machine or this_machine()
+    theirs = pinned(image, python.markers | _IMAGE_MARKERS)
+    parts = [
+        *([f"Python {python.version} instead of {PYTHON}"] if python.minor != PYTHON else []),
+        *([f"{machine} instead of {IMAGE_MACHINE}"] if machine != IMAGE_MACHINE else []),
+        *(
+            f"{name} {version} instead of {theirs[name]}"
+            for name, version in pinned(image, python.markers).items()
+            if name in theirs and version != theirs[name]
+        ),
+        *([] if as_published else ["wheels of its own instead of the published ones"]),
+    ]
+    if not parts:
+        return ""
+    listed = " and ".join(part for part in (", ".join(parts[:-1]), parts[-1]) if part)
+    return f"The stand-in for the training image has {listed}."
+
+
+def this_machine() -> str:
+    """Return system and processor, such as ``Linux x86_64``."""
+    system = platform.system().replace("Darwin", "macOS")
+    return f"{system} {platform.machine()}"
+
+
+def pinned(lock: Path, markers: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions that a lock pins where its markers hold, by package.
+
+    Parameters
+    ----------
+    lock : pathlib.Path
+        A requirements file by uv.
+    markers : mapping of str
+        The values of the markers.
+    """
+    lines = lock.read_text(encoding="utf-8").splitlines()
+    requirements = [
+        Requirement(line.partition(" --hash")[0].rstrip(" \\")) for line in lines if line[:1].isalnum()
+    ]
+    return {
+        each.name: str(each.specifier).removeprefix("==")
+        for each in requirements
+        if each.marker is None or each.marker.evaluate(dict(markers))
+    }

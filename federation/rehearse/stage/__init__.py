@@ -1,0 +1,1 @@
+"""What all phases of a rehearsal share: configuration, accounts, steps; no phase itself."""

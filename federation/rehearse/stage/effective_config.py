@@ -1,0 +1,77 @@
+"""Make the configuration that a rehearsal deploys: with a free port, and as many clients as asked."""
+
+import shutil
+import socket
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from federation.config.schema import FederationConfig, load_config, parse_config
+from federation.errors import SettingError
+
+_HOST = "127.0.0.1"
+_MOST_CLIENTS = 20
+
+
+def write_effective_config(given: Path, target: Path, *, clients: int | None = None) -> FederationConfig:
+    """Write and return the configuration that a rehearsal deploys.
+
+    Parameters
+    ----------
+    given : pathlib.Path
+        The configuration to rehearse.
+    target : pathlib.Path
+        The file to write.
+    clients : int, optional
+        How many clients to rehearse with, instead of those of the configuration: its first ones, then copies
+        of its last with an account, addresses and an ExternalId of their own.
+
+    Raises
+    ------
+    ConfigError
+        The configuration cannot work.
+    SettingError
+        There are too many clients, or too few.
+    """
+    contract = load_config(given).federation.contract
+    tables = tomllib.loads(given.read_text(encoding="utf-8"))
+    if clients is not None:
+        tables["clients"] = _clients(tables["clients"], clients)
+    tables["federation"]["port"] = _free_port(tables["federation"].get("port", 0))
+    config = parse_config(tables)
+    target.write_text(f"# {given.name}, as it was rehearsed.\n\n{tomli_w.dumps(tables)}", encoding="utf-8")
+    if contract:
+        shutil.copyfile(given.parent / contract, target.parent / contract)
+    return config
+
+
+def _clients(tables: list[dict[str, Any]], wanted: int) -> list[dict[str, Any]]:
+    if not 1 <= wanted <= _MOST_CLIENTS:
+        raise SettingError(f"{wanted} clients: out of range.", f"Choose between 1 and {_MOST_CLIENTS}.")
+    model = {key: value for key, value in tables[-1].items() if key not in ("stack", "kms_key_arn")}
+    more = [
+        model
+        | {
+            "name": f"site-{number}",
+            "account": f"{700_000_000_000 + number}",
+            "cidr": f"10.200.{number}.0/24",
+            "external_id": f"rehearsal-site-{number}-{number:08d}",
+        }
+        for number in range(len(tables) + 1, wanted + 1)
+    ]
+    return [*tables[:wanted], *more]
+
+
+def _free_port(wanted: int) -> int:
+    """Return the wanted port if nobody listens there, else one that is free."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind((_HOST, port))
+            except OSError:
+                continue
+            free: int = probe.getsockname()[1]
+            return free
+    raise SettingError("this machine has no free port.", "End some programs, then try again.")

@@ -1,0 +1,1 @@
+"""The page on one run, made from values; it neither trains nor reads a run folder."""

@@ -1,0 +1,397 @@
+"""One page on one run: what was trained, what it is worth beside its yardsticks, what left each client."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, median
+from typing import Any, NamedTuple, TypedDict
+
+import jinja2
+from numpy.typing import ArrayLike
+
+from federation.model.intervals import Intervals
+from federation.model.linear import Scalar
+from federation.model.metrics import Metrics
+from federation.report.certainty import certainty_table
+from federation.report.charts import ScoredModel, round_figures, score_figures
+from federation.report.sites import Row, SiteScores
+
+UNDEFINED = "\N{EN DASH}"
+_COEFFICIENTS = 15
+_CLIENT_COLUMNS = 5
+_RESAMPLED = {
+    "smote": "Training rows were resampled to equal numbers of both classes (SMOTE, then undersampling)",
+    "balanced": "Training rows were weighted as if both classes were equally frequent",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientData:
+    """Describe what a client holds.
+
+    Parameters
+    ----------
+    train_rows, train_positives, validation_rows, validation_positives : int
+        Its rows, before any resampling.
+    data_bytes : int or None
+        Size of the files that stayed with it.
+    """
+
+    train_rows: int
+    train_positives: int
+    validation_rows: int
+    validation_positives: int
+    data_bytes: int | None
+
+    @property
+    def single_class(self) -> bool:
+        """Whether its training rows are all of one class."""
+        return self.train_positives in (0, self.train_rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Describe what was run.
+
+    Parameters
+    ----------
+    title, data : str
+        What to call the run, and where the rows come from.
+    synthetic : bool
+        Whether the rows are made up.
+    label : str
+        Column the model predicts.
+    features : int
+        How many columns it predicts from.
+    clients : mapping of str to ClientData
+        By client name.
+    strategy : str
+        Name of the aggregation strategy.
+    parameters : mapping of str to a JSON scalar
+        Further settings of the strategy and of the clients' fits.
+    rounds, seed : int
+        Rounds that took place, and the seed of every random choice.
+    resample : str
+        "smote", "balanced" or "none".
+    seconds : float
+        From the first process to the last.
+    versions : mapping of str to str
+        Of the packages the result depends on.
+    started : str
+        When, as it shall appear.
+    conclusion : str, optional
+        How the strategy ended, where it can tell.
+    warnings : sequence of str
+        Clients whose rows the global model may not suit, and why; see
+        `federation.learning.preprocessing.heterogeneity`.
+    note : str
+        A remark of whoever started the run; "" without one.
+    """
+
+    title: str
+    data: str
+    synthetic: bool
+    label: str
+    features: int
+    clients: Mapping[str, ClientData]
+    strategy: str
+    parameters: Mapping[str, Scalar]
+    rounds: int
+    seed: int
+    resample: str
+    seconds: float
+    versions: Mapping[str, str]
+    started: str
+    conclusion: str | None = None
+    warnings: Sequence[str] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Egress:
+    """Count what a client sent, as its ledger has it.
+
+    Parameters
+    ----------
+    messages : int
+        How many.
+    sent_bytes : mapping of str to int
+        Bytes by kind of message, such as "join", "query", "train" and "evaluate".
+    """
+
+    messages: int
+    sent_bytes: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """All bytes that left the client."""
+        return sum(self.sent_bytes.values())
+
+
+class RunMetrics(TypedDict):
+    """Hold every model's metrics on the server's test rows; without all rows in one place no yardsticks."""
+
+    federated: Metrics
+    pooled: Metrics | None
+    local: Mapping[str, Metrics]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scores:
+    """Hold the probabilities behind the metrics, each of shape (n,), and the rows' true classes `y`.
+
+    ``cross_site`` is the ROC-AUC of each local-only model on each client's validation rows.
+    """
+
+    y: ArrayLike
+    federated: ArrayLike
+    pooled: ArrayLike | None = None
+    local: Mapping[str, ArrayLike]
+    cross_site: Mapping[str, Row] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Report:
+    """Hold all that the page shows.
+
+    Parameters
+    ----------
+    run : Run
+        What was run.
+    metrics : RunMetrics
+        The content of ``metrics.json``.
+    rounds : sequence of mapping
+        The lines of ``rounds.jsonl``.
+    scores : Scores
+        On the server's test rows.
+    egress : mapping of str to Egress
+        By client name.
+    coefficients : mapping of str to float
+        Of the global model, by feature: log-odds per standard deviation. The page shows the largest.
+    intervals : Intervals, optional
+        Of the metrics; without them the page has no section on how sure they are.
+    sites : SiteScores, optional
+        How models do at each client; goes with the intervals.
+    inference : mapping, optional
+        Of ``model.json``: then the page shows every coefficient with its interval.
+    """
+
+    run: Run
+    metrics: RunMetrics
+    rounds: Sequence[Mapping[str, Any]]
+    scores: Scores
+    egress: Mapping[str, Egress]
+    coefficients: Mapping[str, float]
+    intervals: Intervals | None = None
+    sites: SiteScores | None = None
+    inference: Mapping[str, Any] | None = None
+
+
+def render_report(report: Report) -> str:
+    """Return the page as HTML that asks nothing of any other place; the same report gives the same text."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("federation.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": _number,
+        "signed": _signed,
+        "size": _size,
+        "share": _share,
+        "ratio": _ratio,
+        "p_value": _p_value,
+    }
+    models = [
+        ScoredModel("federated", "federated", report.scores.federated),
+        *([] if report.scores.pooled is None else [ScoredModel("pooled", "pooled", report.scores.pooled)]),
+        *(ScoredModel("local-only", "local", p) for p in report.scores.local.values()),
+    ]
+    return environment.get_template("report.html.j2").render(
+        run=report.run,
+        metrics=report.metrics,
+        egress=report.egress,
+        headline=headline(report.metrics),
+        cards=_cards(report.metrics),
+        always_negative=_always_negative(report.metrics["federated"]),
+        table=metrics_table(report.metrics),
+        figures=score_figures(report.scores.y, models),
+        rounds=round_figures(
+            report.rounds,
+            report.metrics["pooled"],
+            report.sites["federated"] if report.sites else {},
+        ),
+        rejected=_rejected(report.rounds),
+        round_seconds=median([entry["seconds"] for entry in report.rounds if entry["round"]] or [0.0]),
+        kinds=list(dict.fromkeys(kind for sent in report.egress.values() for kind in sent.sent_bytes)),
+        coefficients=_largest(report.coefficients),
+        intervals=report.intervals,
+        sites=report.sites,
+        certain=report.intervals and certainty_table(report.metrics, report.intervals, METRIC_NAMES),
+        inference=_by_evidence(report.inference),
+        resampled=_RESAMPLED.get(report.run.resample),
+        single_class=[name for name, data in report.run.clients.items() if data.single_class],
+    )
+
+
+def headline(metrics: RunMetrics) -> str:
+    """Say in one sentence how the federated model compares, whichever way the comparison goes."""
+    auc, pooled = metrics["federated"]["roc_auc"], metrics["pooled"]
+    if auc is None:
+        return "ROC-AUC is undefined: the test rows are all of one class."
+    comparisons = []
+    if pooled and pooled["roc_auc"] is not None:
+        comparisons.append(f"{_compared(auc, pooled['roc_auc'])} the pooled model ({pooled['roc_auc']:.3f})")
+    local = _local(metrics, fmean)["roc_auc"]
+    if local is not None:
+        comparisons.append(f"{_compared(auc, local)} the mean of clients training alone ({local:.3f})")
+    result = f"Training together reached ROC-AUC {auc:.3f}"
+    return f"{result}: {' and '.join(comparisons)}." if comparisons else f"{result}."
+
+
+def _cards(metrics: RunMetrics) -> list[tuple[str, str, float | None]]:
+    """Return name, colour and ROC-AUC of the models the page opens with."""
+    cards = [("Federated", "federated", metrics["federated"]["roc_auc"])]
+    if metrics["pooled"]:
+        cards.append(("Pooled", "pooled", metrics["pooled"]["roc_auc"]))
+    if metrics["local"]:
+        cards.append(("Local-only, mean", "local", _local(metrics, fmean)["roc_auc"]))
+    return cards
+
+
+def _always_negative(metrics: Metrics) -> float | None:
+    """Return the accuracy of a model that never finds anything."""
+    return 1 - metrics["positives"] / metrics["rows"] if metrics["rows"] else None
+
+
+def _compared(value: float, other: float) -> str:
+    difference = f"{abs(value - other):.3f}"
+    if difference == "0.000":
+        return "level with"
+    return f"{difference} {'above' if value > other else 'below'}"
+
+
+class MetricsRow(NamedTuple):
+    """Hold one metric of every model, ready to print."""
+
+    name: str
+    better: str
+    cells: list[str]
+
+
+class MetricsTable(NamedTuple):
+    """Hold the models' names, the metrics, and the reasons for undefined ones."""
+
+    columns: list[str]
+    rows: list[MetricsRow]
+    reasons: list[str]
+
+
+_ONE_CLASS = "the test rows are all of one class"
+_NO_POSITIVE = "no test row is positive"
+_NO_ROWS = "there are no test rows"
+_METRICS = (
+    ("roc_auc", "ROC-AUC", "higher", _ONE_CLASS),
+    ("average_precision", "Average precision", "higher", _NO_POSITIVE),
+    ("recall_at_1_percent", "Recall in the top 1 %", "higher", _NO_POSITIVE),
+    ("recall_at_5_percent", "Recall in the top 5 %", "higher", _NO_POSITIVE),
+    ("log_loss", "Log loss", "lower", _NO_ROWS),
+    ("brier", "Brier score", "lower", _NO_ROWS),
+    ("accuracy", "Accuracy", "higher", _NO_ROWS),
+)
+METRIC_NAMES = [(key, name) for key, name, *_ in _METRICS]
+
+
+def metrics_table(metrics: RunMetrics) -> MetricsTable:
+    """Set the models side by side: federated, pooled, local-only on average, each client or the extremes."""
+    models: dict[str, Mapping[str, Any]] = {"Federated": metrics["federated"]}
+    if metrics["pooled"]:
+        models["Pooled"] = metrics["pooled"]
+    if metrics["local"]:
+        models["Local-only, mean"] = _local(metrics, fmean)
+    if len(metrics["local"]) > _CLIENT_COLUMNS:
+        models |= {"lowest": _local(metrics, min), "highest": _local(metrics, max)}
+    else:
+        models |= {f"{name} alone": values for name, values in metrics["local"].items()}
+    rows, reasons = [], []
+    for key, name, better, reason in _METRICS:
+        cells = [_number(values[key]) for values in models.values()]
+        rows.append(MetricsRow(name, better, cells))
+        if UNDEFINED in cells:
+            reasons.append(f"{name} is undefined: {reason}.")
+    return MetricsTable(list(models), rows, reasons)
+
+
+def _local(metrics: RunMetrics, summarise: Callable[[list[float]], float]) -> dict[str, float | None]:
+    """Summarise each metric over the clients where it is defined."""
+    clients: list[Mapping[str, Any]] = list(metrics["local"].values())
+    defined = {key: [client[key] for client in clients if client[key] is not None] for key, *_ in _METRICS}
+    return {key: summarise(values) if values else None for key, values in defined.items()}
+
+
+class Coefficient(NamedTuple):
+    """Hold a coefficient and the length of its bar, in percent of the largest."""
+
+    feature: str
+    value: float
+    length: float
+
+
+def _largest(coefficients: Mapping[str, float]) -> list[Coefficient]:
+    ranked = sorted(coefficients.items(), key=lambda item: (-abs(item[1]), item[0]))[:_COEFFICIENTS]
+    largest = abs(ranked[0][1]) if ranked else 0.0
+    return [Coefficient(name, value, 100 * abs(value) / (largest or 1.0)) for name, value in ranked]
+
+
+def _by_evidence(inference: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Put the features in the order of their |z|, the largest first, those without one last."""
+    if inference is None:
+        return None
+    ranked = sorted(
+        inference["features"], key=lambda one: -1.0 if one["z"] is None else abs(one["z"]), reverse=True
+    )
+    return {**inference, "features": ranked}
+
+
+def _rejected(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[int, str, str]]:
+    """Return round, client and reason of every update that did not reach the aggregate."""
+    return [
+        (entry["round"], name, reason)
+        for entry in rounds
+        for name, reason in sorted(entry.get("rejected", {}).items())
+    ]
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return UNDEFINED if value is None else f"{value:,.{digits}f}"
+
+
+def _signed(value: float | None) -> str:
+    return UNDEFINED if value is None else f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _ratio(value: float | None) -> str:
+    """Return an odds ratio to three digits, in plain figures where they are not too many."""
+    if value is None:
+        return UNDEFINED
+    return f"{value:.3g}" if 1e-3 <= value < 1e4 else f"{value:.1e}"  # noqa: PLR2004  what is easy to read
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return UNDEFINED
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004  the usual least
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else UNDEFINED
+
+
+def _size(count: float) -> str:
+    """Return a number of bytes as people say it."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:  # noqa: PLR2004  SI prefixes
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

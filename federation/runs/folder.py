@@ -1,0 +1,108 @@
+"""Write what a run leaves: the model, its figures beside its yardsticks', and a page to look at."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from federation.data.table import Table
+from federation.files import replacing
+from federation.learning.federate import Federated
+from federation.learning.rounds import without_nan
+from federation.model.intervals import intervals
+from federation.model.linear import save
+from federation.model.metrics import evaluate
+from federation.report.page import Egress, Report, Run, RunMetrics, Scores, render_report
+from federation.report.sites import SiteScores
+
+PACKAGES = ("flwr", "scikit-learn", "numpy")
+
+
+def write_run(
+    out: Path, federated: Federated, *, test: Table, run: Run, scores: Scores, egress: Mapping[str, Egress]
+) -> RunMetrics:
+    """Write the model, every figure and the report into ``out``.
+
+    Parameters
+    ----------
+    out : Path
+        The run folder.
+    federated : Federated
+        The model and its rounds.
+    test : Table
+        The server's held-back rows.
+    run : Run
+        What was run.
+    scores : Scores
+        Of the federated model on these rows, and of its yardsticks where there are any.
+    egress : mapping of str to Egress
+        What each client sent.
+
+    Returns
+    -------
+    RunMetrics
+        The content of ``metrics.json``.
+    """
+    save(federated.model, out)
+    metrics = _metrics(scores)
+    rounds = [record.as_json() for record in federated.rounds]
+    sure = intervals(scores.y, scores.federated, pooled=scores.pooled, local=scores.local, seed=run.seed)
+    at_clients = {name: figures["roc_auc"] for name, figures in federated.at_clients.items()}
+    sites = SiteScores(federated=without_nan(at_clients), local=dict(scores.cross_site))
+    figures = {**metrics, "intervals": sure, "at_clients": sites}
+    _write(out / "metrics.json", _json({"synthetic": run.synthetic, "test_rows": test.rows, **figures}))
+    _write(out / "rounds.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in rounds))
+    _write(out / "run.json", _json(_as_json(run)))
+    report = Report(
+        run=run,
+        metrics=metrics,
+        rounds=rounds,
+        scores=scores,
+        egress=egress,
+        coefficients=dict(
+            zip(federated.model.preprocessing.features, federated.model.coef.tolist(), strict=True)
+        ),
+        intervals=sure,
+        sites=sites,
+        inference=federated.model.inference,
+    )
+    _write(out / "report.html", render_report(report))
+    return metrics
+
+
+def read_egress(ledger: Path) -> Egress:
+    """Sum up a client's egress ledger."""
+    if not ledger.exists():  # of a client that never joined, as its data cannot be used
+        return sum_egress([])
+    lines = [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
+    return sum_egress([(line["kind"], line["bytes"]) for line in lines])
+
+
+def sum_egress(messages: Sequence[tuple[str, int]]) -> Egress:
+    """Sum up messages, given by kind and bytes; kinds such as ``query.statistics`` count as ``query``."""
+    sent: Counter[str] = Counter()
+    for kind, size in messages:
+        sent[kind.partition(".")[0]] += size
+    return Egress(messages=len(messages), sent_bytes=dict(sent))
+
+
+def _metrics(scores: Scores) -> RunMetrics:
+    return {
+        "federated": evaluate(scores.y, scores.federated),
+        "pooled": None if scores.pooled is None else evaluate(scores.y, scores.pooled),
+        "local": {name: evaluate(scores.y, p) for name, p in scores.local.items()},
+    }
+
+
+def _as_json(run: Run) -> dict[str, Any]:
+    return {**vars(run), "clients": {name: vars(data) for name, data in run.clients.items()}}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")

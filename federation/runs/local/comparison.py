@@ -1,0 +1,126 @@
+"""What only a run on one machine can tell: the yardsticks, and what data preparation did."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from federation.data.preparation.manifest import Manifest
+from federation.data.table import Table
+from federation.learning.federate import Federated, TrainingSettings
+from federation.learning.preprocessing.heterogeneity import warnings_of
+from federation.model.features import encoded
+from federation.model.yardsticks import fit_local, fit_pooled
+from federation.report.page import ClientData, Run, Scores
+from federation.report.sites import cross_site
+from federation.runs.folder import PACKAGES
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How a run was made, as ``run.json`` tells it.
+
+    Parameters
+    ----------
+    training : TrainingSettings
+        Strategy, rounds, quorum.
+    max_iter : int
+        Most iterations of a client's fit in one round.
+    started : datetime
+        When.
+    """
+
+    training: TrainingSettings
+    max_iter: int
+    started: dt.datetime
+
+
+def compare(
+    federated: Federated,
+    test: Table,
+    train: Mapping[str, Table],
+    validation: Mapping[str, Table],
+    settings: RunSettings,
+    *,
+    balanced: bool,
+) -> Scores:
+    """Score the test rows with the federated model, the pooled one, and each client's own.
+
+    Parameters
+    ----------
+    federated : Federated
+        The model and its rounds.
+    test : Table
+        The server's held-back rows.
+    train : mapping of str to Table
+        The training rows of every client: known only where all data are on one machine.
+    validation : mapping of str to Table
+        The validation rows of every client.
+    settings : RunSettings
+        How the run was made.
+    balanced : bool
+        Whether the classes were weighted.
+    """
+    encoding = federated.model.preprocessing.encoding
+    rows = encoded(encoding, test)
+    train, validation = (
+        {name: encoded(encoding, table) for name, table in tables.items()} for tables in (train, validation)
+    )
+
+    def proba(model: Any) -> NDArray[np.float64]:  # noqa: ANN401
+        return model.predict_proba(rows.X)  # type: ignore[no-any-return]
+
+    how: dict[str, Any] = {
+        "penalty": settings.training.penalty,
+        "class_weight": "balanced" if balanced else None,
+        "log1p": federated.model.preprocessing.log1p,
+        "plain": tuple(feature.kind != "number" for feature in encoding.features),
+    }
+    alone = fit_local(train, **how)
+    return Scores(
+        y=test.y,
+        federated=proba(federated.model),
+        pooled=proba(fit_pooled(train, **how)),
+        local={name: proba(model) for name, model in alone.items()},
+        cross_site=cross_site(alone, validation),
+    )
+
+
+def describe(
+    manifest: Manifest, data: Path, settings: RunSettings, federated: Federated, seconds: float
+) -> Run:
+    """Describe the run, from the manifest in the folder ``data``."""
+    training = settings.training
+    clients = {
+        name: ClientData(
+            train_rows=rows.train_before.rows,
+            train_positives=rows.train_before.positives,
+            validation_rows=rows.validation.rows,
+            validation_positives=rows.validation.positives,
+            data_bytes=sum(path.stat().st_size for path in (data / name).iterdir()),
+        )
+        for name, rows in manifest.clients.items()
+    }
+    return Run(
+        title="Federated training on one machine",
+        data="synthetic table with the CMS schema" if manifest.source is None else manifest.source.name,
+        synthetic=manifest.synthetic,
+        label=manifest.label,
+        features=len(manifest.features),
+        clients=clients,
+        strategy=training.strategy,
+        parameters={**training.parameters, "penalty": training.penalty, "max_iter": settings.max_iter},
+        rounds=federated.rounds[-1].round,
+        conclusion=federated.conclusion,
+        warnings=warnings_of(federated.statistics),
+        seed=manifest.seed,
+        resample=manifest.resample,
+        seconds=seconds,
+        versions={package: version(package) for package in PACKAGES},
+        started=f"{settings.started:%Y-%m-%d %H:%M UTC}",
+    )

@@ -1,0 +1,306 @@
+"""One run on this machine: prepare, start server and clients, train, compare, write the run folder."""
+
+import datetime as dt
+import secrets
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from federation.cli.progress import Progress
+from federation.config.contract import contract_beside, load_contract
+from federation.contract import read_prepared
+from federation.data.preparation.manifest import NAME as MANIFEST
+from federation.data.preparation.manifest import Manifest, changed_files, read_manifest
+from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.readers import table_files
+from federation.data.synthetic import LABEL
+from federation.data.table import Table
+from federation.errors import (
+    DataError,
+    OutputExistsError,
+    PortTakenError,
+    ResumeError,
+    RoundError,
+    SettingError,
+)
+from federation.learning.federate import Federated, TrainingSettings, federate
+from federation.learning.preprocessing.pooling import most_features
+from federation.report.page import RunMetrics
+from federation.runs.folder import PACKAGES, read_egress, write_run
+from federation.runs.local.clients import PATIENCE_SECONDS, ClientJob, LocalClients
+from federation.runs.local.comparison import RunSettings, compare, describe
+from federation.runs.record.record import RunRecord
+from federation.runs.record.settings import remember
+from federation.stream.admission.decision import Admission, by_token
+from federation.stream.certificate import RunCertificate
+from federation.stream.grid import StreamGrid
+from federation.stream.limits import Limits
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalRun:
+    """What to run.
+
+    Parameters
+    ----------
+    source : Path, optional
+        A CSV file, a folder that ``federation.data_prep`` wrote, or None for synthetic data.
+    preparation : PreparationSettings, optional
+        How to cut the table into clients; None if ``source`` is prepared already.
+    training : TrainingSettings
+        Strategy, rounds, quorum.
+    out : Path
+        The run folder; new or empty.
+    max_iter : int
+        Most iterations of a client's fit in one round.
+    port : int
+        Where the server listens on loopback; 0 takes a free one.
+    join_timeout : float
+        Seconds until a client that has not joined is given up.
+    started : datetime
+        When the run began.
+    clients : callable
+        Makes what starts the clients, from the token that admits them.
+    options : mapping
+        The command's options, kept for a resume.
+    resumed : bool
+        Whether ``out`` holds a run that stopped and goes on now.
+    """
+
+    source: Path | None
+    preparation: PreparationSettings | None
+    training: TrainingSettings
+    out: Path
+    max_iter: int = 10
+    port: int = 0
+    join_timeout: float = 120.0
+    started: dt.datetime
+    clients: Callable[[str], LocalClients] = LocalClients
+    options: Mapping[str, Any] = field(default_factory=dict)
+    resumed: bool = False
+
+
+def train_locally(settings: LocalRun, progress: Progress) -> RunMetrics:
+    """Prepare the data, run the federation, write the run folder; return the content of ``metrics.json``.
+
+    Raises
+    ------
+    FederationError
+        What is wrong with the data, the settings, a client or a round. A mistake in what was given leaves
+        nothing behind; a failure of the training leaves the data and the clients' logs.
+    """
+    if settings.resumed:
+        return _train_and_compare(settings, progress)
+    if settings.out.exists() and (not settings.out.is_dir() or any(settings.out.iterdir())):
+        raise OutputExistsError(
+            f"{settings.out} exists already.", "Choose another folder with --out, or remove it."
+        )
+    try:
+        return _train_and_compare(settings, progress)
+    except (DataError, SettingError, PortTakenError):
+        shutil.rmtree(settings.out, ignore_errors=True)
+        raise
+
+
+def choose_preparation(data: Path | None, seed: int, **options: Any) -> PreparationSettings | None:  # noqa: ANN401
+    """Return how to prepare ``data``, or None if that has been done.
+
+    Parameters
+    ----------
+    data : Path, optional
+        A CSV file, a prepared folder, or None for synthetic data.
+    seed : int
+        Of everything random.
+    **options
+        The other fields of ``PreparationSettings``; None where not given.
+
+    Raises
+    ------
+    SettingError
+        An option is missing, out of range, or contradicts prepared data.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if "contract" in given:
+        contract = load_contract(given["contract"])
+        given |= {"contract": contract, "label": given.get("label", contract.label)}
+    if data is not None and data.is_dir() and ((data / MANIFEST).exists() or not table_files(data)):
+        if given:
+            names = ", ".join(f"--{name}" for name in given)
+            raise SettingError(f"{names} cannot change {data}, which is prepared already.", "Leave it out.")
+        return None
+    if data is not None and "label" not in given:
+        raise SettingError(f"which column of {data} is the label?", "Name it with --label.")
+    return PreparationSettings(seed=seed, **{"label": LABEL, **given})
+
+
+def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
+    data, manifest = _prepared(settings, progress)
+    balanced = manifest.resample == "balanced"
+    training = replace(settings.training, balanced=balanced)
+    training.strategy_for(len(manifest.clients))  # what does not fit is found before anything starts
+    test = read_prepared(data / "server" / "test.csv", label=manifest.label)
+    remember(settings.out, settings.options)
+    record = RunRecord(settings.out)
+    plan = {"strategy": training.strategy, "rounds": training.rounds, "clients": list(manifest.clients)}
+    with record.telling(**plan, resumed=settings.resumed):
+        federated = _train(settings, training, manifest, data, test, progress, record)
+        return _compare_and_write(settings, training, manifest, data, test, federated, progress)
+
+
+def _compare_and_write(
+    settings: LocalRun,
+    training: TrainingSettings,
+    manifest: Manifest,
+    data: Path,
+    test: Table,
+    federated: Federated,
+    progress: Progress,
+) -> RunMetrics:
+    progress.step("Comparing with the pooled model and with each client alone")
+    how = RunSettings(training=training, max_iter=settings.max_iter, started=settings.started)
+    train, validation = (
+        {name: read_prepared(data / name / file, label=manifest.label) for name in manifest.clients}
+        for file in ("train.csv", "validation.csv")
+    )
+    scores = compare(federated, test, train, validation, how, balanced=training.balanced)
+    seconds = (dt.datetime.now(dt.UTC) - settings.started).total_seconds()
+    return write_run(
+        settings.out,
+        federated,
+        test=test,
+        run=describe(manifest, data, how, federated, seconds),
+        scores=scores,
+        egress={
+            name: read_egress(settings.out / "clients" / name / "ledger.jsonl") for name in manifest.clients
+        },
+    )
+
+
+def _prepared(settings: LocalRun, progress: Progress) -> tuple[Path, Manifest]:
+    """Return the folder of prepared data, prepared now unless the source is one."""
+    if settings.resumed:
+        return _resumed_data(settings, progress)
+    if settings.source and settings.preparation is None:
+        progress.step(f"Using the prepared data in {settings.source}")
+        return settings.source, read_manifest(settings.source)
+    progress.step(f"Preparing {settings.source or 'synthetic data'}")
+    data = settings.out / "data"
+    return data, prepare(settings.source, data, settings.preparation or PreparationSettings(label=LABEL))
+
+
+def _resumed_data(settings: LocalRun, progress: Progress) -> tuple[Path, Manifest]:
+    """Return the folder of the data that a run began with.
+
+    Raises
+    ------
+    ResumeError
+        They have changed since.
+    """
+    prepared_before = settings.source is not None and settings.preparation is None
+    data = settings.source if prepared_before and settings.source else settings.out / "data"
+    progress.step(f"Going on with the run in {settings.out}, with the data in {data}")
+    manifest = read_manifest(data)
+    if changed := changed_files(data, manifest):
+        raise ResumeError(
+            f"{', '.join(changed)} in {data} changed since the run began.",
+            "Put back the data that the run began with, or start a new run.",
+        )
+    return data, manifest
+
+
+def _train(
+    settings: LocalRun,
+    training: TrainingSettings,
+    manifest: Manifest,
+    data: Path,
+    test: Table,
+    progress: Progress,
+    record: RunRecord,
+) -> Federated:
+    names = list(manifest.clients)
+    token = secrets.token_urlsafe(32)
+    certificate = RunCertificate.create(HOST, now=dt.datetime.now(dt.UTC))
+    agreed = contract_beside(data / "server" / "test.csv")
+    admit = Admission(
+        by_token(token),
+        names=names,
+        label=test.label,
+        features=test.features,
+        contract=agreed.digest if agreed else "",
+    )
+    with settings.clients(token) as clients:
+        # The grid closes first, and so tells the clients why a run failed before their processes are ended.
+        with StreamGrid(
+            names,
+            certificate=certificate,
+            admit=admit,
+            host=HOST,
+            port=settings.port,
+            limits=Limits.for_features(most_features(test)),
+            event=record.event,
+        ) as grid:
+            address = f"{HOST}:{grid.port}"
+            progress.step(f"Starting {len(names)} clients; the server listens on {address} (TLS)")
+            jobs = _jobs(settings, manifest, data, address=address, certificate=certificate)
+            clients.start(jobs, on_exit=grid.fail_client)
+            grid.wait_for_clients(settings.join_timeout, progress.joined, least=training.min_clients)
+            progress.step(f"Training: {training.plan}")
+            try:
+                federated = federate(
+                    grid,
+                    training,
+                    test,
+                    name_of=grid.name_of,
+                    observer=progress,
+                    provenance=_provenance(training, manifest, settings.started),
+                    record=record,
+                    process_of=grid.process_of,
+                )
+                progress.concluded(federated.conclusion)
+            except RoundError as error:
+                raise clients.explanation_of(error) from error
+            clients.expect_end()
+        clients.wait(but=federated.missed)
+        clients.pack_models()
+        return federated
+
+
+def _jobs(
+    settings: LocalRun, manifest: Manifest, data: Path, *, address: str, certificate: RunCertificate
+) -> Sequence[ClientJob]:
+    shared = {
+        "penalty": settings.training.penalty,
+        "max-iter": str(settings.max_iter),
+        "server-address": address,
+        "server-certificate": certificate.for_clients(),
+        "label": manifest.label,
+        "patience": str(PATIENCE_SECONDS),
+        "train-file": "train.csv",
+        "test-file": "validation.csv",
+    }
+    return [
+        ClientJob(
+            name=name,
+            data=(data / name).resolve(),
+            folder=(settings.out / "clients" / name).resolve(),
+            hyperparameters=shared | {"client-name": name},
+        )
+        for name in manifest.clients
+    ]
+
+
+def _provenance(training: TrainingSettings, manifest: Manifest, started: dt.datetime) -> Mapping[str, Any]:
+    return {
+        "strategy": training.strategy,
+        "resample": manifest.resample,
+        "clients": len(manifest.clients),
+        "seed": manifest.seed,
+        "synthetic": manifest.synthetic,
+        "trained": started.isoformat(timespec="seconds"),
+        **{package: version(package) for package in PACKAGES},
+    }

@@ -1,0 +1,325 @@
+"""One run on AWS: start a job in every client's account, train with them, save what came of it."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from threading import Thread
+from typing import Any, Protocol
+
+from federation.aws.checks.server import listening_address
+from federation.aws.jobs.request import ClientNetwork, JobSettings, RunIdentity, build_job_request
+from federation.aws.jobs.run_jobs import Account, TrainingJobs
+from federation.cli.progress import Progress
+from federation.config.names import RUNS_PREFIX
+from federation.config.schema import FederationConfig
+from federation.data.table import Table
+from federation.errors import (
+    ClientFailedError,
+    JoinDeadlineError,
+    RoundError,
+    TrainingJobError,
+)
+from federation.files import sha256_of
+from federation.learning.federate import Federated, TrainingSettings, federate
+from federation.learning.preprocessing.heterogeneity import warnings_of
+from federation.learning.preprocessing.pooling import most_features
+from federation.learning.strategies.checked import listed
+from federation.report.page import ClientData, Run, RunMetrics, Scores
+from federation.runs.folder import PACKAGES, sum_egress, write_run
+from federation.runs.record.record import RunRecord
+from federation.stream.admission.decision import Admission
+from federation.stream.admission.role_proof import Binding, Role, RoleVerifier, SignedRequest
+from federation.stream.certificate import RunCertificate
+from federation.stream.grid import StreamGrid
+from federation.stream.limits import Limits
+
+
+class Store(Protocol):
+    """A bucket, see `federation.aws.edge.buckets.s3`."""
+
+    @property
+    def bucket(self) -> str:
+        """Its name."""
+
+    def put(self, key: str, content: Path, *, sha256: str) -> None:
+        """Store a file."""
+
+
+class ClientAccount(Account, Protocol):
+    """A client's account, see `federation.aws.edge.client_account`."""
+
+    def network(self) -> ClientNetwork:
+        """Find the training subnets, security group and key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerRun:
+    """What to run.
+
+    Parameters
+    ----------
+    config : FederationConfig
+        The federation.
+    training : TrainingSettings
+        Strategy, rounds, quorum.
+    jobs : JobSettings
+        What the jobs are asked for.
+    host : str, optional
+        The address to listen on and to tell the clients; None finds this machine's own.
+    join_timeout : float
+        Seconds the jobs may take to start and join.
+    poll_seconds : float
+        How often the jobs' status is asked for.
+    out : Path
+        The run folder.
+    run_id : str
+        Names the run.
+    started : datetime
+        When.
+    attempt : int
+        How often the run was begun, this time included: a run that is resumed has jobs of its own.
+    contract : str
+        SHA-256 of the data contract that every client must keep; "" without one.
+    note : str
+        A remark for the run's record and its report.
+    """
+
+    config: FederationConfig
+    training: TrainingSettings
+    jobs: JobSettings
+    host: str | None
+    join_timeout: float
+    poll_seconds: float
+    out: Path
+    run_id: str
+    started: dt.datetime
+    attempt: int = 1
+    contract: str = ""
+    note: str = ""
+
+    @property
+    def jobs_id(self) -> str:
+        """What names the jobs of this attempt."""
+        return self.run_id if self.attempt == 1 else f"{self.run_id}-{self.attempt}"
+
+
+def run_on_aws(
+    settings: ServerRun,
+    test: Table,
+    accounts: Mapping[str, ClientAccount],
+    progress: Progress,
+    *,
+    ask_sts: Callable[[SignedRequest], str],
+    record: RunRecord | None = None,
+) -> RunMetrics:
+    """Run one federation and write the run folder.
+
+    Parameters
+    ----------
+    settings : ServerRun
+        What to run.
+    test : Table
+        The server's held-back rows.
+    accounts : mapping of str to ClientAccount
+        By the client's name.
+    progress : Progress
+        Told about every step.
+    ask_sts : callable
+        Asks AWS who signed a request, see `federation.aws.edge.sts`.
+    record : RunRecord, optional
+        Keeps every finished round; by default in the run folder only.
+
+    Raises
+    ------
+    KickoffRefusedError, ClientNetworkError
+        A client's account is not ready.
+    TrainingJobError
+        A job was refused, failed, or did not end well.
+    IdentityRefusedError, IdentityUncheckedError
+        Clients came and did not prove who they are.
+    JoinDeadlineError, RoundError
+        Clients did not come, or did not answer as they should.
+    """
+    settings.training.strategy_for(len(accounts))
+    progress.step(f"Asking the clients to run {settings.jobs.source_key}, published by each of them")
+    progress.step("Looking up the clients' training networks")
+    networks = {name: account.network() for name, account in accounts.items()}
+    record = record or RunRecord(settings.out)
+    training = settings.training
+    plan = {"strategy": training.strategy, "rounds": training.rounds, "clients": list(accounts)}
+    with (
+        record.telling(**plan, resumed=settings.attempt > 1),
+        TrainingJobs(accounts, poll_seconds=settings.poll_seconds, on_status=progress.job) as jobs,
+    ):
+        federated, received = _train(settings, test, networks, jobs, progress, ask_sts, record)
+        progress.step("Waiting for the jobs to end")
+        metrics = write_run(
+            settings.out,
+            federated,
+            test=test,
+            run=_describe(settings, test, federated),
+            scores=Scores(y=test.y, federated=federated.model.score(test), pooled=None, local={}),
+            egress={name: sum_egress(messages) for name, messages in received.items()},
+        )
+        failures = jobs.wait()
+    _check_ends(failures, settings.training.quorum, len(accounts), settings.out)
+    return metrics
+
+
+def keep_in_bucket(results: Store, out: Path, run_id: str) -> str:
+    """Copy a run folder into the results bucket; return where it is.
+
+    Raises
+    ------
+    AwsError
+        S3 refuses.
+    """
+    prefix = f"{RUNS_PREFIX}{run_id}/"
+    for path in sorted(path for path in out.rglob("*") if path.is_file()):
+        results.put(prefix + path.relative_to(out).as_posix(), path, sha256=sha256_of(path))
+    return f"s3://{results.bucket}/{prefix}"
+
+
+def _train(
+    settings: ServerRun,
+    test: Table,
+    networks: Mapping[str, ClientNetwork],
+    jobs: TrainingJobs,
+    progress: Progress,
+    ask_sts: Callable[[SignedRequest], str],
+    record: RunRecord,
+) -> tuple[Federated, Mapping[str, list[tuple[str, int]]]]:
+    config, names = settings.config, list(networks)
+    host = listening_address(config, settings.host)
+    certificate = RunCertificate.create(host, now=dt.datetime.now(dt.UTC))
+    binding = Binding(
+        run_id=settings.jobs_id,
+        server_address=f"{host}:{config.federation.port}",
+        certificate=certificate.fingerprint,
+        region=config.server.region,
+    )
+    verify = RoleVerifier(_roles(config), binding, ask=ask_sts)
+    admit = Admission(
+        verify, names=names, label=test.label, features=test.features, contract=settings.contract
+    )
+    port = config.federation.port
+    limits = Limits.for_features(most_features(test))
+    with StreamGrid(
+        names,
+        certificate=certificate,
+        admit=admit,
+        host=host,
+        port=port,
+        limits=limits,
+        event=record.event,
+    ) as grid:
+        identity = RunIdentity(
+            run_id=settings.jobs_id,
+            server_address=binding.server_address,
+            certificate=certificate.for_clients(),
+        )
+        progress.step(f"Starting {len(names)} training jobs; listening on {host}:{grid.port} (TLS)")
+        requests = {
+            client.name: build_job_request(config, client, networks[client.name], identity, settings.jobs)
+            for client in config.clients
+        }
+        jobs.start(requests, on_exit=grid.fail_client)
+        _load_ahead("federation.model.pipeline")
+        with _explained_by(jobs, admit):
+            least = settings.training.min_clients
+            grid.wait_for_clients(settings.join_timeout, progress.joined, least=least)
+            progress.step(f"Training: {settings.training.plan}")
+            federated = federate(
+                grid,
+                settings.training,
+                test,
+                name_of=grid.name_of,
+                observer=progress,
+                provenance=_provenance(settings),
+                record=record,
+                process_of=grid.process_of,
+            )
+        progress.concluded(federated.conclusion)
+        return federated, grid.received()
+
+
+def _load_ahead(module: str) -> None:
+    """Import what is needed at the end while the jobs start, which leaves this machine idle."""
+    Thread(target=import_module, args=(module,), name="load ahead").start()
+
+
+@contextmanager
+def _explained_by(jobs: TrainingJobs, admission: Admission) -> Iterator[None]:
+    """Replace an error that a refused identity or a job's end explains by one that says so."""
+    try:
+        yield
+    except (ClientFailedError, JoinDeadlineError, RoundError) as error:
+        raise admission.explanation_of(jobs.explanation_of(error)) from error
+
+
+def _roles(config: FederationConfig) -> dict[str, Role]:
+    return {
+        client.name: Role(account=client.account, name=config.client_names(client).training_role)
+        for client in config.clients
+    }
+
+
+def _provenance(settings: ServerRun) -> Mapping[str, Any]:
+    return {
+        "federation": settings.config.federation.name,
+        "run": settings.run_id,
+        "strategy": settings.training.strategy,
+        "clients": len(settings.config.clients),
+        "trained": settings.started.isoformat(timespec="seconds"),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def _describe(settings: ServerRun, test: Table, federated: Federated) -> Run:
+    training = settings.training
+    clients = {
+        one.client: ClientData(
+            train_rows=one.rows,
+            train_positives=one.positives,
+            validation_rows=one.validation_rows,
+            validation_positives=one.validation_positives,
+            data_bytes=None,
+        )
+        for one in federated.statistics
+    }
+    return Run(
+        title=f"Federation {settings.config.federation.name}, run {settings.run_id}",
+        data="the clients' own data, in their own accounts",
+        synthetic=False,
+        label=test.label,
+        features=len(test.features),
+        clients=clients,
+        strategy=training.strategy,
+        parameters={
+            **training.parameters,
+            "penalty": settings.jobs.penalty,
+            "max_iter": settings.jobs.max_iter,
+        },
+        rounds=federated.rounds[-1].round,
+        conclusion=federated.conclusion,
+        warnings=warnings_of(federated.statistics),
+        seed=training.seed,
+        resample="balanced" if training.balanced else "none",
+        seconds=(dt.datetime.now(dt.UTC) - settings.started).total_seconds(),
+        versions={package: version(package) for package in PACKAGES},
+        started=f"{settings.started:%Y-%m-%d %H:%M UTC}",
+        note=settings.note,
+    )
+
+
+def _check_ends(failures: Mapping[str, str], quorum: int | None, clients: int, out: Path) -> None:
+    """Raise if more jobs ended badly than the quorum allows; the model is saved all the same."""
+    if clients - len(failures) < (clients if quorum is None else quorum):
+        reasons = listed(failures)
+        raise TrainingJobError(
+            f"the model is in {out}, but jobs did not end well. {reasons}", "See their logs."
+        )

@@ -1,0 +1,108 @@
+"""What a run writes down while it goes on: events, finished rounds, and copies of both elsewhere."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from federation import events
+from federation.errors import FederationError
+from federation.events import EventLog
+from federation.runs.record import settings as resume
+from federation.runs.record.checkpoint import FOLDER, Checkpoint, CheckpointFolder
+
+Copy = Callable[[Sequence[Path]], None]
+"""Told that files changed; copies them without keeping the run waiting."""
+
+
+class Record(Protocol):
+    """Where a training writes down what happens, and finds what happened before it was cut short."""
+
+    def event(self, event: str, **facts: object) -> None:
+        """Take note of an event."""
+
+    def load(self) -> Checkpoint | None:
+        """Return the last finished round of a run that is resumed."""
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep a finished round."""
+
+
+class Unrecorded:
+    """Write nothing down."""
+
+    def event(self, event: str, **facts: object) -> None:
+        """Take no note."""
+
+    def load(self) -> None:
+        """Return None: nothing was kept."""
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep nothing."""
+
+
+class RunRecord:
+    """The record of one run, in its folder.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder.
+    copy : callable, optional
+        Copies the files of a finished round to a safer place.
+    """
+
+    def __init__(self, run: Path, *, copy: Copy | None = None) -> None:
+        self._run = run
+        self._checkpoints = CheckpointFolder(run)
+        self._log = EventLog(run / events.NAME)
+        self.copy = copy
+        self.event = self._log
+        self.load = self._checkpoints.load
+
+    @contextmanager
+    def telling(self, **facts: object) -> Iterator[None]:
+        """Write down that a run begins, and how it ends.
+
+        Parameters
+        ----------
+        **facts
+            What is run.
+
+        Raises
+        ------
+        StorageError
+            An event could not be written.
+        """
+        self.event("start", **facts)
+        try:
+            yield
+        except BaseException as error:
+            reason = error.problem if isinstance(error, FederationError) else type(error).__name__
+            self.event("end", ok=False, reason=reason)
+            raise
+        else:
+            self.event("end", ok=True, reason="")
+            self._log.check()
+        finally:
+            self._log.close()
+
+    @property
+    def files(self) -> list[Path]:
+        """The files that hold the record, those first that others rely on."""
+        files = [self._run / FOLDER / resume.NAME, self._log.path, *self._checkpoints.files]
+        return [path for path in files if path.exists()]
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep a finished round.
+
+        Raises
+        ------
+        StorageError
+            It cannot be written, or an event before it could not.
+        """
+        size = self._checkpoints.save(checkpoint)
+        self.event("checkpoint", round=checkpoint.round, bytes=size)
+        self._log.check()
+        if self.copy:
+            self.copy(self.files)

@@ -1,0 +1,203 @@
+"""Check that a client is the training role it should be, by a request to AWS STS that it signed.
+
+The client signs "who am I?" (``GetCallerIdentity``) and sends the headers; `client_code/proof.py` is its end.
+Method, host, path and body are the server's own, so that the signature fits nothing but that one question
+to the STS that the server chose. What the headers must say is checked here first, so that a stranger
+without the run's facts costs no request to AWS.
+"""
+
+import asyncio
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from federation.stream.admission.decision import ProofError, UncheckedError
+from federation.stream.frames import Join
+
+BODY = b"Action=GetCallerIdentity&Version=2011-06-15"
+CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
+MINUTES = 5
+CONCURRENT = 4
+UNBOUND = frozenset({"authorization", "x-amz-date", "x-amz-security-token", "x-federation-nonce"})
+
+_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,8190}[\x21-\x7e])?")
+_AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=\w+/(?P<scope>\d{8}/[a-z0-9-]+/[a-z0-9]+/aws4_request), ?"
+    r"SignedHeaders=(?P<signed>[a-z0-9;-]+), ?Signature=(?P<signature>[0-9a-f]{64})"
+)
+_ARN = re.compile(r"arn:aws[a-z-]*:sts::(?P<account>\d{12}):assumed-role/(?P<role>[\w+=,.@-]+)/[\w+=,.@-]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """A role of an account.
+
+    Parameters
+    ----------
+    account, name : str
+        Twelve digits; the name without path.
+    """
+
+    account: str
+    name: str
+
+    @classmethod
+    def of_session(cls, arn: str) -> "Role | None":
+        """Return the role of an ``assumed-role`` ARN; None for any other principal."""
+        match = _ARN.fullmatch(arn)
+        return cls(account=match["account"], name=match["role"]) if match else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """What a proof must have been made for.
+
+    Parameters
+    ----------
+    run_id, server_address : str
+        The run, and where its server listens, as the clients were told.
+    certificate : str
+        SHA-256 of the server's certificate, in hexadecimal.
+    region : str
+        Whose STS is asked.
+    """
+
+    run_id: str
+    server_address: str
+    certificate: str
+    region: str
+
+    def headers(self, client: str) -> dict[str, str]:
+        """Return the headers that a client's signature must cover, with their values."""
+        return {
+            "content-type": CONTENT_TYPE,
+            "x-federation-run": self.run_id,
+            "x-federation-server": self.server_address,
+            "x-federation-certificate": self.certificate,
+            "x-federation-client": client,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedRequest:
+    """A request that may be sent to STS.
+
+    Parameters
+    ----------
+    headers : mapping of str to str
+        All of them, names in lower case.
+    signature : str
+        What makes it unlike every other one.
+    """
+
+    headers: Mapping[str, str]
+    signature: str
+
+
+def read_proof(proof: Mapping[str, str], *, client: str, binding: Binding, now: dt.datetime) -> SignedRequest:
+    """Return the request in a proof.
+
+    Raises
+    ------
+    ProofError
+        It is not made for this run, server, certificate and client, or not now, or says more than it should.
+    """
+    headers = {name.lower(): value for name, value in proof.items()}
+    bound = binding.headers(client)
+    if headers.keys() != bound.keys() | UNBOUND or len(headers) != len(proof):
+        raise ProofError("its proof of identity is not a signed request with the headers of a client")
+    if not all(_VALUE.fullmatch(value) for value in headers.values()):
+        raise ProofError("its proof of identity has a header that is none")
+    for name, expected in bound.items():
+        if headers[name] != expected:
+            raise ProofError(f"its proof of identity is for another {name.rpartition('-')[2]}")
+    match = _AUTHORIZATION.fullmatch(headers["authorization"])
+    if match is None:
+        raise ProofError("its proof of identity has no signature of AWS's version 4")
+    signed = match["signed"].split(";")
+    if missing := sorted((headers.keys() | {"host"}) - {"authorization"} - set(signed)):
+        raise ProofError(f"its signature does not cover {missing[0]}")
+    _check_date(headers["x-amz-date"], now)
+    if match["scope"] != f"{headers['x-amz-date'][:8]}/{binding.region}/sts/aws4_request":
+        raise ProofError(f"its signature is not for STS in {binding.region}")
+    return SignedRequest(headers=headers, signature=match["signature"])
+
+
+def _check_date(text: str, now: dt.datetime) -> None:
+    try:
+        signed = dt.datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
+    except ValueError:
+        raise ProofError("its proof of identity has no date") from None
+    if abs(now - signed) > dt.timedelta(minutes=MINUTES):
+        raise ProofError(
+            f"its proof of identity was signed {text}, more than {MINUTES} minutes from the server's clock"
+        )
+
+
+class RoleVerifier:
+    """Check joins of one run by the clients' roles.
+
+    Parameters
+    ----------
+    roles : mapping of str to Role
+        Who each client is, by its name.
+    binding : Binding
+        What a proof must be made for.
+    ask : callable
+        Sends a signed request to STS and returns the ARN of who signed it; may block. Raises `ProofError`
+        when STS refuses, and `UncheckedError` when it does not answer.
+    clock : callable
+        Returns the time.
+    answer_seconds : float
+        How long STS may take.
+    """
+
+    def __init__(
+        self,
+        roles: Mapping[str, Role],
+        binding: Binding,
+        *,
+        ask: Callable[[SignedRequest], str],
+        clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        answer_seconds: float = 10.0,
+    ) -> None:
+        self._roles = roles
+        self._binding = binding
+        self._ask = ask
+        self._clock = clock
+        self._answer_seconds = answer_seconds
+        self._used: dict[str, dt.datetime] = {}
+        self._threads = ThreadPoolExecutor(CONCURRENT, thread_name_prefix="sts")
+
+    async def __call__(self, join: Join) -> None:
+        """Return if the sender of a join is the role of the client it names; a proof serves once.
+
+        Raises
+        ------
+        ProofError
+            It is not, or the proof was used before.
+        UncheckedError
+            STS does not answer.
+        """
+        role = self._roles.get(join.client)
+        if role is None:
+            raise ProofError(f'no client is named "{join.client}" in this federation')
+        request = read_proof(join.proof, client=join.client, binding=self._binding, now=self._clock())
+        self._check_unused(request)
+        asking = asyncio.get_running_loop().run_in_executor(self._threads, self._ask, request)
+        try:
+            arn = await asyncio.wait_for(asking, self._answer_seconds)
+        except TimeoutError:
+            raise UncheckedError("AWS STS does not answer the server, who must ask it who joins") from None
+        if Role.of_session(arn) != role:
+            raise ProofError(f"it is {arn}, and not the role {role.name} of account {role.account}")
+        self._check_unused(request)  # a copy may have been accepted while STS was asked
+        self._used[request.signature] = self._clock()
+
+    def _check_unused(self, request: SignedRequest) -> None:
+        past = self._clock() - dt.timedelta(minutes=2 * MINUTES)  # its date would be refused by then
+        self._used = {signature: when for signature, when in self._used.items() if when > past}
+        if request.signature in self._used:
+            raise ProofError("its proof of identity was used before")

@@ -1,0 +1,71 @@
+"""TLS handshakes that fail, in our log: gRPC tells of them on the process's standard error only."""
+
+import logging
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+from federation.stream.limits import SparingLog
+
+# One record of gRPC's log: its first line has the reason, the second of these, a few lines on, the address.
+_FAILED = re.compile(r"CallNextHandshakerLocked: error=(?!OK )\w+: (.*)")
+_PEER = re.compile(r" shutdown=.*endpoint_peer_address=([^,}]+)")
+_OPENSSL = re.compile(r"OPENSSL_internal:(\w+)")
+_OF_GRPC = re.compile(
+    r"[DIWE]\d{4} [\d:.]+ +\d+ \S+:\d+\] |=== Source Location Trace: ===|src/core/| shutdown=|$"
+)
+
+
+def log_failed_handshakes() -> None:
+    """Make warnings of `federation.stream` out of gRPC's lines about failed handshakes; not many in a while.
+
+    Plaintext, old TLS and a client that trusts another certificate end below Python, and gRPC for Python has
+    no call that tells of it. Its native log does, on file descriptor 2. From here on that is a pipe: failed
+    handshakes become warnings, the rest of gRPC's lines is dropped, as with ``GRPC_VERBOSITY=NONE``, and what
+    else is written there goes on to where it went. Python's own standard error does not pass the pipe.
+
+    To be called before gRPC is imported. It changes nothing where somebody asked for gRPC's lines with
+    ``GRPC_VERBOSITY``, or where standard error is not file descriptor 2.
+    """
+    if os.environ.get("GRPC_VERBOSITY") != "NONE" or not _is_descriptor_2():
+        return
+    os.environ |= {"GRPC_VERBOSITY": "INFO", "GRPC_TRACE": "handshaker"}
+    sys.stderr.flush()
+    encoding = sys.stderr.encoding
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=encoding, errors="backslashreplace")
+    heard, told = os.pipe()
+    os.set_blocking(told, False)  # in a flood lines get lost, and gRPC waits for nobody
+    os.dup2(told, 2)
+    os.close(told)
+    threading.Thread(target=_listen, args=(heard,), name="handshakes", daemon=True).start()
+
+
+def _is_descriptor_2() -> bool:
+    try:
+        return sys.stderr.fileno() == 2  # noqa: PLR2004 - its name
+    except (AttributeError, OSError, ValueError):  # there is none, it is a capture's, or closed
+        return False
+
+
+def _listen(heard: int) -> None:
+    """Read gRPC's log for as long as the process runs."""
+    refusals = SparingLog(logging.getLogger("federation.stream"))
+    with os.fdopen(heard, encoding="utf-8", errors="replace") as lines:
+        for address, why in failed_handshakes(lines, sys.stderr.write):
+            refusals.warning("a TLS handshake with %s failed: %s", address, why)
+
+
+def failed_handshakes(lines: Iterable[str], others: Callable[[str], object]) -> Iterator[tuple[str, str]]:
+    """Yield address and reason of each handshake that failed; hand on the lines that are not gRPC's."""
+    why = ""
+    for line in lines:
+        if failed := _FAILED.search(line):
+            openssl = _OPENSSL.search(failed[1])
+            why = openssl[1].replace("_", " ").lower() if openssl else failed[1]
+        elif why and (peer := _PEER.match(line)):
+            yield peer[1], why
+            why = ""
+        elif not _OF_GRPC.match(line):
+            others(line)
