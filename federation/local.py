@@ -36,7 +36,7 @@ from federation.cli.options import (
 from federation.stream.handshakes import log_failed_handshakes
 
 if TYPE_CHECKING:
-    from federation.report.page import RunMetrics
+    from federation.report.facts import RunMetrics
     from federation.runs.local.training import LocalRun
 
 
@@ -133,10 +133,11 @@ def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fie
     """
     log_failed_handshakes()
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
+    from federation.cli.options import all_options, given_options  # noqa: PLC0415
     from federation.cli.progress import Progress, show_metrics  # noqa: PLC0415
     from federation.cli.tables import open_tables  # noqa: PLC0415
     from federation.runs.local.training import train_locally  # noqa: PLC0415
-    from federation.runs.record.settings import all_options, given_options, recall  # noqa: PLC0415
+    from federation.runs.record.settings import recall  # noqa: PLC0415
 
     log_refusals_only()
     resume = Path(context.params["resume"]) if context.params["resume"] else None

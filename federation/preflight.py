@@ -72,7 +72,7 @@ def _of_server(
     from federation.aws.edge.views import OnAws  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
     from federation.aws.publishing.source_archive import source_archive  # noqa: PLC0415
     from federation.config.contract import contract_beside, governing  # noqa: PLC0415
-    from federation.contract import read_prepared  # noqa: PLC0415
+    from federation.data.contract_check import read_prepared  # noqa: PLC0415
     from federation.data.table import read_header  # noqa: PLC0415
 
     agreed = governing(contract_of(config, path), contract_beside(test_data), str(test_data))

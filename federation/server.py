@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from federation.cli.progress import Progress
     from federation.config.schema import FederationConfig
     from federation.data.table import Table
-    from federation.report.page import RunMetrics
+    from federation.report.facts import RunMetrics
     from federation.runs.on_aws import ServerRun
 
 
@@ -109,7 +109,7 @@ def carry_out(context: typer.Context) -> None:
     from federation.cli.progress import Progress, show_metrics  # noqa: PLC0415
     from federation.config.contract import contract_beside, governing  # noqa: PLC0415
     from federation.config.schema import contract_of, load_config  # noqa: PLC0415
-    from federation.contract import read_prepared  # noqa: PLC0415
+    from federation.data.contract_check import read_prepared  # noqa: PLC0415
     from federation.runs.record.settings import attempts, remember  # noqa: PLC0415
 
     log_refusals_only()
@@ -180,7 +180,8 @@ def _options(context: typer.Context) -> dict[str, Any]:
         The folder of a new run is there already.
     """
     from federation.aws.jobs.found_jobs import new_run_id  # noqa: PLC0415
-    from federation.runs.record.settings import all_options, given_options, recall  # noqa: PLC0415
+    from federation.cli.options import all_options, given_options  # noqa: PLC0415
+    from federation.runs.record.settings import recall  # noqa: PLC0415
 
     if resume := context.params["resume"]:
         return recall(Path(resume), given_options(context)) | {"out": str(resume)}

@@ -18,7 +18,7 @@ from federation.errors import JoinDeadlineError, OutputExistsError
 from federation.learning.federate import TrainingSettings, federate
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds import Round
-from federation.model.linear import save
+from federation.model.pipeline import save
 
 app = ServerApp()
 log = logging.getLogger("flwr")

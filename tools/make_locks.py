@@ -10,9 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from federation.aws.publishing.source_archive import ARROW_REQUIREMENTS, CLIENT_CODE, REQUIREMENTS
-from federation.aws.publishing.wheel_lock import NOTEBOOK_LOCK, PYTHON, LockedWheel, format_lock
+from federation.aws.publishing.source_archive import ARROW_REQUIREMENTS, REQUIREMENTS
+from federation.aws.publishing.wheel_lock import PYTHON, LockedWheel, format_lock
 from federation.aws.publishing.wheelhouse import only_these_wheels
+from federation.checkout import CLIENT_CODE, NOTEBOOK_LOCK
 from federation.files import replacing
 
 ROOT = CLIENT_CODE.parent

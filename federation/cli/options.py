@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from click.core import ParameterSource
 
 from federation.errors import SettingError
 
@@ -143,3 +144,23 @@ def log_refusals_only() -> None:
     logging.getLogger("flwr").setLevel(logging.ERROR)
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger("federation").setLevel(logging.WARNING)
+
+
+def given_options(context: typer.Context) -> dict[str, Any]:
+    """Return the options that stood on the command line, as JSON holds them."""
+    return {
+        name: _plain(value)
+        for name, value in context.params.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+
+
+def all_options(context: typer.Context) -> dict[str, Any]:
+    """Return every option with its value, as JSON holds them."""
+    return {name: _plain(value) for name, value in context.params.items()}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever an option may be
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value

@@ -11,7 +11,8 @@ from federation.aws.checks.checks import Result
 from federation.learning.preprocessing.heterogeneity import warnings_of
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds import Round
-from federation.report.page import METRIC_NAMES, RunMetrics, metrics_table
+from federation.report.facts import RunMetrics
+from federation.report.tables import METRIC_NAMES, metrics_table
 
 HEADER = "  round  seconds  ROC-AUC  avg. precision  log loss   clients' own ROC-AUC, of the round before"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from federation.config import names
 from federation.config.regions import IMAGE_REGISTRIES, S3_PREFIX_LISTS
@@ -21,13 +21,59 @@ from federation.errors import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from federation.config.schema import Client, Party
-
 PRIVATE_RANGES = tuple(IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 DOCKER_BRIDGE = IPv4Network("172.17.0.0/16")
 LARGEST_VPC, SMALLEST_VPC = 16, 26
 EXTERNAL_ID = re.compile(r"[A-Za-z0-9+=,.@:/_-]{16,1224}")
 RESERVED_STACKS = (names.SERVER_NETWORK_STACK, names.SERVER_STACK)
+
+
+class Party(Protocol):
+    """What the rules ask of a party."""
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+
+    @property
+    def account(self) -> str:
+        """Its AWS account."""
+
+    @property
+    def region(self) -> str:
+        """Where it deploys."""
+
+    @property
+    def cidr(self) -> IPv4Network:
+        """Its addresses."""
+
+    @property
+    def availability_zones(self) -> tuple[str, ...]:
+        """Its zones."""
+
+    @property
+    def kms_key_arn(self) -> str | None:
+        """A key that exists."""
+
+    @property
+    def s3_prefix_list_id(self) -> str | None:
+        """The prefix list of S3, where it is given."""
+
+
+class Client(Party, Protocol):
+    """What the rules ask of a client."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def stack(self) -> str:
+        """The name of its stack."""
+
+    @property
+    def external_id(self) -> str:
+        """What the server must know to assume its role."""
 
 
 def check_party(party: Party) -> None:

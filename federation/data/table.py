@@ -270,3 +270,14 @@ def _binary(path: Path, label: str, labels: list[str], positive: str | None) -> 
             )
         coding = {value: int(value == positive) for value in distinct}
     return np.array([coding[value] for value in labels], dtype=np.int64)
+
+
+def describe_mismatch(their_label: str, theirs: Sequence[str], *, label: str, features: Sequence[str]) -> str:
+    """Return in words how a client's columns differ from the server's; "" if they do not."""
+    if their_label != label:
+        return f'its label is "{their_label}" and the server\'s is "{label}".'
+    differences = (("lacks", set(features) - set(theirs)), ("has in addition", set(theirs) - set(features)))
+    parts = [f"it {verb} {', '.join(sorted(columns))}" for verb, columns in differences if columns]
+    if not parts and len(theirs) != len(features):
+        parts = ["it repeats a column"]
+    return "; ".join(parts) + "." if parts else ""

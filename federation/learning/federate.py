@@ -17,6 +17,7 @@ from federation.errors import RoundError, SettingError
 from federation.events import Events
 from federation.learning.agreement import Agreement, agree, ask_all, read_statistics, refuse_change
 from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names
+from federation.learning.record import Record, Unrecorded
 from federation.learning.roster import Roster
 from federation.learning.rounds import Observer, Recorder, Round
 from federation.learning.strategies.catalogue import create_strategy
@@ -25,7 +26,6 @@ from federation.learning.strategies.fednewton import FedNewton
 from federation.learning.strategies.inference import infer
 from federation.learning.training import Training, as_record
 from federation.model.linear import LinearModel
-from federation.runs.record.record import Record, Unrecorded
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,14 +13,13 @@ from federation.data.table import Table
 from federation.errors import FederationError
 from federation.learning.agreement import Agreement, ask_statistics
 from federation.learning.preprocessing.statistics import class_weight, log_odds
+from federation.learning.record import Checkpoint, Record
 from federation.learning.roster import Roster
 from federation.learning.rounds import Recorder
 from federation.learning.strategies.checked import CheckedStrategy
 from federation.learning.strategies.fednewton import FedNewton
 from federation.learning.strategies.state import get_state, set_state
 from federation.model.linear import Preprocessing
-from federation.runs.record.checkpoint import Checkpoint
-from federation.runs.record.record import Record
 
 
 @dataclass(kw_only=True, eq=False)

@@ -8,19 +8,14 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from federation.data.table import Table
 from federation.errors import DataError, FeatureError
-from federation.files import replacing
 from federation.model.features import Encoding, Feature
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
 
 Scalar: TypeAlias = str | int | float | bool | None
 FORMAT_VERSION = 2  # 1 is the same without inference, and still what is written without any
@@ -192,16 +187,6 @@ class LinearModel:
         small = np.exp(-np.abs(logit))  # never overflows
         return np.where(logit >= 0, 1.0, small) / (1.0 + small)
 
-    def to_pipeline(self) -> "Pipeline":
-        """Return the same model as one fitted scikit-learn Pipeline.
-
-        It takes a DataFrame of raw columns by name, in any order; other columns are ignored, a missing one
-        raises. It refers to scikit-learn and NumPy only, so loading it needs no code of ours.
-        """
-        from federation.model.pipeline import build  # noqa: PLC0415  scoring from model.json must not need scikit-learn
-
-        return build(self)
-
     def to_json(self) -> str:
         """Return the text of ``model.json``; `from_json` gives back every number to the last bit."""
         prep = self.preprocessing
@@ -267,16 +252,6 @@ class LinearModel:
             provenance=_typed(parts, "provenance", dict),
             inference=_typed(parts, "inference", dict) if "inference" in parts else None,
         )
-
-
-def save(model: LinearModel, folder: Path) -> None:
-    """Write ``model.joblib`` and ``model.json`` into `folder`; each appears whole or not at all."""
-    import joblib  # noqa: PLC0415  as in to_pipeline
-
-    with replacing(folder / "model.joblib") as path:
-        joblib.dump(model.to_pipeline(), path)
-    with replacing(folder / "model.json") as path:
-        path.write_text(model.to_json(), encoding="utf-8")
 
 
 def _read_feature(feature: object) -> tuple[str, bool, float, float, float, Feature]:

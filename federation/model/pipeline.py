@@ -4,8 +4,10 @@ Every step gets its numbers by fitting public transformers to a row or two that 
 attributes that a fit would.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import joblib
 import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
@@ -14,16 +16,20 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
+from federation.files import replacing
 from federation.model.features import Encoding
+from federation.model.linear import LinearModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from federation.model.linear import LinearModel
 
+def to_pipeline(model: LinearModel) -> Pipeline:
+    """Return a model as one fitted scikit-learn Pipeline: transform, scale, classify.
 
-def build(model: "LinearModel") -> Pipeline:
-    """Return the pipeline: transform, scale, classify. It takes a DataFrame of raw columns by name."""
+    It takes a DataFrame of raw columns by name, in any order; other columns are ignored, a missing one
+    raises. It refers to scikit-learn and NumPy only, so loading it needs no code of ours.
+    """
     preprocessing, encoding = model.preprocessing, model.preprocessing.encoding
     groups = _groups(encoding, preprocessing.log1p)
     # The ColumnTransformer puts out one group after the other: everything after it follows that order.
@@ -107,3 +113,11 @@ def _classifier(coef: "NDArray[np.float64]", intercept: float) -> LogisticRegres
     classifier.coef_, classifier.intercept_ = coef[np.newaxis, :], np.array([intercept])
     classifier.n_features_in_, classifier.n_iter_ = len(coef), np.zeros(1, dtype=np.int32)
     return classifier
+
+
+def save(model: LinearModel, folder: Path) -> None:
+    """Write ``model.joblib`` and ``model.json`` into `folder`; each appears whole or not at all."""
+    with replacing(folder / "model.joblib") as path:
+        joblib.dump(to_pipeline(model), path)
+    with replacing(folder / "model.json") as path:
+        path.write_text(model.to_json(), encoding="utf-8")

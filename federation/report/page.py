@@ -1,152 +1,25 @@
 """One page on one run: what was trained, what it is worth beside its yardsticks, what left each client."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import jinja2
-from numpy.typing import ArrayLike
 
 from federation.model.intervals import Intervals
-from federation.model.linear import Scalar
 from federation.model.metrics import Metrics
 from federation.report.certainty import certainty_table
 from federation.report.charts import ScoredModel, round_figures, score_figures
-from federation.report.sites import Row, SiteScores
+from federation.report.facts import Egress, Run, RunMetrics, Scores
+from federation.report.sites import SiteScores
+from federation.report.tables import METRIC_NAMES, UNDEFINED, metrics_table, number, over_clients
 
-UNDEFINED = "\N{EN DASH}"
 _COEFFICIENTS = 15
-_CLIENT_COLUMNS = 5
 _RESAMPLED = {
     "smote": "Training rows were resampled to equal numbers of both classes (SMOTE, then undersampling)",
     "balanced": "Training rows were weighted as if both classes were equally frequent",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClientData:
-    """Describe what a client holds.
-
-    Parameters
-    ----------
-    train_rows, train_positives, validation_rows, validation_positives : int
-        Its rows, before any resampling.
-    data_bytes : int or None
-        Size of the files that stayed with it.
-    """
-
-    train_rows: int
-    train_positives: int
-    validation_rows: int
-    validation_positives: int
-    data_bytes: int | None
-
-    @property
-    def single_class(self) -> bool:
-        """Whether its training rows are all of one class."""
-        return self.train_positives in (0, self.train_rows)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """Describe what was run.
-
-    Parameters
-    ----------
-    title, data : str
-        What to call the run, and where the rows come from.
-    synthetic : bool
-        Whether the rows are made up.
-    label : str
-        Column the model predicts.
-    features : int
-        How many columns it predicts from.
-    clients : mapping of str to ClientData
-        By client name.
-    strategy : str
-        Name of the aggregation strategy.
-    parameters : mapping of str to a JSON scalar
-        Further settings of the strategy and of the clients' fits.
-    rounds, seed : int
-        Rounds that took place, and the seed of every random choice.
-    resample : str
-        "smote", "balanced" or "none".
-    seconds : float
-        From the first process to the last.
-    versions : mapping of str to str
-        Of the packages the result depends on.
-    started : str
-        When, as it shall appear.
-    conclusion : str, optional
-        How the strategy ended, where it can tell.
-    warnings : sequence of str
-        Clients whose rows the global model may not suit, and why; see
-        `federation.learning.preprocessing.heterogeneity`.
-    note : str
-        A remark of whoever started the run; "" without one.
-    """
-
-    title: str
-    data: str
-    synthetic: bool
-    label: str
-    features: int
-    clients: Mapping[str, ClientData]
-    strategy: str
-    parameters: Mapping[str, Scalar]
-    rounds: int
-    seed: int
-    resample: str
-    seconds: float
-    versions: Mapping[str, str]
-    started: str
-    conclusion: str | None = None
-    warnings: Sequence[str] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Egress:
-    """Count what a client sent, as its ledger has it.
-
-    Parameters
-    ----------
-    messages : int
-        How many.
-    sent_bytes : mapping of str to int
-        Bytes by kind of message, such as "join", "query", "train" and "evaluate".
-    """
-
-    messages: int
-    sent_bytes: Mapping[str, int]
-
-    @property
-    def total(self) -> int:
-        """All bytes that left the client."""
-        return sum(self.sent_bytes.values())
-
-
-class RunMetrics(TypedDict):
-    """Hold every model's metrics on the server's test rows; without all rows in one place no yardsticks."""
-
-    federated: Metrics
-    pooled: Metrics | None
-    local: Mapping[str, Metrics]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Scores:
-    """Hold the probabilities behind the metrics, each of shape (n,), and the rows' true classes `y`.
-
-    ``cross_site`` is the ROC-AUC of each local-only model on each client's validation rows.
-    """
-
-    y: ArrayLike
-    federated: ArrayLike
-    pooled: ArrayLike | None = None
-    local: Mapping[str, ArrayLike]
-    cross_site: Mapping[str, Row] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -196,7 +69,7 @@ def render_report(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": _number,
+        "number": number,
         "signed": _signed,
         "size": _size,
         "share": _share,
@@ -243,7 +116,7 @@ def headline(metrics: RunMetrics) -> str:
     comparisons = []
     if pooled and pooled["roc_auc"] is not None:
         comparisons.append(f"{_compared(auc, pooled['roc_auc'])} the pooled model ({pooled['roc_auc']:.3f})")
-    local = _local(metrics, fmean)["roc_auc"]
+    local = over_clients(metrics, fmean)["roc_auc"]
     if local is not None:
         comparisons.append(f"{_compared(auc, local)} the mean of clients training alone ({local:.3f})")
     result = f"Training together reached ROC-AUC {auc:.3f}"
@@ -256,7 +129,7 @@ def _cards(metrics: RunMetrics) -> list[tuple[str, str, float | None]]:
     if metrics["pooled"]:
         cards.append(("Pooled", "pooled", metrics["pooled"]["roc_auc"]))
     if metrics["local"]:
-        cards.append(("Local-only, mean", "local", _local(metrics, fmean)["roc_auc"]))
+        cards.append(("Local-only, mean", "local", over_clients(metrics, fmean)["roc_auc"]))
     return cards
 
 
@@ -270,64 +143,6 @@ def _compared(value: float, other: float) -> str:
     if difference == "0.000":
         return "level with"
     return f"{difference} {'above' if value > other else 'below'}"
-
-
-class MetricsRow(NamedTuple):
-    """Hold one metric of every model, ready to print."""
-
-    name: str
-    better: str
-    cells: list[str]
-
-
-class MetricsTable(NamedTuple):
-    """Hold the models' names, the metrics, and the reasons for undefined ones."""
-
-    columns: list[str]
-    rows: list[MetricsRow]
-    reasons: list[str]
-
-
-_ONE_CLASS = "the test rows are all of one class"
-_NO_POSITIVE = "no test row is positive"
-_NO_ROWS = "there are no test rows"
-_METRICS = (
-    ("roc_auc", "ROC-AUC", "higher", _ONE_CLASS),
-    ("average_precision", "Average precision", "higher", _NO_POSITIVE),
-    ("recall_at_1_percent", "Recall in the top 1 %", "higher", _NO_POSITIVE),
-    ("recall_at_5_percent", "Recall in the top 5 %", "higher", _NO_POSITIVE),
-    ("log_loss", "Log loss", "lower", _NO_ROWS),
-    ("brier", "Brier score", "lower", _NO_ROWS),
-    ("accuracy", "Accuracy", "higher", _NO_ROWS),
-)
-METRIC_NAMES = [(key, name) for key, name, *_ in _METRICS]
-
-
-def metrics_table(metrics: RunMetrics) -> MetricsTable:
-    """Set the models side by side: federated, pooled, local-only on average, each client or the extremes."""
-    models: dict[str, Mapping[str, Any]] = {"Federated": metrics["federated"]}
-    if metrics["pooled"]:
-        models["Pooled"] = metrics["pooled"]
-    if metrics["local"]:
-        models["Local-only, mean"] = _local(metrics, fmean)
-    if len(metrics["local"]) > _CLIENT_COLUMNS:
-        models |= {"lowest": _local(metrics, min), "highest": _local(metrics, max)}
-    else:
-        models |= {f"{name} alone": values for name, values in metrics["local"].items()}
-    rows, reasons = [], []
-    for key, name, better, reason in _METRICS:
-        cells = [_number(values[key]) for values in models.values()]
-        rows.append(MetricsRow(name, better, cells))
-        if UNDEFINED in cells:
-            reasons.append(f"{name} is undefined: {reason}.")
-    return MetricsTable(list(models), rows, reasons)
-
-
-def _local(metrics: RunMetrics, summarise: Callable[[list[float]], float]) -> dict[str, float | None]:
-    """Summarise each metric over the clients where it is defined."""
-    clients: list[Mapping[str, Any]] = list(metrics["local"].values())
-    defined = {key: [client[key] for client in clients if client[key] is not None] for key, *_ in _METRICS}
-    return {key: summarise(values) if values else None for key, values in defined.items()}
 
 
 class Coefficient(NamedTuple):
@@ -361,10 +176,6 @@ def _rejected(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[int, str, str]]
         for entry in rounds
         for name, reason in sorted(entry.get("rejected", {}).items())
     ]
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return UNDEFINED if value is None else f"{value:,.{digits}f}"
 
 
 def _signed(value: float | None) -> str:

@@ -11,9 +11,10 @@ from federation.files import replacing
 from federation.learning.federate import Federated
 from federation.learning.rounds import without_nan
 from federation.model.intervals import intervals
-from federation.model.linear import save
 from federation.model.metrics import evaluate
-from federation.report.page import Egress, Report, Run, RunMetrics, Scores, render_report
+from federation.model.pipeline import save
+from federation.report.facts import Egress, Run, RunMetrics, Scores
+from federation.report.page import Report, render_report
 from federation.report.sites import SiteScores
 
 PACKAGES = ("flwr", "scikit-learn", "numpy")

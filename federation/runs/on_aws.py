@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from federation.aws.checks.server import listening_address
 from federation.aws.jobs.request import ClientNetwork, JobSettings, RunIdentity, build_job_request
 from federation.aws.jobs.run_jobs import Account, TrainingJobs
-from federation.cli.progress import Progress
 from federation.config.names import RUNS_PREFIX
 from federation.config.schema import FederationConfig
 from federation.data.table import Table
@@ -28,8 +27,9 @@ from federation.learning.federate import Federated, TrainingSettings, federate
 from federation.learning.preprocessing.heterogeneity import warnings_of
 from federation.learning.preprocessing.pooling import most_features
 from federation.learning.strategies.checked import listed
-from federation.report.page import ClientData, Run, RunMetrics, Scores
+from federation.report.facts import ClientData, Run, RunMetrics, Scores
 from federation.runs.folder import PACKAGES, sum_egress, write_run
+from federation.runs.observer import RunObserver
 from federation.runs.record.record import RunRecord
 from federation.stream.admission.decision import Admission
 from federation.stream.admission.role_proof import Binding, Role, RoleVerifier, SignedRequest
@@ -111,7 +111,7 @@ def run_on_aws(
     settings: ServerRun,
     test: Table,
     accounts: Mapping[str, ClientAccount],
-    progress: Progress,
+    progress: RunObserver,
     *,
     ask_sts: Callable[[SignedRequest], str],
     record: RunRecord | None = None,
@@ -126,7 +126,7 @@ def run_on_aws(
         The server's held-back rows.
     accounts : mapping of str to ClientAccount
         By the client's name.
-    progress : Progress
+    progress : RunObserver
         Told about every step.
     ask_sts : callable
         Asks AWS who signed a request, see `federation.aws.edge.sts`.
@@ -189,7 +189,7 @@ def _train(
     test: Table,
     networks: Mapping[str, ClientNetwork],
     jobs: TrainingJobs,
-    progress: Progress,
+    progress: RunObserver,
     ask_sts: Callable[[SignedRequest], str],
     record: RunRecord,
 ) -> tuple[Federated, Mapping[str, list[tuple[str, int]]]]:

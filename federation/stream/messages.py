@@ -5,21 +5,15 @@ place on the server that knows Flower's protobuf.
 """
 
 import hashlib
-import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
-from io import BytesIO
-from typing import Any, Self, cast
 
-import numpy as np
 from flwr.app import Array, ArrayRecord, Message, RecordDict
-from flwr.common.constant import SType
 from flwr.common.serde import message_from_proto, recorddict_to_proto
 from flwr.common.serde_utils import metadata_to_proto
 from flwr.proto.message_pb2 import Message as MessageProto
-from numpy.typing import NDArray
 
+from federation.model.arrays import ArrayView
 from federation.stream.frames import FrameError
 from federation.stream.limits import FEW_PARTS, PART_BYTES
 
@@ -27,7 +21,6 @@ CHUNK_BYTES = 1 << 19
 PART, LAST_PART = b"M", b"E"
 
 LENGTH_BYTES = 4
-HEAD_BYTES = 10  # of NumPy's format, up to and with the length of what describes the array
 
 
 class MessageEncoder:
@@ -151,49 +144,6 @@ def decode(parts: Iterable[bytes | memoryview]) -> Message:
     return message
 
 
-class ArrayView(Array):
-    """An array that is read where its bytes lie, once, however often a round asks for its values."""
-
-    @classmethod
-    def of(cls, array: Array) -> Self:
-        """Return the same array, over the same bytes."""
-        return cls(array.dtype, array.shape, array.stype, array.data)
-
-    def numpy(self) -> NDArray[Any]:
-        """Return the values; they are read-only."""
-        if "_values" not in self.__dict__:
-            if self.stype != SType.NUMPY:
-                raise ValueError(f"an array in the form {self.stype!r}")
-            self.__dict__["_values"] = _view(self.data)
-        return cast("NDArray[Any]", self.__dict__["_values"])
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether the other is an array of the same bytes."""
-        fields = ("dtype", "shape", "stype", "data")
-        return isinstance(other, Array) and all(getattr(self, it) == getattr(other, it) for it in fields)
-
-    __hash__ = None  # type: ignore[assignment]  # as Array's
-
-
-def _view(data: bytes) -> NDArray[Any]:
-    """Return the array that bytes in NumPy's format hold, without copying it."""
-    start = HEAD_BYTES + int.from_bytes(data[HEAD_BYTES - 2 : HEAD_BYTES], "little")
-    shape, is_fortran, dtype = _layout(data[:start])
-    if min(shape, default=1) < 0:
-        raise ValueError("an array's shape is negative")
-    values = np.frombuffer(data, dtype, math.prod(shape), start)
-    return values.reshape(shape, order="F" if is_fortran else "C")
-
-
-@lru_cache(maxsize=64)
-def _layout(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return what the head of NumPy's format says, which takes longer to read than a model's values."""
-    stream = BytesIO(head)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("another version of NumPy's format")
-    return np.lib.format.read_array_header_1_0(stream)
-
-
 def _length(digits: bytes) -> int:
     if not digits.isdigit():
         raise ValueError("an array does not say how long it is")
@@ -238,22 +188,3 @@ def cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
     while remaining.size:
         body = remaining.views(min(CHUNK_BYTES, remaining.size))
         yield b"".join([PART if remaining.size else LAST_PART, *body])
-
-
-def floats(array: Array) -> NDArray[np.float64]:
-    """Return the values of an array of float64 that came over the stream.
-
-    Raises
-    ------
-    FrameError
-        Its bytes are not one NumPy array, or not of float64.
-    """
-    try:
-        values = array.numpy()
-    except Exception as error:  # NumPy's reader fails on foreign bytes in many ways: MemoryError, TokenError…
-        raise FrameError("not an array") from error
-    if not isinstance(values, np.ndarray):  # an archive of arrays
-        raise FrameError("not an array")
-    if values.dtype != np.float64:
-        raise FrameError(f"{values.dtype} instead of float64")
-    return values

@@ -27,6 +27,7 @@ from federation.learning.rounds import Recorder, Round
 from federation.learning.strategies.checked import CheckedStrategy, Rules
 from federation.learning.training import as_record
 from federation.model import linear as server_model
+from federation.model.pipeline import to_pipeline
 
 CLIENT_CODE = Path(client.__file__).parent
 SOURCES = sorted(CLIENT_CODE.glob("*.py"))
@@ -172,7 +173,7 @@ def test_the_final_model_is_kept(
         provenance={},
     )
     mine = joblib.load(task.model_dir / "model.joblib")
-    np.testing.assert_array_equal(mine.predict_proba(frame), theirs.to_pipeline().predict_proba(frame))
+    np.testing.assert_array_equal(mine.predict_proba(frame), to_pipeline(theirs).predict_proba(frame))
     assert not reply.has_error()
 
 

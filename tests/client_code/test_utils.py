@@ -22,6 +22,7 @@ from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.model.linear import LinearModel
 from federation.model.linear import Preprocessing as ServerPreprocessing
 from federation.model.metrics import evaluate
+from federation.model.pipeline import to_pipeline
 
 MakeTable = Callable[..., utils.Table]
 SECRET = "987654.25"
@@ -436,15 +437,20 @@ def test_client_and_server_make_the_same_pipeline(
         ),
         model,
     )
-    theirs = LinearModel(
-        label="fraud",
-        preprocessing=ServerPreprocessing(
-            features=preprocessing.features, log1p=log1p, mean=preprocessing.mean, scale=preprocessing.scale
-        ),
-        coef=model.coef_[0],
-        intercept=model.intercept_[0],
-        provenance={},
-    ).to_pipeline()
+    theirs = to_pipeline(
+        LinearModel(
+            label="fraud",
+            preprocessing=ServerPreprocessing(
+                features=preprocessing.features,
+                log1p=log1p,
+                mean=preprocessing.mean,
+                scale=preprocessing.scale,
+            ),
+            coef=model.coef_[0],
+            intercept=model.intercept_[0],
+            provenance={},
+        )
+    )
     assert repr(mine) == repr(theirs)
     assert list(mine[0].get_feature_names_out()) == list(theirs[0].get_feature_names_out())
     for step in ("scale", "classify"):

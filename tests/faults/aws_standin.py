@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from federation.runs.local.clients import CLIENT_CODE, ClientJob
+from federation.checkout import CLIENT_CODE
+from federation.runs.local.clients import ClientJob
 
 Clock = Callable[[], dt.datetime]
 SERVER_KEY = "ASIASERVER"

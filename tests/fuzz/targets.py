@@ -21,6 +21,7 @@ from flwr.clientapp import ClientApp
 import link
 import messages
 import proof
+from federation.model.arrays import ArrayError, floats
 from federation.stream import frames
 from federation.stream import messages as servers
 from federation.stream.admission.decision import ProofError
@@ -117,8 +118,8 @@ def _read_all(message: Message) -> None:
         return
     for record in message.content.array_records.values():
         for array in record.values():
-            with suppress(frames.FrameError):
-                servers.floats(array)
+            with suppress(ArrayError):
+                floats(array)
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import Any
 
 import boto3
 
-from federation.rehearse.deployment.cdk import PROJECT
+from federation.checkout import PROJECT
 from federation.rehearse.deployment.deployment import Deployment
 from federation.rehearse.machine.embedded_aws import EmbeddedAws
 from federation.rehearse.machine.image.image_python import ImagePython

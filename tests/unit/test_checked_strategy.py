@@ -24,10 +24,11 @@ from federation.data.table import Table
 from federation.errors import RoundError, SettingError
 from federation.learning.federate import Federated, TrainingSettings, federate
 from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.learning.record import Record
 from federation.learning.rounds import Round
 from federation.learning.strategies.catalogue import STRATEGIES
 from federation.learning.strategies.checked import MOST_ROWS
-from federation.runs.record.record import Record
+from federation.model.pipeline import to_pipeline
 from federation.stream.messages import MessageAssembler, MessageEncoder
 
 NAMES = ("anna", "bert", "carl")
@@ -490,7 +491,7 @@ def test_every_strategy_trains(federation: Federation, name: str) -> None:
     assert np.isfinite(result.model.coef).all()
     assert result.rounds[-1].server["roc_auc"] > 0.65
     frame = pd.DataFrame(federation.test.X, columns=list(federation.test.features))
-    expected = result.model.to_pipeline().predict_proba(frame)
+    expected = to_pipeline(result.model).predict_proba(frame)
     for task in federation.tasks:
         mine = joblib.load(task.model_dir / "model.joblib")
         np.testing.assert_array_equal(mine.predict_proba(frame), expected)

@@ -18,8 +18,8 @@ from federation.aws.checks.identity import Caller
 from federation.aws.edge.buckets.s3 import Store, stores
 from federation.aws.publishing.client_wheels import LARGE_CSV, client_locks, needs_pyarrow
 from federation.aws.publishing.publisher import Published, Publisher
-from federation.aws.publishing.source_archive import CLIENT_CODE
-from federation.aws.publishing.wheel_lock import NOTEBOOK_LOCK, LockedWheel, format_lock, read_lock
+from federation.aws.publishing.wheel_lock import LockedWheel, format_lock, read_lock
+from federation.checkout import CLIENT_CODE, NOTEBOOK_LOCK
 from federation.config.schema import Client, FederationConfig, load_config
 from federation.data.preparation.prepared import CLIENT_FILES, SERVER_FILES, prepared_files
 from federation.errors import DataError, FederationError, MissingFileError, UnpublishedError

@@ -12,7 +12,7 @@ from federation.aws.publishing.publisher import Publisher
 from federation.aws.publishing.wheel_lock import format_lock
 from federation.config.contract import NAME, Contract, contract_beside, governing, load_contract
 from federation.config.schema import FederationConfig, contract_of, load_config
-from federation.contract import read_prepared, types_of
+from federation.data.contract_check import read_prepared, types_of
 from federation.data.preparation.prepare import PreparationSettings, prepare
 from federation.data.preparation.prepared import refuse_other_rows
 from federation.data.table import read_table

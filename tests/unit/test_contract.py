@@ -12,7 +12,7 @@ import link
 import utils
 from federation import contract as module
 from federation.config.contract import Contract, contract_beside, load_contract
-from federation.contract import infer, read_prepared, require
+from federation.data.contract_check import infer, read_prepared, require
 from federation.data.preparation.prepare import PreparationSettings, prepare
 from federation.data.preparation.prepared import CLIENT_FILES, prepared_files
 from federation.data.table import read_table

@@ -13,16 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import messages as at_the_client
+from federation.model.arrays import ArrayError, ArrayView, floats
 from federation.stream.frames import FrameError
-from federation.stream.messages import (
-    CHUNK_BYTES,
-    LAST_PART,
-    PART,
-    ArrayView,
-    MessageAssembler,
-    MessageEncoder,
-    floats,
-)
+from federation.stream.messages import CHUNK_BYTES, LAST_PART, PART, MessageAssembler, MessageEncoder
 
 LIMIT = 64 << 20
 
@@ -251,12 +244,12 @@ def test_a_view_of_an_array_is_what_numpy_reads(values: NDArray[Any]) -> None:
 )
 def test_bytes_that_are_no_array_are_refused(data: bytes, kind: type[Array]) -> None:
     """NumPy's reader fails on foreign bytes in many ways; all of them are one error here."""
-    with pytest.raises(FrameError, match="not an array"):
+    with pytest.raises(ArrayError, match="not an array"):
         floats(kind("float64", (1, 3), "numpy.ndarray", data))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.complex128, np.bool_, ">f8"])
 def test_other_types_of_numbers_are_refused(dtype: Any) -> None:
     """Only float64 counts: anything else means that the client runs other code."""
-    with pytest.raises(FrameError, match="instead of float64"):
+    with pytest.raises(ArrayError, match="instead of float64"):
         floats(Array(np.zeros((1, 3), dtype=dtype)))

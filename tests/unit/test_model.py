@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from federation.errors import DataError, FeatureError
 from federation.files import replacing
-from federation.model.linear import LinearModel, Preprocessing, save
+from federation.model.linear import LinearModel, Preprocessing
+from federation.model.pipeline import save, to_pipeline
 
 FEATURES = ("delta", "claims", "rate", "money")
 LOG1P = (False, True, False, True)
@@ -56,7 +57,7 @@ def test_pipeline_scores_like_the_model() -> None:
     """Coefficients follow their columns through the ColumnTransformer's reordering."""
     model, X = a_model(), raw_rows()
     np.testing.assert_allclose(
-        model.to_pipeline().predict_proba(frame(X))[:, 1], model.predict_proba(X), rtol=0, atol=1e-12
+        to_pipeline(model).predict_proba(frame(X))[:, 1], model.predict_proba(X), rtol=0, atol=1e-12
     )
 
 
@@ -66,13 +67,13 @@ def test_pipeline_allows_one_kind_of_transform_alone(log1p: tuple[bool, ...]) ->
     prep = Preprocessing(features=FEATURES, log1p=log1p, mean=np.zeros(4), scale=np.ones(4))
     model, X = a_model(preprocessing=prep), np.abs(raw_rows())
     np.testing.assert_allclose(
-        model.to_pipeline().predict_proba(frame(X))[:, 1], model.predict_proba(X), rtol=0, atol=1e-12
+        to_pipeline(model).predict_proba(frame(X))[:, 1], model.predict_proba(X), rtol=0, atol=1e-12
     )
 
 
 def test_pipeline_takes_columns_by_name() -> None:
     """The order of columns does not matter, and other columns are ignored."""
-    pipeline, X = a_model().to_pipeline(), frame(raw_rows())
+    pipeline, X = to_pipeline(a_model()), frame(raw_rows())
     shuffled = X[["money", "rate", "claims", "delta"]].assign(id="x")
     np.testing.assert_array_equal(pipeline.predict_proba(shuffled), pipeline.predict_proba(X))
 
@@ -80,12 +81,12 @@ def test_pipeline_takes_columns_by_name() -> None:
 def test_pipeline_refuses_a_missing_column() -> None:
     """Scores are never made from other columns than those of training."""
     with pytest.raises(ValueError, match="money"):
-        a_model().to_pipeline().predict_proba(frame(raw_rows()).drop(columns="money"))
+        to_pipeline(a_model()).predict_proba(frame(raw_rows()).drop(columns="money"))
 
 
 def test_pipeline_shows_its_fitted_attributes() -> None:
     """Whoever inspects the Pipeline finds what scikit-learn would have learned."""
-    pipeline = a_model().to_pipeline()
+    pipeline = to_pipeline(a_model())
     scaler, classifier = pipeline["scale"], pipeline["classify"]
     assert classifier.coef_.shape == (1, 4)
     assert classifier.intercept_.tolist() == [-2.2]

@@ -22,7 +22,8 @@ from federation.errors import DataError
 from federation.learning.preprocessing.pooling import MOST_LEVELS, Moments, dropped, pool
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.training import as_record
-from federation.model.linear import LinearModel, Preprocessing, save
+from federation.model.linear import LinearModel, Preprocessing
+from federation.model.pipeline import save
 
 Floats = NDArray[np.float64]
 LEAST = client_columns.LEAST_ROWS

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from federation import predict as module
 from federation.errors import DataError, FeatureError, MissingFileError, SchemaMismatchError, SettingError
-from federation.model.linear import LinearModel, Preprocessing, save
-from federation.predict import predict, read_model
+from federation.model import scoring as module
+from federation.model.linear import LinearModel, Preprocessing
+from federation.model.pipeline import save, to_pipeline
+from federation.model.scoring import read_model
+from federation.predict import predict
 
 MODEL = LinearModel(
     label="fraud",
@@ -64,7 +66,7 @@ def test_scores_equal_the_pipelines(run: Path, n: int) -> None:
     header, *lines = score(run, frame.to_csv(index=False))
     assert header == ["row", "score"]
     assert [line[0] for line in lines] == [str(i + 1) for i in range(n)]
-    expected = MODEL.to_pipeline().predict_proba(frame)[:, 1]
+    expected = to_pipeline(MODEL).predict_proba(frame)[:, 1]
     np.testing.assert_allclose([float(line[1]) for line in lines], expected, rtol=0, atol=1e-12)
 
 

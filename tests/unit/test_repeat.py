@@ -13,7 +13,7 @@ from federation.data.synthetic import LABEL
 from federation.errors import LabelError, OutputExistsError, RoundError, SettingError
 from federation.learning.federate import TrainingSettings
 from federation.model.metrics import evaluate
-from federation.report.page import RunMetrics
+from federation.report.facts import RunMetrics
 from federation.runs.local.repeat import render_summary, repeat
 from federation.runs.local.training import LocalRun
 

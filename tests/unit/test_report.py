@@ -11,17 +11,9 @@ import pytest
 
 from federation.model.metrics import Metrics, evaluate
 from federation.report.charts import _client_lines
-from federation.report.page import (
-    ClientData,
-    Egress,
-    Report,
-    Run,
-    RunMetrics,
-    Scores,
-    headline,
-    metrics_table,
-    render_report,
-)
+from federation.report.facts import ClientData, Egress, Run, RunMetrics, Scores
+from federation.report.page import Report, headline, render_report
+from federation.report.tables import metrics_table
 
 CLIENTS = ("client-1", "client-2")
 VOID = {"meta", "wbr", "link", "img", "br", "hr", "input"}

@@ -11,9 +11,10 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from federation.errors import ResumeError, StorageError
+from federation.learning.record import Checkpoint
 from federation.learning.strategies.catalogue import STRATEGIES, create_strategy
 from federation.learning.strategies.state import get_state, set_state
-from federation.runs.record.checkpoint import Checkpoint, CheckpointFolder
+from federation.runs.record.checkpoint import CheckpointFolder
 from federation.runs.record.record import RunRecord
 from tests.unit.test_checked_strategy import Federation, Spoil, in_training
 

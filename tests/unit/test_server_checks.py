@@ -12,9 +12,9 @@ from federation.aws.checks.checks import Check
 from federation.aws.checks.server import ServerView, server_checks
 from federation.aws.edge.client_account import JobStatus
 from federation.aws.jobs.found_jobs import FoundJob
+from federation.checkout import PROJECT
 from federation.config.schema import FederationConfig, load_config
 from federation.errors import ActiveRunError, PortTakenError
-from federation.rehearse.deployment.cdk import PROJECT
 
 RUN = "20261122-155228-3f46"
 HOST = "127.0.0.1"

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.aws.publishing.source_archive import CLIENT_CODE, archive_key, pack, read_code, source_archive
+from federation.aws.publishing.source_archive import archive_key, pack, read_code, source_archive
 from federation.aws.publishing.wheel_lock import PYTHON, parse_lock
+from federation.checkout import CLIENT_CODE
 from federation.errors import PublishError
 from tests.conftest import ROOT
 

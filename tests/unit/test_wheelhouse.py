@@ -8,14 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from federation.aws.publishing.wheel_lock import (
-    NOTEBOOK_LOCK,
-    LockedWheel,
-    format_lock,
-    parse_lock,
-    read_lock,
-)
+from federation.aws.publishing.wheel_lock import LockedWheel, format_lock, parse_lock, read_lock
 from federation.aws.publishing.wheelhouse import cache_folder, fetch
+from federation.checkout import NOTEBOOK_LOCK
 from federation.errors import PublishError
 from tests.conftest import ROOT
 

@@ -10,7 +10,8 @@ from federation.aws.checks.checks import Check, Finding
 from federation.aws.checks.identity import Caller, identity_checks
 from federation.aws.publishing.object_sync import Bucket, Part, compare, megabytes
 from federation.aws.publishing.publisher import Publisher
-from federation.aws.publishing.source_archive import CLIENT_CODE, archive_key
+from federation.aws.publishing.source_archive import archive_key
+from federation.checkout import CLIENT_CODE
 from federation.config.names import DATA_PREFIX
 from federation.config.schema import Client, FederationConfig
 from federation.data.preparation.prepared import CLIENT_FILES, given_name

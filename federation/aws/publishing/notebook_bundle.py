@@ -15,15 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from federation.aws.publishing.source_archive import CLIENT_CODE, read_code
-from federation.aws.publishing.wheel_lock import (
-    NOTEBOOK_LOCK,
-    PYTHON,
-    LockedWheel,
-    format_lock,
-    lock_python,
-    read_lock,
-)
+from federation.aws.publishing.source_archive import read_code
+from federation.aws.publishing.wheel_lock import PYTHON, LockedWheel, format_lock, lock_python, read_lock
+from federation.checkout import CLIENT_CODE, NOTEBOOK_LOCK
 from federation.config.names import NOTEBOOK_PREFIX
 from federation.errors import PublishError
 

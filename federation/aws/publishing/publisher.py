@@ -33,9 +33,10 @@ from federation.aws.publishing.object_sync import (
     remove,
     upload,
 )
-from federation.aws.publishing.source_archive import CLIENT_CODE, source_archive
+from federation.aws.publishing.source_archive import source_archive
 from federation.aws.publishing.wheel_lock import LockedWheel
 from federation.aws.publishing.wheelhouse import fetch
+from federation.checkout import CLIENT_CODE
 from federation.config.contract import NAME as CONTRACT
 from federation.config.contract import Contract, contract_beside, governing
 from federation.config.names import DATA_PREFIX, NOTEBOOK_PREFIX, SOURCE_PREFIX, WHEELS_PREFIX, PartyNames

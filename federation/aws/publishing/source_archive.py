@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from federation.checkout import CLIENT_CODE
 from federation.config.names import SOURCE_PREFIX
 from federation.errors import PublishError
 
-CLIENT_CODE = Path(__file__).resolve().parents[3] / "client_code"
 REQUIREMENTS = "requirements.txt"
 ARROW_REQUIREMENTS = "requirements-arrow.txt"
 """What a job installs only if its data need it."""

@@ -20,7 +20,6 @@ PYTHON = "3.12"
 """Of the training image, and of the notebooks' environment."""
 PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(34, 4, -1)), "manylinux2014_x86_64")
 """Tags of wheels that run there, the newest first."""
-NOTEBOOK_LOCK = Path(__file__).resolve().parents[3] / "requirements-notebook.txt"
 
 _LINE = re.compile(r"(?P<pin>\S+==\S+) --hash=sha256:(?P<sha256>[0-9a-f]{64}) # (?P<file>[\w.+-]+\.whl)")
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from federation.config.contract import NAME as CONTRACT
 from federation.config.contract import Contract
-from federation.contract import require, types_of
 from federation.data import synthetic
+from federation.data.contract_check import require, types_of
 from federation.data.preparation.manifest import NAME, ClientRows, Count, Manifest, Source
 from federation.data.preparation.partition import (
     Positions,

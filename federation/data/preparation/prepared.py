@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from federation.config.contract import NAME as CONTRACT
 from federation.config.contract import Contract
-from federation.contract import require
+from federation.data.contract_check import require
 from federation.data.preparation.manifest import NAME, Manifest, read_manifest
 from federation.data.readers import near
 from federation.data.table import read_header

@@ -10,8 +10,9 @@ import numpy as np
 from flwr.app import Message
 from numpy.typing import NDArray
 
+from federation.data.table import describe_mismatch
 from federation.errors import RoundError, SchemaMismatchError
-from federation.stream.messages import floats
+from federation.model.arrays import floats
 
 Floats = NDArray[np.float64]
 NUMERIC, CATEGORICAL, EMPTY = "numeric", "categorical", "empty"
@@ -224,17 +225,6 @@ def _check_kinds(column: str, held: Sequence[tuple[str, str]]) -> None:
                 f'column "{column}" holds {what} at {who} and {expected} at {first}.',
                 "Correct the one that is wrong, or let a contract say what the column holds.",
             )
-
-
-def describe_mismatch(their_label: str, theirs: Sequence[str], *, label: str, features: Sequence[str]) -> str:
-    """Return in words how a client's columns differ from the server's; "" if they do not."""
-    if their_label != label:
-        return f'its label is "{their_label}" and the server\'s is "{label}".'
-    differences = (("lacks", set(features) - set(theirs)), ("has in addition", set(theirs) - set(features)))
-    parts = [f"it {verb} {', '.join(sorted(columns))}" for verb, columns in differences if columns]
-    if not parts and len(theirs) != len(features):
-        parts = ["it repeats a column"]
-    return "; ".join(parts) + "." if parts else ""
 
 
 def class_weight(statistics: Sequence[ClientStatistics], *, balanced: bool) -> tuple[float, float]:

@@ -9,16 +9,14 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.exception import AggregationError, InconsistentMessageReplies
-from flwr.serverapp.strategy import Strategy
+from flwr.serverapp.strategy import Result, Strategy
 from numpy.typing import NDArray
 
 from federation.errors import RoundError
 from federation.events import Events, unrecorded
 from federation.learning.agreement import ask_all
 from federation.learning.rounds import Recorder
-from federation.learning.strategies.early_end import EndsEarly
-from federation.stream.frames import FrameError
-from federation.stream.messages import ArrayView, floats
+from federation.model.arrays import ArrayError, ArrayView, floats
 
 MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others
 
@@ -33,6 +31,35 @@ METRICS: Mapping[str, Mapping[str, int]] = {
 """The records of figures in a reply of each phase, and the rows that each is of."""
 
 _REMEDY = "Choose other parameters or another strategy."
+
+
+class Finished(Exception):  # noqa: N818 - not an error
+    """The strategy needs no further round.
+
+    Parameters
+    ----------
+    arrays : ArrayRecord
+        The final model.
+    """
+
+    def __init__(self, arrays: ArrayRecord) -> None:
+        super().__init__("the strategy needs no further round")
+        self.arrays = arrays
+
+
+class EndsEarly(Strategy):
+    """A strategy whose ``configure_train`` may raise :class:`Finished`.
+
+    Flower's loop runs every round it was asked for. A strategy that is done raises where the next round would
+    begin, when the last one has been evaluated and recorded, and ``start`` returns what it has.
+    """
+
+    def start(self, *arguments: Any, **options: Any) -> Result:  # noqa: ANN401 - Flower's own arguments
+        """Run Flower's loop until its last round, or until the strategy is done."""
+        try:
+            return super().start(*arguments, **options)
+        except Finished as finished:
+            return Result(arrays=finished.arrays)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +282,7 @@ def _array_problem(arrays: ArrayRecord, shapes: Mapping[str, tuple[int, ...]]) -
     for name, array in arrays.items():
         try:
             values = floats(array)
-        except FrameError as error:
+        except ArrayError as error:
             return f"{name} is {error}"
         if values.shape != shapes[name]:
             return f"{name} has shape {values.shape} instead of {shapes[name]}"

@@ -15,7 +15,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 from numpy.typing import NDArray
 
-from federation.learning.strategies.early_end import EndsEarly, Finished
+from federation.learning.strategies.checked import EndsEarly, Finished
 from federation.learning.strategies.newton import DampedNewton, Sums
 
 MESSAGE_TYPE = "train.newton"

@@ -7,13 +7,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from federation.checkout import PROJECT
 from federation.errors import DeployError, DestroyError, ToolMissingError
 from federation.rehearse.machine.embedded_aws import EmbeddedAws
 from federation.rehearse.machine.processes import Command, run, run_together
 from federation.rehearse.stage.accounts import Account
-
-PROJECT = Path(__file__).resolve().parents[3]
-"""The checkout: app.py, cdk.json and node_modules are here."""
 
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 _BEGAN = re.compile(r"^(?P<stack>[\w-]+): (?:creating CloudFormation changeset|destroying)\.\.\.")

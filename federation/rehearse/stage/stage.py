@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from federation.checkout import PROJECT
 from federation.config.schema import FederationConfig
-from federation.rehearse.deployment.cdk import PROJECT
 from federation.rehearse.machine.embedded_aws import EmbeddedAws
 from federation.rehearse.stage.accounts import Account, Connect, accounts_of, connector
 from federation.rehearse.stage.steps import Steps

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from federation.checkout import CLIENT_CODE
 from federation.errors import ClientFailedError, FederationError
 
-CLIENT_CODE = Path(__file__).resolve().parents[3] / "client_code"
 WATCH_SECONDS = 0.05
 END_SECONDS = 10.0
 GRACE_SECONDS = 1.5

@@ -16,7 +16,7 @@ from federation.learning.federate import Federated, TrainingSettings
 from federation.learning.preprocessing.heterogeneity import warnings_of
 from federation.model.features import encoded
 from federation.model.yardsticks import fit_local, fit_pooled
-from federation.report.page import ClientData, Run, Scores
+from federation.report.facts import ClientData, Run, Scores
 from federation.report.sites import cross_site
 from federation.runs.folder import PACKAGES
 

@@ -13,7 +13,8 @@ from scipy import stats
 
 from federation.errors import DataError, OutputExistsError, SettingError
 from federation.files import replacing
-from federation.report.page import METRIC_NAMES, RunMetrics
+from federation.report.facts import RunMetrics
+from federation.report.tables import METRIC_NAMES
 from federation.runs.local.training import LocalRun
 
 FEWEST, MOST = 2, 1_000

@@ -9,9 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from federation.cli.progress import Progress
 from federation.config.contract import contract_beside, load_contract
-from federation.contract import read_prepared
+from federation.data.contract_check import read_prepared
 from federation.data.preparation.manifest import NAME as MANIFEST
 from federation.data.preparation.manifest import Manifest, changed_files, read_manifest
 from federation.data.preparation.prepare import PreparationSettings, prepare
@@ -28,10 +27,11 @@ from federation.errors import (
 )
 from federation.learning.federate import Federated, TrainingSettings, federate
 from federation.learning.preprocessing.pooling import most_features
-from federation.report.page import RunMetrics
+from federation.report.facts import RunMetrics
 from federation.runs.folder import PACKAGES, read_egress, write_run
 from federation.runs.local.clients import PATIENCE_SECONDS, ClientJob, LocalClients
 from federation.runs.local.comparison import RunSettings, compare, describe
+from federation.runs.observer import RunObserver
 from federation.runs.record.record import RunRecord
 from federation.runs.record.settings import remember
 from federation.stream.admission.decision import Admission, by_token
@@ -85,7 +85,7 @@ class LocalRun:
     resumed: bool = False
 
 
-def train_locally(settings: LocalRun, progress: Progress) -> RunMetrics:
+def train_locally(settings: LocalRun, progress: RunObserver) -> RunMetrics:
     """Prepare the data, run the federation, write the run folder; return the content of ``metrics.json``.
 
     Raises
@@ -138,7 +138,7 @@ def choose_preparation(data: Path | None, seed: int, **options: Any) -> Preparat
     return PreparationSettings(seed=seed, **{"label": LABEL, **given})
 
 
-def _train_and_compare(settings: LocalRun, progress: Progress) -> RunMetrics:
+def _train_and_compare(settings: LocalRun, progress: RunObserver) -> RunMetrics:
     data, manifest = _prepared(settings, progress)
     balanced = manifest.resample == "balanced"
     training = replace(settings.training, balanced=balanced)
@@ -159,7 +159,7 @@ def _compare_and_write(
     data: Path,
     test: Table,
     federated: Federated,
-    progress: Progress,
+    progress: RunObserver,
 ) -> RunMetrics:
     progress.step("Comparing with the pooled model and with each client alone")
     how = RunSettings(training=training, max_iter=settings.max_iter, started=settings.started)
@@ -181,7 +181,7 @@ def _compare_and_write(
     )
 
 
-def _prepared(settings: LocalRun, progress: Progress) -> tuple[Path, Manifest]:
+def _prepared(settings: LocalRun, progress: RunObserver) -> tuple[Path, Manifest]:
     """Return the folder of prepared data, prepared now unless the source is one."""
     if settings.resumed:
         return _resumed_data(settings, progress)
@@ -193,7 +193,7 @@ def _prepared(settings: LocalRun, progress: Progress) -> tuple[Path, Manifest]:
     return data, prepare(settings.source, data, settings.preparation or PreparationSettings(label=LABEL))
 
 
-def _resumed_data(settings: LocalRun, progress: Progress) -> tuple[Path, Manifest]:
+def _resumed_data(settings: LocalRun, progress: RunObserver) -> tuple[Path, Manifest]:
     """Return the folder of the data that a run began with.
 
     Raises
@@ -219,7 +219,7 @@ def _train(
     manifest: Manifest,
     data: Path,
     test: Table,
-    progress: Progress,
+    progress: RunObserver,
     record: RunRecord,
 ) -> Federated:
     names = list(manifest.clients)

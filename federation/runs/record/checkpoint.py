@@ -9,52 +9,21 @@ import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from federation.errors import ResumeError, StorageError
 from federation.files import replacing
 from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.learning.record import Checkpoint
 from federation.learning.rounds import Round
-from federation.learning.strategies.state import State
 from federation.model.features import Feature
 from federation.model.linear import Preprocessing
 from federation.runs.record.archive import read_archive, write_archive
 
 FORMAT = 2
 FOLDER, AGREED, ROUND, ROUNDS = "checkpoint", "agreed.zip", "round.zip", "rounds.jsonl"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Checkpoint:
-    """A finished round, and all that the next one needs.
-
-    Parameters
-    ----------
-    agreement : Agreement
-        What was agreed before round 1.
-    rounds : list of Round
-        From round 0 to the finished one.
-    arrays : mapping of str to ndarray
-        The global model's, in its order.
-    strategy : mapping
-        What the strategy carries, see `federation.learning.strategies.state`.
-    """
-
-    agreement: Agreement
-    rounds: list[Round]
-    arrays: Mapping[str, NDArray[np.float64]]
-    strategy: State
-
-    @property
-    def round(self) -> int:
-        """The number of the finished round."""
-        return self.rounds[-1].round
 
 
 class CheckpointFolder:

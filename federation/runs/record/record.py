@@ -3,42 +3,16 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from federation import events
 from federation.errors import FederationError
 from federation.events import EventLog
-from federation.runs.record import settings as resume
-from federation.runs.record.checkpoint import FOLDER, Checkpoint, CheckpointFolder
+from federation.learning.record import Checkpoint
+from federation.runs.record import settings
+from federation.runs.record.checkpoint import FOLDER, CheckpointFolder
 
 Copy = Callable[[Sequence[Path]], None]
 """Told that files changed; copies them without keeping the run waiting."""
-
-
-class Record(Protocol):
-    """Where a training writes down what happens, and finds what happened before it was cut short."""
-
-    def event(self, event: str, **facts: object) -> None:
-        """Take note of an event."""
-
-    def load(self) -> Checkpoint | None:
-        """Return the last finished round of a run that is resumed."""
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Keep a finished round."""
-
-
-class Unrecorded:
-    """Write nothing down."""
-
-    def event(self, event: str, **facts: object) -> None:
-        """Take no note."""
-
-    def load(self) -> None:
-        """Return None: nothing was kept."""
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Keep nothing."""
 
 
 class RunRecord:
@@ -90,7 +64,7 @@ class RunRecord:
     @property
     def files(self) -> list[Path]:
         """The files that hold the record, those first that others rely on."""
-        files = [self._run / FOLDER / resume.NAME, self._log.path, *self._checkpoints.files]
+        files = [self._run / FOLDER / settings.NAME, self._log.path, *self._checkpoints.files]
         return [path for path in files if path.exists()]
 
     def save(self, checkpoint: Checkpoint) -> None:

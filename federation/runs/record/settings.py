@@ -5,9 +5,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import typer
-from click.core import ParameterSource
-
 from federation import events
 from federation.errors import ResumeError, StorageError
 from federation.files import replacing
@@ -22,20 +19,6 @@ FREE = frozenset(
     }
 )
 """Options that say how to run, not what: they may differ when a run is resumed."""
-
-
-def given_options(context: typer.Context) -> dict[str, Any]:
-    """Return the options that stood on the command line, as JSON holds them."""
-    return {
-        name: _plain(value)
-        for name, value in context.params.items()
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    }
-
-
-def all_options(context: typer.Context) -> dict[str, Any]:
-    """Return every option with its value, as JSON holds them."""
-    return {name: _plain(value) for name, value in context.params.items()}
 
 
 def remember(run: Path, options: Mapping[str, Any]) -> None:
@@ -100,9 +83,3 @@ def _changes(kept: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]
     for name, value in given.items():
         if name not in FREE and kept.get(name) != value:
             yield f"--{name.replace('_', '-')} was {json.dumps(kept.get(name))} and is {json.dumps(value)}"
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever an option may be
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return str(value) if isinstance(value, Path) else value

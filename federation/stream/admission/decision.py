@@ -3,13 +3,13 @@
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
 
+from federation.data.table import describe_mismatch
 from federation.errors import (
     FederationError,
     IdentityRefusedError,
     IdentityUncheckedError,
     SchemaMismatchError,
 )
-from federation.learning.preprocessing.statistics import describe_mismatch
 from federation.stream.frames import PROTOCOL, Join, schema_hash
 from federation.stream.members import IDENTITY_REFUSED, Refusal
 

@@ -14,18 +14,11 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from federation.aws.publishing.notebook_bundle import NOT_SHIPPED
 from federation.aws.publishing.source_archive import ARROW_REQUIREMENTS, REQUIREMENTS
-from federation.aws.publishing.wheel_lock import (
-    NOTEBOOK_LOCK,
-    LockedWheel,
-    format_lock,
-    lock_head,
-    python_line,
-    read_lock,
-)
+from federation.aws.publishing.wheel_lock import LockedWheel, format_lock, lock_head, python_line, read_lock
 from federation.aws.publishing.wheelhouse import keep
+from federation.checkout import NOTEBOOK_LOCK, PROJECT
 from federation.errors import JobEnvironmentError
 from federation.files import replacing, sha256_of
-from federation.rehearse.deployment.cdk import PROJECT
 
 Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 

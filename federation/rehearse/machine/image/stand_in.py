@@ -10,10 +10,9 @@ from packaging.requirements import Requirement
 
 from federation.aws.publishing.client_wheels import client_locks
 from federation.aws.publishing.notebook_bundle import locked_packages
-from federation.aws.publishing.source_archive import CLIENT_CODE
 from federation.aws.publishing.wheel_lock import PYTHON, LockedWheel
 from federation.aws.publishing.wheelhouse import cache_folder
-from federation.rehearse.deployment.cdk import PROJECT
+from federation.checkout import CLIENT_CODE, PROJECT
 from federation.rehearse.machine.image.image_python import ImagePython, Interpreter, image_python
 from federation.rehearse.machine.image.job_environment import (
     IMAGE_REQUIREMENTS,
