@@ -108,7 +108,7 @@ def set_up(command: str, *, python: str | None = None, root: Path = ROOT) -> Non
     node = wanted.node is not None and not _node_is_there(root, wanted.node)
     if not packages and not node:
         return
-    interpreter = _interpreter(python) if stale is not None or not venv.exists else venv.python
+    interpreter = _interpreter(root, python) if stale is not None or not venv.exists else venv.python
     _check_machine(root, wanted, fresh=not venv.exists)
     started = time.monotonic()
     if packages:
@@ -224,11 +224,11 @@ def _check_machine(root: Path, wanted: Set, *, fresh: bool) -> None:
         )
 
 
-def _interpreter(asked: str | None) -> str:
+def _interpreter(root: Path, asked: str | None) -> str:
     """Return the first suitable Python, or say what is missing."""
-    candidates = (
-        [asked] if asked else [sys.executable, *(f"python3.{minor}" for minor in (12, 13, 11, 14)), "python3"]
-    )
+    names = [*(f"python3.{minor}" for minor in (12, 13, 11, 14)), "python3"]
+    found_there = [path for path in (shutil.which(name, path=_outer_path(root)) for name in names) if path]
+    candidates = [asked] if asked else [_own_python(), *found_there]
     versions = {name: _version(name) for name in candidates}
     for name, version in versions.items():
         if version and _supported(version) and _can_make_environments(name):
@@ -243,6 +243,17 @@ def _interpreter(asked: str | None) -> str:
     found = sorted({version for version in versions.values() if version})
     has = f"Found {', '.join(found)}" if found else "Found none"
     raise SetUpError(f"Python {span} is needed. {has}. {_how_to_install('python3 python3-venv', 'python')}")
+
+
+def _own_python() -> str:
+    """Return the interpreter of this process, or the one behind it if that is one of an environment."""
+    return str(getattr(sys, "_base_executable", sys.executable))
+
+
+def _outer_path(root: Path) -> str:
+    """Return ``PATH`` without the environment, which may be about to be removed."""
+    own = str(root / ".venv" / "bin")
+    return os.pathsep.join(part for part in os.environ.get("PATH", "").split(os.pathsep) if part != own)
 
 
 def _how_to_install(debian: str, what: str) -> str:

@@ -148,15 +148,32 @@ def test_a_checkout_of_somebody_else_is_refused(checkout: Path, monkeypatch: pyt
         set_up.set_up("demo", root=checkout)
 
 
+def test_the_environments_own_python_can_start_over(ready: Path) -> None:
+    """The Makefile puts the environment first in ``PATH``, so its Python may be the one that removes it."""
+    (ready / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "set_up.py", ready / "tools")
+    (ready / "package-lock.json").write_text("{}", encoding="utf-8")
+    environment = Environment(ready)
+    (environment.folder / "set-up.json").unlink()
+    path = f"{environment.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    program = [str(environment.python), "tools/set_up.py", "demo-local"]
+    done = subprocess.run(program, cwd=ready, env={**os.environ, "PATH": path}, check=False)
+    assert done.returncode == 0
+    assert environment.has("demo-local")
+
+
 @pytest.mark.parametrize(
     ("answers", "error"),
     [
         (
-            {"python3": "3.10.4"},
+            {"/usr/bin/python3": "3.10.4"},
             r"Python 3.11 to 3.14 is needed. Found 3.10.4. Install it: .*apt-get install",
         ),
         ({}, "Found none"),
-        ({"python3": "3.13.1"}, r"Python 3.13 has no venv module. .*apt-get install python3.13-venv"),
+        (
+            {"/usr/bin/python3": "3.13.1"},
+            r"Python 3.13 has no venv module. .*apt-get install python3.13-venv",
+        ),
     ],
 )
 def test_what_is_missing_comes_with_the_command_that_installs_it(
@@ -165,7 +182,8 @@ def test_what_is_missing_comes_with_the_command_that_installs_it(
     """On a system with apt: no Python, too old a one, or one without venv."""
     monkeypatch.setattr(set_up, "_version", answers.get)
     monkeypatch.setattr(set_up, "_can_make_environments", lambda _: False)
-    monkeypatch.setattr(shutil, "which", lambda name: name if name == "apt-get" else None)
+    there = {"apt-get", "python3"}
+    monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}" if name in there else None)
     with pytest.raises(SetUpError, match=error):
         set_up.set_up("demo", root=checkout)
 
