@@ -10,6 +10,8 @@ A command is a typed function; `run` makes a command line of it, as ``typer.run`
 """
 
 import functools
+import os
+import shutil
 import signal
 import sys
 import traceback
@@ -53,6 +55,7 @@ def run(
     subcommands : mapping of str to callable, optional
         What to run instead when the first argument is this name. A command without a name keeps its usage.
     """
+    _count_cores()
     signal.signal(signal.SIGTERM, _end)  # so that a command cleans up after itself when it is told to end
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     given = sys.argv[1:] if arguments is None else list(arguments)
@@ -61,6 +64,12 @@ def run(
         app(given[1:], prog_name=f"python -m federation.{Path(sys.argv[0]).stem} {given[0]}")
     app.command()(_report_errors(command))
     app(given)
+
+
+def _count_cores() -> None:
+    """Tell OpenMP how many threads it has, where joblib would miss lscpu and print a traceback about it."""
+    if sys.platform == "linux" and shutil.which("lscpu") is None:
+        os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
 
 
 def _end(_signal: int, _frame: object) -> None:
