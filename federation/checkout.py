@@ -4,4 +4,5 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 CLIENT_CODE = PROJECT / "client_code"
-NOTEBOOK_LOCK = PROJECT / "requirements-notebook.txt"
+_IN_WHEEL = Path(__file__).with_name("requirements-notebook.txt")
+NOTEBOOK_LOCK = _IN_WHEEL if _IN_WHEEL.exists() else PROJECT / "requirements-notebook.txt"

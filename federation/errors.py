@@ -87,6 +87,10 @@ class OutputExistsError(SettingError, code=22):
     """The output folder already holds something."""
 
 
+class ExtraMissingError(SettingError, code=23):
+    """A command needs packages that are not installed."""
+
+
 class ContractFileError(FederationError, code=25):
     """A data contract cannot be read, or says something that cannot be."""
 

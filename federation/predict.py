@@ -17,7 +17,7 @@ from federation.model.scoring import read_model, score_file
 _STDOUT = Path("-")
 
 
-def predict(
+def main(
     *,
     model: Annotated[Path, typer.Option(help="The model.json of a run.")],
     source: Annotated[
@@ -67,4 +67,4 @@ def _writing(out: Path) -> Iterator[TextIO]:
 
 
 if __name__ == "__main__":
-    run(predict)
+    run(main)

@@ -61,9 +61,18 @@ def run(
     given = sys.argv[1:] if arguments is None else list(arguments)
     if subcommands and given and given[0] in subcommands:
         app.command()(_report_errors(subcommands[given[0]]))
-        app(given[1:], prog_name=f"python -m federation.{Path(sys.argv[0]).stem} {given[0]}")
+        app(given[1:], prog_name=f"{_program()} {given[0]}")
     app.command()(_report_errors(command))
-    app(given)
+    app(given, prog_name=_program())
+
+
+def _program() -> str:
+    """Return what was typed to run this: ``federation NAME``, or ``python -m federation.NAME``."""
+    if sys.argv[0].startswith("federation "):
+        return sys.argv[0]
+    path = Path(sys.argv[0])
+    name = path.parent.name if path.stem == "__main__" else path.stem
+    return "python -m federation" if name == "federation" else f"python -m federation.{name}"
 
 
 def _count_cores() -> None:

@@ -21,10 +21,16 @@ SUMMARY_COLUMNS = 3  # federated, pooled, mean of local-only; the report has eac
 
 
 class Progress:
-    """Print one line per step."""
+    """Print one line per step.
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
+    Parameters
+    ----------
+    quiet : bool
+        Print nothing.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
 
     def step(self, text: str) -> None:
         """Say what begins now."""

@@ -211,4 +211,4 @@ def test_an_unknown_command_is_refused() -> None:
     program = [sys.executable, str(ROOT / "tools" / "set_up.py"), "tests"]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "'demo'" in done.stderr
+    assert "demo-local" in done.stderr

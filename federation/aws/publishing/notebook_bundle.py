@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from federation import __version__
 from federation.aws.publishing.source_archive import read_code
 from federation.aws.publishing.wheel_lock import PYTHON, LockedWheel, format_lock, lock_python, read_lock
 from federation.checkout import CLIENT_CODE, NOTEBOOK_LOCK
@@ -27,7 +28,6 @@ REQUIREMENTS = "requirements.txt"
 TEST_DATA = "test.csv"
 WHEELS = "wheels/"
 
-VERSION = "0.1.0"
 SHIPPED = frozenset({".py", ".j2"})
 NOT_SHIPPED = "rehearse"
 """Folder of the package that no notebook needs: the emulator of AWS has no business on AWS."""
@@ -120,7 +120,7 @@ def package_wheel(files: Mapping[str, bytes]) -> PackageWheel:
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{path}\0{hashlib.sha256(files[path]).hexdigest()}\n".encode())
-    version = f"{VERSION}+{digest.hexdigest()[:_DIGITS]}"
+    version = f"{__version__}+{digest.hexdigest()[:_DIGITS]}"
     info = f"federation-{version}.dist-info"
     tag = b"Wheel-Version: 1.0\nGenerator: federation\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     members = {

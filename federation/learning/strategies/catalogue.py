@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from flwr.serverapp.strategy import FedAvg
 from federation.errors import SettingError, UnknownStrategyError
 from federation.learning.strategies.fednewton import MAX_ROUNDS, FedNewton
 
-STRATEGIES: Mapping[str, type[FedAvg]] = {
+STRATEGIES: dict[str, type[FedAvg]] = {
     "fedavg": flower.FedAvg,
     "fedavgm": flower.FedAvgM,
     "fedadagrad": flower.FedAdagrad,
@@ -27,6 +28,35 @@ STRATEGIES: Mapping[str, type[FedAvg]] = {
 ROUNDS = 3
 
 Scalar = int | float
+
+
+def register(name: str, strategy: type[FedAvg]) -> None:
+    """Add a strategy, to be chosen by its name as the others are.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case letters, digits and hyphens.
+    strategy : type
+        A subclass of Flower's ``FedAvg``. Its constructor's numeric keyword arguments become its parameters.
+        Clients send what they send to FedAvg: the coefficients of their fit and their number of rows.
+
+    Raises
+    ------
+    SettingError
+        The name is taken by another strategy or malformed, or the type is not such a subclass.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        raise SettingError(
+            f'"{name}" cannot name a strategy.', "Use lower-case letters, digits and hyphens, a letter first."
+        )
+    if not (isinstance(strategy, type) and issubclass(strategy, FedAvg)):
+        raise SettingError(
+            f'strategy "{name}": {strategy!r} is no subclass of flwr.serverapp.strategy.FedAvg.',
+            "Derive it from FedAvg.",
+        )
+    if STRATEGIES.setdefault(name, strategy) is not strategy:
+        raise SettingError(f'there is a strategy "{name}" already.', "Choose another name.")
 
 
 def parameters_of(name: str) -> dict[str, Scalar]:

@@ -1,0 +1,118 @@
+"""A trained model in a notebook: its probabilities, its coefficients, and scikit-learn's form of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pandas as pd
+
+from federation.api.frames import as_file
+from federation.errors import FeatureError, SchemaMismatchError
+from federation.model.linear import LinearModel
+from federation.model.pipeline import to_pipeline
+from federation.model.scoring import read_model, score_file
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+MODEL = "model.json"
+_INFERENCE = ("standard_error", "z", "p", "low", "high", "odds_ratio", "odds_ratio_low", "odds_ratio_high")
+
+
+class Model:
+    """A trained model.
+
+    Parameters
+    ----------
+    linear : LinearModel
+        Its numbers.
+    """
+
+    def __init__(self, linear: LinearModel) -> None:
+        self._linear = linear
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a ``model.json``, or that of a run's folder; nothing is unpickled.
+
+        Raises
+        ------
+        MissingFileError
+            There is none.
+        DataError
+            It is not what a run wrote.
+        """
+        path = Path(path)
+        return cls(read_model(path / MODEL if path.is_dir() else path))
+
+    @property
+    def label(self) -> str:
+        """The name of the column that it predicts."""
+        return self._linear.label
+
+    def predict_proba(self, rows: pd.DataFrame | Path | str) -> pd.Series:
+        """Return the probability of the positive class for each row, in [0, 1].
+
+        Parameters
+        ----------
+        rows : DataFrame, Path or str
+            Raw rows with the columns of training, in any order; other columns are ignored. A path is that of
+            a CSV file.
+
+        Returns
+        -------
+        Series of float64, shape (n,)
+            With the index of the frame; of a file, the row's number, from 1.
+
+        Raises
+        ------
+        SchemaMismatchError
+            A column is missing.
+        FeatureError
+            A value cannot be used; the message has its column and row.
+        """
+        if isinstance(rows, pd.DataFrame) and rows.empty:
+            return pd.Series(index=rows.index, dtype=np.float64, name="score")
+        with as_file(rows) as path:
+            try:
+                scored = list(score_file(self._linear, Path(str(path))))
+            except (FeatureError, SchemaMismatchError) as error:
+                if not isinstance(rows, pd.DataFrame):
+                    raise
+                raise type(error)(error.problem.replace(str(path), "the frame"), error.remedy) from None
+        scores = np.concatenate([chunk for _, chunk in scored])
+        index = rows.index if isinstance(rows, pd.DataFrame) else range(1, len(scores) + 1)
+        return pd.Series(scores, index=index, name="score")
+
+    @property
+    def coefficients(self) -> pd.DataFrame:
+        """One row a feature: its coefficient and scaling; with ``fednewton`` also errors and intervals.
+
+        The coefficient is that of the standardised feature, on the scale of log-odds.
+        """
+        prep, inference = self._linear.preprocessing, self._linear.inference
+        frame = pd.DataFrame(
+            {
+                "coefficient": self._linear.coef,
+                "log1p": prep.log1p,
+                "mean": prep.mean,
+                "scale": prep.scale,
+            },
+            index=pd.Index(prep.features, name="feature"),
+        )
+        if inference is None:
+            return frame
+        by_feature = pd.DataFrame(inference["features"]).set_index("name")
+        return frame.join(by_feature[[name for name in _INFERENCE if name in by_feature]])
+
+    @property
+    def intercept(self) -> float:
+        """The intercept, on the scale of log-odds."""
+        return self._linear.intercept
+
+    def to_sklearn(self) -> "Pipeline":
+        """Return the same model as one fitted scikit-learn Pipeline, which takes a frame of raw columns."""
+        return to_pipeline(self._linear)
+
+    def __repr__(self) -> str:
+        return f"<federation.Model of {self.label!r}, {len(self._linear.coef)} features>"

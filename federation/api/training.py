@@ -1,0 +1,94 @@
+"""Train from Python what ``federation local`` trains from a command line."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from federation.api.frames import as_file
+from federation.api.run import Run
+from federation.cli.progress import Progress
+from federation.cli.tables import open_tables
+from federation.learning.federate import TrainingSettings
+from federation.learning.strategies.catalogue import default_rounds
+from federation.runs.local.training import LocalRun, choose_preparation, train_locally
+
+
+def train(  # noqa: PLR0913 - as many as the command has options
+    data: pd.DataFrame | Path | str | None = None,
+    *,
+    label: str | None = None,
+    positive: str | None = None,
+    clients: int | None = None,
+    partition: str | None = None,
+    resample: str | None = None,
+    contract: Path | str | None = None,
+    strategy: str = "fedavg",
+    parameters: dict[str, object] | None = None,
+    rounds: int | None = None,
+    seed: int = 0,
+    out: Path | str | None = None,
+    progress: bool = True,
+    **settings: Any,  # noqa: ANN401 - fields of TrainingSettings
+) -> Run:
+    """Train one model across several clients on this machine, each a process with its own rows.
+
+    Parameters
+    ----------
+    data : DataFrame, Path or str, optional
+        The table, or a file or folder of it, ``s3://…`` too; by default synthetic rows for three clients.
+    label : str, optional
+        The column to predict; needed with a table.
+    positive : str, optional
+        The value of the label that counts as positive, if not 1, true or yes.
+    clients : int, optional
+        How many; 3, or as many as `partition` has values.
+    partition : str, optional
+        How rows become clients: ``iid``, ``quantile:COLUMN`` or ``column:COLUMN``.
+    resample : {"smote", "balanced", "none"}, optional
+        What is done to training rows.
+    contract : Path or str, optional
+        A data contract that the table must keep.
+    strategy : str
+        How updates are aggregated, see :mod:`federation.strategies`.
+    parameters : dict, optional
+        The strategy's parameters.
+    rounds : int, optional
+        The maximum number of rounds.
+    seed : int
+        Of everything random: the same seed gives the same model.
+    out : Path or str, optional
+        The run's folder, new or empty; by default ``runs/<date>-<time>``.
+    progress : bool
+        Show each step on standard error.
+    **settings
+        Other fields of `TrainingSettings`, such as ``quorum=2`` or ``penalty="none"``.
+
+    Returns
+    -------
+    Run
+        With its figures, its model and its report.
+
+    Raises
+    ------
+    FederationError
+        What the command would print, with its ``exit_code`` and ``remedy``.
+    """
+    started = dt.datetime.now(dt.UTC)
+    folder = Path(out) if out is not None else Path("runs") / f"{started:%Y%m%d-%H%M%S}"
+    training = TrainingSettings(
+        strategy=strategy,
+        parameters={name: str(value) for name, value in (parameters or {}).items()},
+        rounds=default_rounds(strategy) if rounds is None else rounds,
+        seed=seed,
+        **settings,
+    )
+    how = {"label": label, "positive": positive, "clients": clients, "partition": partition}
+    with as_file(data) as path, open_tables(None if path is None else str(path)) as source:
+        preparation = choose_preparation(
+            source, seed, **how, resample=resample, contract=Path(contract) if contract else None
+        )
+        run = LocalRun(source=source, preparation=preparation, training=training, out=folder, started=started)
+        train_locally(run, Progress(quiet=not progress))
+    return Run.load(folder)
