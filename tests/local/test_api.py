@@ -159,17 +159,28 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 
 
 class Halved(FedAvg):
-    """A strategy of a user's own."""
+    """A strategy of a user's own, whose constructor hands most of its arguments on."""
+
+    def __init__(self, *, half: float = 0.5, **how: Any) -> None:
+        super().__init__(**how)
+        self.half = half
 
 
 def test_a_registered_strategy_is_chosen_by_name(
     frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It trains; a name that is taken, or a type that is no strategy, is refused."""
-    monkeypatch.setattr(federation.strategies, "STRATEGIES", dict(federation.strategies.STRATEGIES))
+    monkeypatch.setitem(federation.strategies.STRATEGIES, "halved", Halved)  # so that it is gone afterwards
     federation.strategies.register("halved", Halved)
     run = federation.train(
-        frame, label="ill", clients=2, strategy="halved", rounds=1, out=tmp_path / "run", progress=False
+        frame,
+        label="ill",
+        clients=2,
+        strategy="halved",
+        parameters={"half": 0.3, "min_train_nodes": 2},
+        rounds=1,
+        out=tmp_path / "run",
+        progress=False,
     )
     assert run.settings["strategy"] == "halved"
     with pytest.raises(SettingError, match='strategy "fedavg" already'):

@@ -74,13 +74,23 @@ def parameters_of(name: str) -> dict[str, Scalar]:
         raise UnknownStrategyError(
             f'there is no strategy "{name}".', f"Choose one of: {', '.join(STRATEGIES)}."
         )
-    signature = inspect.signature(STRATEGIES[name].__init__)
-    defaults = {
-        key: parameter.default
-        for key, parameter in signature.parameters.items()
-        if type(parameter.default) in (int, float) and "evaluate" not in key
-    }
+    defaults = {key: value for key, value in _defaults(STRATEGIES[name]).items() if "evaluate" not in key}
     return {key: 1 if key.startswith("min_") else default for key, default in defaults.items()}
+
+
+def _defaults(strategy: type[FedAvg]) -> dict[str, Scalar]:
+    """Return a constructor's numeric defaults, and those of the constructors that its ``**kwargs`` reach."""
+    found: dict[str, Scalar] = {}
+    for kind in strategy.__mro__:
+        if "__init__" not in vars(kind):
+            continue
+        parameters = inspect.signature(vars(kind)["__init__"]).parameters.values()
+        for each in parameters:
+            if type(each.default) in (int, float):
+                found.setdefault(each.name, each.default)
+        if all(each.kind is not inspect.Parameter.VAR_KEYWORD for each in parameters):
+            break
+    return found
 
 
 def default_rounds(name: str) -> int:
