@@ -46,8 +46,8 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     packages = folder / "venv" / "lib" / version / "site-packages"
     (packages / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    pip = [folder / "venv" / "bin" / "python", "-m", "pip", "install", "--no-index", "--no-deps", "--quiet"]
-    subprocess.run([*pip, wheel], check=True)
+    pip = [str(folder / "venv" / "bin" / "python"), "-m", "pip", "install", "--no-index", "--no-deps"]
+    subprocess.run([*pip, "--quiet", str(wheel)], check=True)
     return folder / "venv" / "bin"
 
 
