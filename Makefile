@@ -67,7 +67,7 @@ fix: set-up-test ## format, and repair what the linter can
 	@$(BIN)/ruff format .
 
 docs: set-up-test ## build the documentation as a site in site/; a dead link fails
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Where the reference data are; without the folder the benchmark on hospitals is left out.
 HEART := ../shared/data/heart

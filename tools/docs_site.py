@@ -85,9 +85,9 @@ def relinked(markdown: str, page: str) -> str:
 
     def link(match: re.Match[str]) -> str:
         text, target, anchor = match.groups()
-        if re.match(r"\w+:", target):
-            return match[0]
         path = _repository_path(target, source)
+        if re.match(r"\w+:", target) or not (ROOT / path).exists():
+            return match[0]  # on the internet, or dead: then the build fails
         if path == "docs/decisions":
             path, anchor = "docs/index.md", "#decisions"
         if not (path in OUTSIDE or path.startswith(DOCS)):

@@ -221,4 +221,5 @@ def test_the_site_links_as_the_repository_does() -> None:
     assert docs_site.relinked("[a](docs/cost.md)", "readme.md") == "[a](cost.md)"
     assert docs_site.relinked("[a](../README.md)", "benchmarks/RESULTS.md") == "[a](../readme.md)"
     assert docs_site.relinked("[a](config/example.toml)", "readme.md") == "a"
-    assert docs_site.relinked("[a](https://b.c)", "readme.md") == "[a](https://b.c)"
+    for kept in ("[a](https://b.c)", "[a](nowhere.md)"):
+        assert docs_site.relinked(kept, "readme.md") == kept
