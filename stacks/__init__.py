@@ -1,1 +1,1 @@
-"""CloudFormation of a federation: one network and one server stack, and one stack for each client."""
+"""CloudFormation stacks: a network and a server stack, and one stack per client."""

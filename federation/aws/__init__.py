@@ -1,1 +1,4 @@
-"""AWS: what is asked of it, checked and published there; boto3 itself only in `edge`."""
+"""Requests to AWS, and the checks and uploads around them.
+
+Only `edge` imports boto3.
+"""

@@ -1,1 +1,4 @@
-"""What the commands share: options, progress, how a command ends; each command is a file of `federation`."""
+"""Shared parts of the commands: options, progress, exit codes.
+
+Each command is a file directly in `federation`.
+"""

@@ -1,1 +1,4 @@
-"""What a federation is: its configuration, the rules and names that follow from it; nothing here acts."""
+"""The configuration of a federation, its validation, and the names derived from it.
+
+Nothing here acts.
+"""

@@ -1,1 +1,4 @@
-"""Tables: read, checked, made up and prepared; neither models nor AWS."""
+"""Tables: reading, checking, preparing, and synthetic ones.
+
+No models and no AWS.
+"""

@@ -1,1 +1,4 @@
-"""The server's side of the learning, from agreement to final model; neither the stream nor the disk."""
+"""The server's side of training, from agreement to the final model.
+
+Neither the stream nor the disk.
+"""

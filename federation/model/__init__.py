@@ -1,1 +1,4 @@
-"""The linear model, its features and figures, as values; how it is trained is in `federation.learning`."""
+"""The linear model: features, metrics, intervals, baselines and scoring, as values.
+
+Training is in `federation.learning`.
+"""

@@ -1,1 +1,4 @@
-"""Rehearse a federation on one machine: an embedded AWS, with nothing of the real one."""
+"""The rehearsal of a federation on one machine, against an embedded AWS.
+
+It never contacts the real AWS.
+"""

@@ -1,1 +1,4 @@
-"""The page on one run, made from values; it neither trains nor reads a run folder."""
+"""The HTML report and the tables of one run, made from values.
+
+It neither trains nor reads a run folder.
+"""

@@ -1,1 +1,4 @@
-"""One run from start to run folder, on AWS and (in `local`) on this machine; what it prints is in `cli`."""
+"""One run from start to run folder, on AWS or (in `runs.local`) on this machine.
+
+What it prints is in `cli`.
+"""

@@ -1,1 +1,4 @@
-"""The server's end of the stream: bytes in and out, and who may connect; not what is learnt from them."""
+"""The server's end of the gRPC stream: wire format, members, deadlines.
+
+What is learnt from the messages is in `learning`.
+"""

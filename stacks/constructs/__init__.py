@@ -1,1 +1,4 @@
-"""One capability a file; the stacks wire them together."""
+"""CDK constructs: one capability per file.
+
+The stacks wire them together.
+"""

@@ -1,4 +1,4 @@
-"""The pages say what the templates say."""
+"""The pages say what the templates and the measurements say, and lead to each other."""
 
 import re
 from collections import Counter
@@ -10,9 +10,13 @@ from federation.config.schema import Client, Server, Settings
 from tests.conftest import ROOT
 from tests.infrastructure.deployed import Deployment, Resource, statements
 from tests.infrastructure.reachability import Network
+from tools import docs_site
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+ALL_PAGES = [*PAGES, *(ROOT / page for page in docs_site.OUTSIDE)]
 ARCHITECTURE = ROOT / "docs" / "architecture-aws.md"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
 NODE = re.compile(r'(\w+)(?:\[|\(\[)"([^"]+)"')
 EDGE = re.compile(r"^(\w+) (?:-->|-\.->)(?:\|([^|]+)\|)? (\w+)$")
 PARTY = {"111111111111": "server", "222222222222": "client"}
@@ -26,8 +30,12 @@ def diagram(heading: str) -> list[str]:
 
 
 def edges(heading: str) -> set[tuple[str, str, str]]:
+    """Return the arrows of the diagram below a heading."""
+    return arrows(diagram(heading))
+
+
+def arrows(lines: list[str]) -> set[tuple[str, str, str]]:
     """Return a diagram's arrows as (from, label of the arrow, to)."""
-    lines = diagram(heading)
     labels = dict(match for line in lines for match in NODE.findall(line))
     bare = [re.sub(r'(?:\[|\(\[)"[^"]+"(?:\]\)|\])', "", line) for line in lines]
     found = [match.groups("") for line in bare if (match := EDGE.match(line))]
@@ -167,8 +175,51 @@ def test_the_pages_name_no_key_that_the_configuration_lacks() -> None:
             assert key in keys, (page.name, key)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     """No link to a page of ours is dead."""
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_the_index_lists_every_page() -> None:
+    """A page that the index does not list is found neither there nor on the site."""
+    index = ROOT / "docs" / "index.md"
+    links = re.findall(r"\]\(([^)#]+)\)", index.read_text(encoding="utf-8"))
+    listed = [(index.parent / link).resolve() for link in links]
+    assert sorted(listed) == sorted(set(ALL_PAGES) - {index})
+
+
+def test_the_readme_draws_only_arrows_that_exist() -> None:
+    """Each arrow of its diagram is one of the diagrams that are derived from the templates."""
+    shown = arrows(README.partition("```mermaid\n")[2].partition("```")[0].replace("    ", "").splitlines())
+    assert shown
+    assert shown <= edges("Trust: who may assume which role") | edges("Who reaches whom")
+
+
+def test_the_readme_promises_what_was_measured() -> None:
+    """The numbers of its first screen are those of the benchmarks and of the table of faults."""
+    first = " ".join(README.partition("![")[0].split())
+    ours = re.search(r"\| ours, fedavg \| [\d.]+ \| ([\d.]+) \|", RESULTS)
+    heart = re.search(r"\| ours, fednewton, (\d+) rounds \|.*\| (\S+) \|$", RESULTS, flags=re.MULTILINE)
+    times = re.findall(r"^\| (?:NVFlare|.*SuperNodes).* \| (\d+) \| \d+ \|$", RESULTS, flags=re.MULTILINE)
+    assert ours
+    assert heart
+    assert len(times) == 2
+    assert f"a round takes {1000 * float(ours[1]):.0f} ms" in first
+    assert f"after {heart[1]} rounds" in first
+    assert f"are {heart[2]} (relative)" in first
+    assert all(f"{it} times faster" in first for it in times)
+    faults = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8").count("\n| ") - 1
+    assert f"Each of the {faults} [faults]" in first
+
+
+def test_the_site_links_as_the_repository_does() -> None:
+    """Pages outside docs/ are found on the site, and a file that is no page is named without a link."""
+    assert docs_site.relinked("[a](../SECURITY.md#b)", "cost.md") == "[a](SECURITY.md#b)"
+    assert docs_site.relinked("[a](../cost.md)", "decisions/0001-x.md") == "[a](../cost.md)"
+    assert docs_site.relinked("[a](docs/cost.md)", "readme.md") == "[a](cost.md)"
+    assert docs_site.relinked("[a](../README.md)", "benchmarks/RESULTS.md") == "[a](../readme.md)"
+    assert docs_site.relinked("[a](config/example.toml)", "readme.md") == "a"
+    for kept in ("[a](https://b.c)", "[a](nowhere.md)"):
+        assert docs_site.relinked(kept, "readme.md") == kept

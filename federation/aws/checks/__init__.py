@@ -1,1 +1,4 @@
-"""What must hold before a run, decided from what `aws.edge` saw; nothing here changes anything."""
+"""Checks before a run, decided from what `aws.edge` read.
+
+Nothing here changes anything.
+"""

@@ -1,1 +1,1 @@
-"""The edge to AWS: the only package that imports boto3, thin and without decisions."""
+"""The only package that imports boto3: thin calls without decisions."""

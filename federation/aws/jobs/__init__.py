@@ -1,1 +1,4 @@
-"""Training jobs: the request, the jobs of a run, and those that were found; who trains is in `runs`."""
+"""SageMaker training jobs: the request, the jobs of a run, jobs found afterwards.
+
+The training itself is in `runs` and `learning`.
+"""

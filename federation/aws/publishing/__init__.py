@@ -1,1 +1,1 @@
-"""What a party's buckets must hold before a run, code and wheels and data, and how it gets there."""
+"""Code, wheels and data that each party's buckets must hold, and their upload."""

@@ -1,1 +1,4 @@
-"""From the public CMS files as downloaded to one row for each provider: ``federation.data_prep cms``."""
+"""The public CMS files, turned into one row per provider.
+
+The command is ``federation.data_prep cms``.
+"""

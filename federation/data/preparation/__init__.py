@@ -1,1 +1,4 @@
-"""From one table to a folder for each party, and back; the public CMS files are in `cms`."""
+"""One table, split into a folder for each party; and the reader of those folders.
+
+The public CMS files are in `data.cms`.
+"""

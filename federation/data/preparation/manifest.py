@@ -63,7 +63,7 @@ class Manifest:
     positive : str or None
         The label's value that became 1, if it had to be said.
     partition, resample, seed, test_share, validation_share
-        The settings in force, as in `federation.data_prep.PreparationSettings`.
+        The settings in force, as in `federation.data.preparation.prepare.PreparationSettings`.
     input, duplicates, test : Count
         Rows read, of these dropped as duplicates, and held back as the server's test set.
     clients : dict of str to ClientRows

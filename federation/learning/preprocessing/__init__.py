@@ -1,1 +1,4 @@
-"""From what the clients say of their columns to one preprocessing for all; the transform is in `model`."""
+"""One preprocessing for all clients, pooled from their statistics.
+
+The transform itself is in `model`.
+"""

@@ -1,1 +1,4 @@
-"""How updates become the next model: Flower's strategies and ours; the loop around them is in `learning`."""
+"""Aggregation of updates into the next model: Flower's strategies and our own.
+
+The loop around them is in `learning`.
+"""

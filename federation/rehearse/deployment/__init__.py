@@ -1,1 +1,4 @@
-"""Deploy with the real CDK CLI, remove again, and prove that nothing is left; no training."""
+"""Deployment with the real CDK CLI, removal, and proof that nothing is left.
+
+No training.
+"""

@@ -1,4 +1,5 @@
-"""What plain ministack lacks for a federation, one capability a file, registered by `plugin.install`.
+"""What ministack lacks for a federation: one capability per file.
 
-Nothing here is imported by the rest of the product: it runs in the emulator's own process (``__main__``).
+`plugin.install` registers them. Nothing here is imported by the rest of the product: it runs in the
+emulator's own process (``__main__``).
 """

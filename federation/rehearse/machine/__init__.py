@@ -1,1 +1,4 @@
-"""Processes of this machine and the embedded AWS among them; no step of a rehearsal."""
+"""Processes on this machine, the embedded AWS among them.
+
+No step of a rehearsal.
+"""

@@ -1,1 +1,1 @@
-"""What the parties do in a rehearsal, each with its own role: prepare, publish, train, collect."""
+"""The steps of each party, with its own role: prepare, publish, train, collect."""

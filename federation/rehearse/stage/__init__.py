@@ -1,1 +1,4 @@
-"""What all phases of a rehearsal share: configuration, accounts, steps; no phase itself."""
+"""Shared parts of all phases: configuration, accounts, steps.
+
+No phase itself.
+"""

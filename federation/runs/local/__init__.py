@@ -1,1 +1,1 @@
-"""Runs on this machine: the clients as processes, the comparison with the yardsticks, and repeats."""
+"""Runs on this machine: client processes, comparison with the baselines, repeats."""

@@ -1,1 +1,4 @@
-"""What a run writes down while it goes on, and what resuming and auditing read of it; not its results."""
+"""The record of a run in progress, which resuming and auditing read.
+
+Not its results.
+"""

@@ -1,1 +1,4 @@
-"""Who may join a run, and how a client proves who it is; what a connection may cost is in `stream.limits`."""
+"""Admission of clients to a run, and verification of their identity.
+
+Limits on a connection are in `stream.limits`.
+"""

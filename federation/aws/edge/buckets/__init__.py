@@ -1,1 +1,4 @@
-"""Objects of S3 buckets: read, written, emptied; which objects there should be is in `aws.publishing`."""
+"""Objects of S3 buckets: read, write, delete.
+
+Which objects a bucket should hold is in `aws.publishing`.
+"""

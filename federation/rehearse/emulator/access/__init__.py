@@ -1,1 +1,4 @@
-"""Who may do what, as IAM would decide; what an operation then does is elsewhere."""
+"""Access decisions, as IAM makes them.
+
+The effect of an operation is elsewhere.
+"""

@@ -1,1 +1,1 @@
-"""Requests as such, before any service sees them: who may send them, and how large they are."""
+"""Requests before any service sees them: who may send them, and their maximum size."""

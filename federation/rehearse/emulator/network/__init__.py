@@ -1,1 +1,1 @@
-"""Resources of a VPC that plain ministack lacks."""
+"""VPC resources that ministack lacks."""

@@ -1,1 +1,1 @@
-"""S3 beyond plain ministack: settings of buckets, and how objects are kept."""
+"""S3 features that ministack lacks: bucket settings, and the storage of objects."""

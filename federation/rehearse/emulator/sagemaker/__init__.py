@@ -1,1 +1,1 @@
-"""The SageMaker API of the emulator: notebooks, lifecycle configurations and training jobs."""
+"""The emulator's SageMaker API: notebooks, lifecycle configurations, training jobs."""

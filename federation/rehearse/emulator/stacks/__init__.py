@@ -1,1 +1,4 @@
-"""CloudFormation itself, as whom it acts and what it refuses; types of one service are with that service."""
+"""CloudFormation: the identity it acts with, and what it refuses.
+
+Resource types of one service are with that service.
+"""

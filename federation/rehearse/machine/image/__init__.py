@@ -1,1 +1,4 @@
-"""The environment that stands in for AWS's training image; what runs in it is in `training_instance`."""
+"""The environment that stands in for AWS's training image.
+
+What runs in it is in `rehearse.training_instance`.
+"""

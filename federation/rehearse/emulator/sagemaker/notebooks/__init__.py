@@ -1,1 +1,4 @@
-"""Notebook instances and their lifecycle configurations; nothing runs on them."""
+"""Notebook instances and their lifecycle configurations.
+
+No process runs on them.
+"""

@@ -1,1 +1,1 @@
-"""Training jobs: what is asked, what must hold, and the processes that run them."""
+"""Training jobs: requests, requirements, and the processes that run them."""

@@ -1,1 +1,4 @@
-"""Modules that the toolkit imports and a rehearsed job never uses; they are copied beside it."""
+"""Modules that the toolkit imports but a rehearsed job never uses.
+
+They are copied beside the toolkit.
+"""
