@@ -192,7 +192,7 @@ class Environment:
         """
         kept = {} if anew else self._read().get("installed", {})
         if anew:
-            shutil.rmtree(self.folder)
+            self.folder.unlink() if self.folder.is_symlink() else shutil.rmtree(self.folder)
         if not self.exists:
             _run([str(python), "-m", "venv", str(self.folder)], "make the virtual environment")
         self._write(unfinished=True)
