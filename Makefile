@@ -22,7 +22,7 @@ SET_UP = @for p in $(PYTHON) python3.12 python3 python3.13 python3.11 python3.14
 	"$$p" -c "" >/dev/null 2>&1 && exec "$$p" tools/set_up.py $(if $(PYTHON),--python $(PYTHON)) $(1); done; \
 	echo "error: there is no Python. Install Python 3.11 to 3.14 with venv (Debian: apt-get install python3-venv)." >&2; exit 1
 
-.PHONY: help demo demo-local synth deploy destroy test faults fuzz check fix docs bench bench-full lock clean
+.PHONY: help wheel demo demo-local synth deploy destroy test faults fuzz check fix docs bench bench-full lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ fix: set-up-test ## format, and repair what the linter can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+wheel: set-up-test ## build the Python package, dist/federation-*.whl, to be installed with pip anywhere
+	@$(BIN)/python -m hatchling build --target wheel
+
 docs: set-up-test ## build the documentation as a site in site/; a dead link fails
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
@@ -102,7 +105,7 @@ lock: set-up-test ## pin every dependency of pyproject.toml in requirements*.txt
 	@npm install --silent --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## remove the environments, the templates and every run
-	@rm -rf $(VENV) .bench node_modules cdk.out runs rehearsals site
+	@rm -rf $(VENV) .bench node_modules cdk.out runs rehearsals site dist
 
 # Whoever deploys says which federation; the example is nobody's.
 MUST_NAME_CONFIG = [ "$(CONFIG)" != config/example.toml ] || \

@@ -1,1 +1,1 @@
-"""The product from Python, for notebooks: train, read a run, use its model; no command."""
+"""The Python API for notebooks: train, read a run, use its model."""

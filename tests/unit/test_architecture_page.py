@@ -9,7 +9,17 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "architecture.md"
-TOPS = ("federation", "stacks", "client_code", "flower_app", "tools", "tests", "benchmarks", "docs")
+TOPS = (
+    "federation",
+    "stacks",
+    "client_code",
+    "flower_app",
+    "tools",
+    "tests",
+    "examples",
+    "benchmarks",
+    "docs",
+)
 LEVELS = 3
 _LINE = re.compile(r"^((?:  )*)(\w+)/ +(\S.*)$")
 
