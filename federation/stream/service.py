@@ -10,6 +10,7 @@ from flwr.app import Message
 
 from federation.errors import PortTakenError
 from federation.stream.certificate import RunCertificate
+from federation.stream.clients.members import Arrived, Member, Outbox, Refusal
 from federation.stream.frames import (
     FINISH,
     METHOD,
@@ -21,7 +22,6 @@ from federation.stream.frames import (
     control_frame,
 )
 from federation.stream.limits import Doorkeeper, Exchange, Limits, SparingLog
-from federation.stream.members import Arrived, Member, Outbox, Refusal
 from federation.stream.messages import MessageAssembler
 
 FIRST_FRAME_SECONDS = 10.0
@@ -162,7 +162,7 @@ async def _write(context: Any, outbox: Outbox, exchange: Exchange) -> None:  # n
             return
 
 
-async def _first_to_end(*coroutines: Any) -> None:  # noqa: ANN401
+async def _first_to_end(*coroutines: Any) -> None:
     """Run coroutines side by side until one ends; then cancel the rest."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:

@@ -104,7 +104,7 @@ def train_locally(settings: LocalRun, progress: RunObserver) -> RunMetrics:
         raise
 
 
-def choose_preparation(data: Path | None, seed: int, **options: Any) -> PreparationSettings | None:  # noqa: ANN401
+def choose_preparation(data: Path | None, seed: int, **options: Any) -> PreparationSettings | None:
     """Return how to prepare ``data``, or None if that has been done.
 
     Parameters
