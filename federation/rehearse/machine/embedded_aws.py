@@ -20,7 +20,7 @@ from typing import Self
 from urllib.error import HTTPError
 
 import federation
-from federation.errors import EmbeddedAwsError
+from federation.rehearse.errors import EmbeddedAwsError
 from federation.rehearse.machine.child_environment import client_environment, emulator_environment
 from federation.rehearse.machine.processes import kill_group
 from federation.rehearse.machine.settings import EmulatorSettings

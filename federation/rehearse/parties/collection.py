@@ -13,8 +13,8 @@ import numpy as np
 from federation.config.names import RUNS_PREFIX
 from federation.config.schema import Client
 from federation.data.table import Table, read_table
-from federation.errors import CollectionError
 from federation.model.scoring import read_model
+from federation.rehearse.errors import CollectionError
 from federation.rehearse.stage.stage import Stage
 
 MODEL, OUTPUT = "model.tar.gz", "output.tar.gz"

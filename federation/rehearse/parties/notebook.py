@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from federation.errors import NotebookError, ToolMissingError
+from federation.rehearse.errors import NotebookError, ToolMissingError
 from federation.rehearse.machine.processes import Command, run
 
 _READY = "READY"

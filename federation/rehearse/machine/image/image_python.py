@@ -16,7 +16,7 @@ from packaging.tags import compatible_tags, cpython_tags, platform_tags
 from packaging.utils import parse_wheel_filename
 
 from federation.aws.publishing.wheel_lock import PYTHON, LockedWheel
-from federation.errors import ToolMissingError
+from federation.rehearse.errors import ToolMissingError
 
 _ASK = (
     "import sys, venv, ensurepip, json, platform; "

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from federation.errors import JobEnvironmentError
+from federation.rehearse.errors import JobEnvironmentError
 from federation.rehearse.machine.image.toolkit_sources import TOOLKIT_SOURCES, install_toolkit, installed_text
 
 IMAGE_REQUIREMENTS = Path(__file__).with_name("training_image.txt")
