@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import Any, Protocol
+from typing import Any
 
 from federation.aws.checks.server import listening_address
 from federation.aws.jobs.request import ClientNetwork, JobSettings, RunIdentity, build_job_request
-from federation.aws.jobs.run_jobs import Account, TrainingJobs
+from federation.aws.jobs.run_jobs import TrainingJobs
+from federation.aws.ports import RunAccount, WritableBucket
 from federation.config.names import RUNS_PREFIX
 from federation.config.schema import FederationConfig
 from federation.data.table import Table
@@ -27,24 +28,6 @@ from federation.runs.record.record import RunRecord
 from federation.stream.admission.decision import Admission
 from federation.stream.admission.role_proof import Binding, Role, RoleVerifier, SignedRequest
 from federation.stream.certificate import RunCertificate
-
-
-class Store(Protocol):
-    """A bucket, see `federation.aws.edge.buckets.s3`."""
-
-    @property
-    def bucket(self) -> str:
-        """Its name."""
-
-    def put(self, key: str, content: Path, *, sha256: str) -> None:
-        """Store a file."""
-
-
-class ClientAccount(Account, Protocol):
-    """A client's account, see `federation.aws.edge.client_account`."""
-
-    def network(self) -> ClientNetwork:
-        """Find the training subnets, security group and key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +84,7 @@ class ServerRun:
 def run_on_aws(
     settings: ServerRun,
     test: Table,
-    accounts: Mapping[str, ClientAccount],
+    accounts: Mapping[str, RunAccount],
     progress: RunObserver,
     *,
     ask_sts: Callable[[SignedRequest], str],
@@ -115,7 +98,7 @@ def run_on_aws(
         What to run.
     test : Table
         The server's held-back rows.
-    accounts : mapping of str to ClientAccount
+    accounts : mapping of str to RunAccount
         By the client's name.
     progress : RunObserver
         Told about every step.
@@ -161,7 +144,7 @@ def run_on_aws(
     return metrics
 
 
-def keep_in_bucket(results: Store, out: Path, run_id: str) -> str:
+def keep_in_bucket(results: WritableBucket, out: Path, run_id: str) -> str:
     """Copy a run folder into the results bucket; return where it is.
 
     Raises
