@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
+import pyarrow as pa
+from pyarrow.parquet import read_schema
+
 from federation.aws.checks.checks import Check, Finding
 from federation.aws.checks.identity import identity_checks
 from federation.aws.ports import Bucket, Caller, OpenBucket, ReadableBucket
@@ -123,9 +126,6 @@ def _header(bucket: ReadableBucket, key: str) -> tuple[str, ...]:
 
 
 def _parquet_header(bucket: ReadableBucket, key: str) -> tuple[str, ...]:
-    import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that CSV files do not need
-    from pyarrow.parquet import read_schema  # noqa: PLC0415
-
     try:
         return tuple(read_schema(pa.BufferReader(bucket.read_end(key, FOOTER_BYTES))).names)
     except (pa.ArrowException, OSError) as error:

@@ -117,7 +117,7 @@ class EmbeddedAws:
         """
         address = f"{self.endpoint_url}/_federation/notebooks/{account}/{region}/{name}"
         try:
-            with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 (loopback)
+            with urllib.request.urlopen(address, timeout=10) as answer:
                 credentials = json.load(answer)
         except HTTPError as error:
             error.close()
@@ -131,8 +131,8 @@ class EmbeddedAws:
 
     def reset(self) -> None:
         """Empty every account, and kill the training jobs that still run."""
-        request = urllib.request.Request(f"{self.endpoint_url}/_ministack/reset", method="POST")  # noqa: S310 (loopback)
-        with urllib.request.urlopen(request, timeout=30):  # noqa: S310 (loopback)
+        request = urllib.request.Request(f"{self.endpoint_url}/_ministack/reset", method="POST")
+        with urllib.request.urlopen(request, timeout=30):
             pass
 
     def __enter__(self) -> Self:
@@ -198,7 +198,7 @@ class EmbeddedAws:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.endpoint_url}/_ministack/health", timeout=2) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"{self.endpoint_url}/_ministack/health", timeout=2) as answer:
                 return bool(answer.status == 200)  # noqa: PLR2004 (OK)
         except OSError:
             return False

@@ -13,7 +13,7 @@ from federation.learning.federate import Federated
 from federation.model.features import encoded
 from federation.model.yardsticks import fit_local, fit_pooled
 from federation.report.facts import ClientData, Run, Scores
-from federation.report.sites import cross_site
+from federation.report.sites import Model, cross_site
 from federation.runs.description import RunSettings, facts_of
 
 
@@ -49,8 +49,8 @@ def compare(
         {name: encoded(encoding, table) for name, table in tables.items()} for tables in (train, validation)
     )
 
-    def proba(model: Any) -> NDArray[np.float64]:  # noqa: ANN401
-        return model.predict_proba(rows.X)  # type: ignore[no-any-return]
+    def proba(model: Model) -> NDArray[np.float64]:
+        return model.predict_proba(rows.X)
 
     how: dict[str, Any] = {
         "penalty": settings.training.penalty,

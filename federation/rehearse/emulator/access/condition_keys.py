@@ -21,11 +21,11 @@ def role_of_session(arn: str) -> str:
     return str(record["Arn"]) if record else f"arn:aws:iam::{parts[4]}:role/{name}"
 
 
-def _region_of_ec2(context: Any) -> str | None:  # noqa: ANN401 (ministack has no types)
+def _region_of_ec2(context: Any) -> str | None:
     return str(context.region) if context.action.startswith("ec2:") else None
 
 
-def _is_service(context: Any) -> str:  # noqa: ANN401 (as above)
+def _is_service(context: Any) -> str:
     return str(context.principal_type == "Service").lower()
 
 
@@ -36,7 +36,7 @@ KEYS: dict[str, Callable[[Any], str | None]] = {
 }
 
 
-def _resolve(key: str, context: Any) -> Any:  # noqa: ANN401 (as above)
+def _resolve(key: str, context: Any) -> Any:
     ours = KEYS.get(key.lower())
     return ours(context) if ours else ministack.resolve_condition_key(key, context)
 

@@ -49,7 +49,7 @@ def principal_of_role(role: RoleArn, session_name: str) -> ministack.Principal:
     )
 
 
-def _context(principal: ministack.Principal, action: str, resource: str, keys: dict[str, Any] | None) -> Any:  # noqa: ANN401 (ministack has no types)
+def _context(principal: ministack.Principal, action: str, resource: str, keys: dict[str, Any] | None) -> Any:
     return ministack.EvalContext(
         principal_arn=principal.arn,
         principal_type=principal.type,
@@ -139,7 +139,7 @@ def service_may_assume(service: str, role_arn: str, keys: dict[str, Any] | None 
     return ministack.trust_allows({"Statement": named}, service, context)
 
 
-def _statements(document: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+def _statements(document: Any) -> list[dict[str, Any]]:
     parsed = json.loads(document) if isinstance(document, str) else document
     found = parsed.get("Statement", [])
     return [found] if isinstance(found, dict) else list(found)

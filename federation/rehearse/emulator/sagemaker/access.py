@@ -68,14 +68,14 @@ def condition_keys(request: dict[str, Any]) -> dict[str, Any]:
     return {name: _plain(value) for name, value in keys.items() if value not in (None, [])}
 
 
-def _at(request: dict[str, Any], path: tuple[str, ...]) -> Any:  # noqa: ANN401 (any JSON)
+def _at(request: dict[str, Any], path: tuple[str, ...]) -> Any:
     value: Any = request
     for member in path:
         value = value.get(member) if isinstance(value, dict) else None
     return value
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+def _plain(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
