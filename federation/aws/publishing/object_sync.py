@@ -18,6 +18,8 @@ AT_ONCE = 8
 LARGEST = 5 * 1024**3
 """Bytes of the largest object that one request may carry."""
 
+_KILOBYTES_BELOW = 100_000
+
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
@@ -171,7 +173,7 @@ def remove(part: Part, keys: Sequence[str], say: Say) -> tuple[str, ...]:
 
 def megabytes(size: int) -> str:
     """Return a number of bytes as people read it."""
-    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"  # noqa: PLR2004 - 0.1 MB
+    return f"{size / 1e3:,.1f} kB" if size < _KILOBYTES_BELOW else f"{size / 1e6:,.1f} MB"
 
 
 def _is_there(part: Part, item: Item) -> bool:

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -199,7 +200,7 @@ class EmbeddedAws:
     def _answers(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.endpoint_url}/_ministack/health", timeout=2) as answer:
-                return bool(answer.status == 200)  # noqa: PLR2004 (OK)
+                return bool(answer.status == HTTPStatus.OK)
         except OSError:
             return False
 

@@ -27,10 +27,10 @@ class RoleArn:
     @classmethod
     def parse(cls, arn: str) -> "RoleArn":
         """Split an ARN, or say that it is none."""
-        parts = arn.split(":")
-        if len(parts) != 6 or parts[2] != "iam" or not parts[5].startswith("role/"):  # noqa: PLR2004 (an ARN)
-            raise NotAuthorizedError(f"Invalid RoleArn: {arn}")
-        return cls(arn=arn, account=parts[4], name=parts[5].rsplit("/", 1)[-1])
+        match arn.split(":"):
+            case [_, _, "iam", _, account, resource] if resource.startswith("role/"):
+                return cls(arn=arn, account=account, name=resource.rsplit("/", 1)[-1])
+        raise NotAuthorizedError(f"Invalid RoleArn: {arn}")
 
     def record(self) -> ministack.Record | None:
         """Return the role as IAM stores it, if it exists under exactly this ARN."""
