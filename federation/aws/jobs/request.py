@@ -30,7 +30,7 @@ METRICS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ClientNetwork:
-    """Where a client's jobs run: found in its account, see `federation.aws.ec2`.
+    """Where a client's jobs run: found in its account, see `federation.aws.edge.client_account`.
 
     Parameters
     ----------
