@@ -33,7 +33,7 @@ def open_task(
     name: str,
     label: str,
     terms: Kept | None = None,
-    **settings: Any,  # noqa: ANN401
+    **settings: Any,
 ) -> "utils.Task | StreamedTask":
     """Return the task of one client: its rows in memory if they are few, else left in their files.
 

@@ -1,8 +1,9 @@
 """Every error a user can meet, each with an exit code of its own.
 
 A subclass names its code: ``class LabelError(DataError, code=12)``. The tens group them: 1x data, 2x options
-and contracts, 3x runs, 4x configuration, 6x the rehearsal, 7x and 8x AWS; the clients' own errors are 5x and
-9x, in ``client_code``. Each has a heading in ``docs/reference-errors.md``; a test ties the two together.
+and contracts, 3x runs, 4x configuration, 6x the rehearsal (`federation.rehearse.errors`), 7x and 8x AWS; the
+clients' own errors are 5x and 9x, in ``client_code``. Each has a heading in ``docs/reference-errors.md``; a
+test ties the two together.
 """
 
 from pathlib import Path
@@ -181,46 +182,6 @@ class ExternalIdError(ConfigError, code=48):
 
 class KeyArnError(ConfigError, code=49):
     """An encryption key belongs to another account or region."""
-
-
-class EmbeddedAwsError(FederationError, code=60):
-    """The rehearsal's AWS did not start, or died while it was starting."""
-
-
-class JobEnvironmentError(FederationError, code=61):
-    """The environment that stands in for the training image could not be built."""
-
-
-class ToolMissingError(FederationError, code=62):
-    """A program that the rehearsal runs is not installed."""
-
-
-class DeployError(FederationError, code=63):
-    """``cdk bootstrap`` or ``cdk deploy`` failed in the rehearsal."""
-
-
-class PublishFailedError(FederationError, code=64):
-    """``federation.publish`` failed in the rehearsal."""
-
-
-class NotebookError(FederationError, code=65):
-    """The notebook's start script did not make the notebook ready."""
-
-
-class ServerRunError(FederationError, code=66):
-    """``federation.server`` failed in the rehearsal."""
-
-
-class CollectionError(FederationError, code=67):
-    """What a run should have saved is not there, or differs between the parties."""
-
-
-class DestroyError(FederationError, code=68):
-    """What was deployed could not be destroyed."""
-
-
-class LeftoversError(FederationError, code=69):
-    """Something is left in an account after everything was destroyed."""
 
 
 class AwsError(FederationError, code=70):

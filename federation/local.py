@@ -121,7 +121,7 @@ def main(  # noqa: PLR0913 - a command's options
     carry_out(context)
 
 
-def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fields of any type
+def carry_out(context: typer.Context, **how: Any) -> None:
     """Run what the command line asks for.
 
     Parameters

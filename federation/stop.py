@@ -4,24 +4,18 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import typer
 
-from federation.aws.jobs.found_jobs import FoundJob, Status
+from federation.aws.jobs.found_jobs import FoundJob
+from federation.aws.ports import JobStatus, StartedJobs
 from federation.cli.command import Debug, run
 from federation.cli.options import AsJsonData, Config
 from federation.config.schema import load_config
 from federation.errors import FederationError, StillRunningError
 
 POLL_SECONDS = 2.0
-
-
-class Account(Protocol):
-    """A client's account, see `federation.aws.edge.client_account.ClientAccount`."""
-
-    def stop_job(self, name: str) -> None: ...  # noqa: D102
-    def job_status(self, name: str) -> Status: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +81,7 @@ def find_running(
 
 def stop_all(
     running: list[FoundJob],
-    accounts: Mapping[str, Account],
+    accounts: Mapping[str, StartedJobs],
     *,
     wait: float,
     say: Callable[[str], None],
@@ -99,7 +93,7 @@ def stop_all(
     ----------
     running : list of FoundJob
         The jobs to stop.
-    accounts : mapping of str to Account
+    accounts : mapping of str to StartedJobs
         By the client's name.
     wait : float
         Seconds the jobs may take to end.
@@ -127,7 +121,7 @@ def stop_all(
     return stopped, problems
 
 
-def _status(account: Account, job: FoundJob) -> Status:
+def _status(account: StartedJobs, job: FoundJob) -> JobStatus:
     """Return how a job stands, as far as is known: a fault of the network passes."""
     try:
         return account.job_status(job.name)

@@ -30,7 +30,7 @@ def train(  # noqa: PLR0913 - as many as the command has options
     seed: int = 0,
     out: Path | str | None = None,
     progress: bool = True,
-    **settings: Any,  # noqa: ANN401 - fields of TrainingSettings
+    **settings: Any,
 ) -> Run:
     """Train one model across several clients on this machine, each a process with its own rows.
 

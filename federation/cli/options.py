@@ -106,7 +106,7 @@ def strategy_parameters(pairs: Sequence[str] | None) -> dict[str, str]:
     return parameters
 
 
-def training_settings(options: Mapping[str, Any], **own: Any) -> "TrainingSettings":  # noqa: ANN401
+def training_settings(options: Mapping[str, Any], **own: Any) -> "TrainingSettings":
     """Return what the options that all runs share say about the training.
 
     Parameters

@@ -179,7 +179,7 @@ class Client(Party):
 
     @model_validator(mode="before")
     @classmethod
-    def _default_stack(cls, table: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    def _default_stack(cls, table: object) -> object:
         if isinstance(table, dict) and "stack" not in table and "name" in table:
             return {**table, "stack": f"ClientStack-{table['name']}"}
         return table

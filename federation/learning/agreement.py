@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
+from numpy.typing import ArrayLike
 
 from federation.data.table import Table
 from federation.errors import ResumeError, RoundError
@@ -142,7 +143,7 @@ def _parts(statistics: ClientStatistics) -> Mapping[str, Any]:
     return vars(statistics)
 
 
-def _equal(one: Any, other: Any) -> bool:  # noqa: ANN401 - a field of any type
+def _equal(one: ArrayLike, other: ArrayLike) -> bool:
     if isinstance(one, np.ndarray) and one.dtype == np.float64:
-        return one.shape == other.shape and np.allclose(one, other, rtol=SAME, atol=0.0)
+        return one.shape == np.shape(other) and np.allclose(one, other, rtol=SAME, atol=0.0)
     return bool(np.array_equal(one, other))

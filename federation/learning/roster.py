@@ -1,13 +1,36 @@
 """Who takes part in the next round: everybody admitted, but for those that failed too often in a row."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
-from flwr.supercore.run import Run
 
 
-class Roster(Grid):
+def _of_grid(name: str) -> Callable[..., Any]:
+    """Return a method that hands its arguments on to the method of the grid behind a proxy."""
+
+    def hand_on(self: "GridProxy", *given: Any, **named: Any) -> object:
+        return getattr(self.grid, name)(*given, **named)
+
+    return hand_on
+
+
+class GridProxy(Grid):
+    """A grid that leaves everything to another one, but for what a subclass does itself."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+
+    run = property(lambda self: self.grid.run)
+    set_run = _of_grid("set_run")
+    create_message = _of_grid("create_message")
+    get_node_ids = _of_grid("get_node_ids")
+    push_messages = _of_grid("push_messages")
+    pull_messages = _of_grid("pull_messages")
+    send_and_receive = _of_grid("send_and_receive")
+
+
+class Roster(GridProxy):
     """A grid without clients that are new, or set aside: those that a strategy may choose from.
 
     A client that is set aside comes back with a new process of it: whoever restarted it may have mended it.
@@ -32,7 +55,7 @@ class Roster(Grid):
         process_of: Callable[[int], str],
         limit: int,
     ) -> None:
-        self._grid = grid
+        super().__init__(grid)
         self._name_of = name_of
         self._process_of = process_of
         self._limit = limit
@@ -42,11 +65,11 @@ class Roster(Grid):
 
     def get_node_ids(self) -> list[int]:
         """Return the clients that take part."""
-        return [i for i in self._grid.get_node_ids() if i in self._admitted and self._takes_part(i)]
+        return [i for i in self.grid.get_node_ids() if i in self._admitted and self._takes_part(i)]
 
     def newcomers(self) -> list[int]:
         """Return the clients that joined and are not admitted yet."""
-        return [i for i in self._grid.get_node_ids() if i not in self._admitted and self._takes_part(i)]
+        return [i for i in self.grid.get_node_ids() if i not in self._admitted and self._takes_part(i)]
 
     def admit(self, *node_ids: int) -> None:
         """Let clients take part from the next round on."""
@@ -91,39 +114,3 @@ class Roster(Grid):
             return False
         del self._failing[name], self._process[name]
         return True
-
-    # Everything else is the grid's ------------------------------------------------------------------------
-
-    def set_run(self, run: Run) -> None:
-        """Set the run that messages belong to."""
-        self._grid.set_run(run)
-
-    @property
-    def run(self) -> Run:
-        """The run that messages belong to."""
-        return self._grid.run
-
-    def create_message(
-        self,
-        content: RecordDict,
-        message_type: str,
-        dst_node_id: int,
-        group_id: str,
-        ttl: float | None = None,
-    ) -> Message:
-        """Return a message to one client."""
-        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Send messages without waiting; return the ids to pull their replies with."""
-        return self._grid.push_messages(messages)
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Return the replies that have arrived to pushed messages."""
-        return self._grid.pull_messages(message_ids)
-
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> Iterable[Message]:
-        """Send messages and return their replies."""
-        return self._grid.send_and_receive(messages, timeout=timeout)

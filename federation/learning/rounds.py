@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from federation.data.table import Table
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.model.linear import Preprocessing
 from federation.model.metrics import evaluate
+
+Json: TypeAlias = Any
+"""Any JSON value."""
 
 
 @dataclass(kw_only=True)
@@ -112,7 +115,7 @@ def _sigmoid(Z: NDArray[np.float64], arrays: Mapping[str, NDArray[np.float64]]) 
     return result
 
 
-def without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+def without_nan(value: Json) -> Json:
     """Return the value with None for every number that JSON does not know."""
     if isinstance(value, dict):
         return {key: without_nan(part) for key, part in value.items()}

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,7 @@ from federation.data.table import Table
 from federation.errors import DataError, FeatureError
 from federation.model.features import Encoding, Feature
 
+T = TypeVar("T")
 Scalar: TypeAlias = str | int | float | bool | None
 FORMAT_VERSION = 2  # 1 is the same without inference, and still what is written without any
 _REMEDY = "Use the model.json of a run as it was written."
@@ -290,10 +291,11 @@ def _with_keys(what: str, parts: object, keys: tuple[str, ...]) -> dict[str, Any
     return parts
 
 
-def _typed(parts: Mapping[str, Any], key: str, kind: type) -> Any:  # noqa: ANN401  JSON has any type
+def _typed(parts: Mapping[str, Any], key: str, kind: type[T]) -> T:
     if not isinstance(parts[key], kind):
         raise DataError(f'The "{key}" of the model is not of type {kind.__name__}.', _REMEDY)
-    return parts[key]
+    value: T = parts[key]
+    return value
 
 
 def _number(parts: Mapping[str, Any], key: str) -> float:

@@ -16,6 +16,7 @@ from federation.report.sites import SiteScores
 from federation.report.tables import METRIC_NAMES, UNDEFINED, metrics_table, number, over_clients
 
 _COEFFICIENTS = 15
+_LEAST_P = 0.001  # what is usually printed at least
 _RESAMPLED = {
     "smote": "Training rows were resampled to equal numbers of both classes (SMOTE, then undersampling)",
     "balanced": "Training rows were weighted as if both classes were equally frequent",
@@ -192,7 +193,7 @@ def _ratio(value: float | None) -> str:
 def _p_value(value: float | None) -> str:
     if value is None:
         return UNDEFINED
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004  the usual least
+    return f"< {_LEAST_P}" if value < _LEAST_P else f"{value:.3f}"
 
 
 def _share(part: int, whole: int) -> str:

@@ -1,7 +1,7 @@
 """How a model does on each client's own validation rows: the global one, and each client's own elsewhere."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypedDict
+from typing import Any, Protocol, TypeAlias, TypedDict
 
 from numpy.typing import NDArray
 
@@ -9,12 +9,14 @@ from federation.data.table import Table
 from federation.model.metrics import evaluate
 
 Row = dict[str, float | None]
+Rows: TypeAlias = Any
+"""An array or a data frame."""
 
 
 class Model(Protocol):
     """A model that scores rows."""
 
-    def predict_proba(self, X: Any, /) -> NDArray[Any]:  # noqa: ANN401 - an array or a data frame
+    def predict_proba(self, X: Rows, /) -> NDArray[Any]:
         """Return the probability of class 1 of each row."""
 
 

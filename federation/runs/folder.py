@@ -17,8 +17,6 @@ from federation.report.facts import Egress, Run, RunMetrics, Scores
 from federation.report.page import Report, render_report
 from federation.report.sites import SiteScores
 
-PACKAGES = ("flwr", "scikit-learn", "numpy")
-
 
 def write_run(
     out: Path, federated: Federated, *, test: Table, run: Run, scores: Scores, egress: Mapping[str, Egress]

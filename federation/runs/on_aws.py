@@ -1,59 +1,33 @@
 """One run on AWS: start a job in every client's account, train with them, save what came of it."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
-from typing import Any, Protocol
+from typing import Any
 
 from federation.aws.checks.server import listening_address
 from federation.aws.jobs.request import ClientNetwork, JobSettings, RunIdentity, build_job_request
-from federation.aws.jobs.run_jobs import Account, TrainingJobs
+from federation.aws.jobs.run_jobs import TrainingJobs
+from federation.aws.ports import RunAccount, WritableBucket
 from federation.config.names import RUNS_PREFIX
 from federation.config.schema import FederationConfig
 from federation.data.table import Table
-from federation.errors import (
-    ClientFailedError,
-    JoinDeadlineError,
-    RoundError,
-    TrainingJobError,
-)
+from federation.errors import TrainingJobError
 from federation.files import sha256_of
-from federation.learning.federate import Federated, TrainingSettings, federate
-from federation.learning.preprocessing.heterogeneity import warnings_of
-from federation.learning.preprocessing.pooling import most_features
+from federation.learning.federate import Federated, TrainingSettings
 from federation.learning.strategies.checked import listed
 from federation.report.facts import ClientData, Run, RunMetrics, Scores
-from federation.runs.folder import PACKAGES, sum_egress, write_run
+from federation.runs.description import RunSettings, facts_of, provenance_of
+from federation.runs.federation import Launcher, OnExit, Received, Server, run_federation
+from federation.runs.folder import sum_egress, write_run
 from federation.runs.observer import RunObserver
 from federation.runs.record.record import RunRecord
 from federation.stream.admission.decision import Admission
 from federation.stream.admission.role_proof import Binding, Role, RoleVerifier, SignedRequest
 from federation.stream.certificate import RunCertificate
-from federation.stream.grid import StreamGrid
-from federation.stream.limits import Limits
-
-
-class Store(Protocol):
-    """A bucket, see `federation.aws.edge.buckets.s3`."""
-
-    @property
-    def bucket(self) -> str:
-        """Its name."""
-
-    def put(self, key: str, content: Path, *, sha256: str) -> None:
-        """Store a file."""
-
-
-class ClientAccount(Account, Protocol):
-    """A client's account, see `federation.aws.edge.client_account`."""
-
-    def network(self) -> ClientNetwork:
-        """Find the training subnets, security group and key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +84,7 @@ class ServerRun:
 def run_on_aws(
     settings: ServerRun,
     test: Table,
-    accounts: Mapping[str, ClientAccount],
+    accounts: Mapping[str, RunAccount],
     progress: RunObserver,
     *,
     ask_sts: Callable[[SignedRequest], str],
@@ -124,7 +98,7 @@ def run_on_aws(
         What to run.
     test : Table
         The server's held-back rows.
-    accounts : mapping of str to ClientAccount
+    accounts : mapping of str to RunAccount
         By the client's name.
     progress : RunObserver
         Told about every step.
@@ -170,7 +144,7 @@ def run_on_aws(
     return metrics
 
 
-def keep_in_bucket(results: Store, out: Path, run_id: str) -> str:
+def keep_in_bucket(results: WritableBucket, out: Path, run_id: str) -> str:
     """Copy a run folder into the results bucket; return where it is.
 
     Raises
@@ -192,73 +166,69 @@ def _train(
     progress: RunObserver,
     ask_sts: Callable[[SignedRequest], str],
     record: RunRecord,
-) -> tuple[Federated, Mapping[str, list[tuple[str, int]]]]:
-    config, names = settings.config, list(networks)
-    host = listening_address(config, settings.host)
+) -> tuple[Federated, Received]:
+    server, identity = _server(settings, test, list(networks), ask_sts)
+
+    def start(address: str, on_exit: OnExit) -> None:
+        progress.step(f"Starting {len(networks)} training jobs; listening on {address} (TLS)")
+        requests = {
+            client.name: build_job_request(
+                settings.config, client, networks[client.name], identity, settings.jobs
+            )
+            for client in settings.config.clients
+        }
+        jobs.start(requests, on_exit=on_exit)
+        _load_ahead("federation.model.pipeline")
+
+    return run_federation(
+        server,
+        # Why a client was not let in says more than that its job ended.
+        Launcher(start=start, explain=lambda e: server.admission.explanation_of(jobs.explanation_of(e))),
+        settings.training,
+        test,
+        provenance=_provenance(settings),
+        progress=progress,
+        record=record,
+    )
+
+
+def _server(
+    settings: ServerRun, test: Table, names: Sequence[str], ask_sts: Callable[[SignedRequest], str]
+) -> tuple[Server, RunIdentity]:
+    """Return the server's side of the run, and what its jobs are told of it."""
+    config = settings.config
+    host, port = listening_address(config, settings.host), config.federation.port
     certificate = RunCertificate.create(host, now=dt.datetime.now(dt.UTC))
+    identity = RunIdentity(
+        run_id=settings.jobs_id, server_address=f"{host}:{port}", certificate=certificate.for_clients()
+    )
     binding = Binding(
-        run_id=settings.jobs_id,
-        server_address=f"{host}:{config.federation.port}",
+        run_id=identity.run_id,
+        server_address=identity.server_address,
         certificate=certificate.fingerprint,
         region=config.server.region,
     )
-    verify = RoleVerifier(_roles(config), binding, ask=ask_sts)
-    admit = Admission(
-        verify, names=names, label=test.label, features=test.features, contract=settings.contract
+    admission = Admission(
+        RoleVerifier(_roles(config), binding, ask=ask_sts),
+        names=names,
+        label=test.label,
+        features=test.features,
+        contract=settings.contract,
     )
-    port = config.federation.port
-    limits = Limits.for_features(most_features(test))
-    with StreamGrid(
-        names,
-        certificate=certificate,
-        admit=admit,
+    server = Server(
+        names=names,
         host=host,
         port=port,
-        limits=limits,
-        event=record.event,
-    ) as grid:
-        identity = RunIdentity(
-            run_id=settings.jobs_id,
-            server_address=binding.server_address,
-            certificate=certificate.for_clients(),
-        )
-        progress.step(f"Starting {len(names)} training jobs; listening on {host}:{grid.port} (TLS)")
-        requests = {
-            client.name: build_job_request(config, client, networks[client.name], identity, settings.jobs)
-            for client in config.clients
-        }
-        jobs.start(requests, on_exit=grid.fail_client)
-        _load_ahead("federation.model.pipeline")
-        with _explained_by(jobs, admit):
-            least = settings.training.min_clients
-            grid.wait_for_clients(settings.join_timeout, progress.joined, least=least)
-            progress.step(f"Training: {settings.training.plan}")
-            federated = federate(
-                grid,
-                settings.training,
-                test,
-                name_of=grid.name_of,
-                observer=progress,
-                provenance=_provenance(settings),
-                record=record,
-                process_of=grid.process_of,
-            )
-        progress.concluded(federated.conclusion)
-        return federated, grid.received()
+        certificate=certificate,
+        admission=admission,
+        join_timeout=settings.join_timeout,
+    )
+    return server, identity
 
 
 def _load_ahead(module: str) -> None:
     """Import what is needed at the end while the jobs start, which leaves this machine idle."""
     Thread(target=import_module, args=(module,), name="load ahead").start()
-
-
-@contextmanager
-def _explained_by(jobs: TrainingJobs, admission: Admission) -> Iterator[None]:
-    """Replace an error that a refused identity or a job's end explains by one that says so."""
-    try:
-        yield
-    except (ClientFailedError, JoinDeadlineError, RoundError) as error:
-        raise admission.explanation_of(jobs.explanation_of(error)) from error
 
 
 def _roles(config: FederationConfig) -> dict[str, Role]:
@@ -269,18 +239,16 @@ def _roles(config: FederationConfig) -> dict[str, Role]:
 
 
 def _provenance(settings: ServerRun) -> Mapping[str, Any]:
+    clients = len(settings.config.clients)
     return {
         "federation": settings.config.federation.name,
         "run": settings.run_id,
-        "strategy": settings.training.strategy,
-        "clients": len(settings.config.clients),
-        "trained": settings.started.isoformat(timespec="seconds"),
-        **{package: version(package) for package in PACKAGES},
+        **provenance_of(settings.training, clients=clients, started=settings.started),
     }
 
 
 def _describe(settings: ServerRun, test: Table, federated: Federated) -> Run:
-    training = settings.training
+    training, max_iter = settings.training, settings.jobs.max_iter
     clients = {
         one.client: ClientData(
             train_rows=one.rows,
@@ -298,21 +266,10 @@ def _describe(settings: ServerRun, test: Table, federated: Federated) -> Run:
         label=test.label,
         features=len(test.features),
         clients=clients,
-        strategy=training.strategy,
-        parameters={
-            **training.parameters,
-            "penalty": settings.jobs.penalty,
-            "max_iter": settings.jobs.max_iter,
-        },
-        rounds=federated.rounds[-1].round,
-        conclusion=federated.conclusion,
-        warnings=warnings_of(federated.statistics),
         seed=training.seed,
         resample="balanced" if training.balanced else "none",
-        seconds=(dt.datetime.now(dt.UTC) - settings.started).total_seconds(),
-        versions={package: version(package) for package in PACKAGES},
-        started=f"{settings.started:%Y-%m-%d %H:%M UTC}",
         note=settings.note,
+        **facts_of(RunSettings(training=training, max_iter=max_iter, started=settings.started), federated),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from federation.stream.limits import SparingLog
 
 # One record of gRPC's log: its first line has the reason, the second of these, a few lines on, the address.
+_STANDARD_ERROR = 2
 _FAILED = re.compile(r"CallNextHandshakerLocked: error=(?!OK )\w+: (.*)")
 _PEER = re.compile(r" shutdown=.*endpoint_peer_address=([^,}]+)")
 _OPENSSL = re.compile(r"OPENSSL_internal:(\w+)")
@@ -34,17 +35,19 @@ def log_failed_handshakes() -> None:
     os.environ |= {"GRPC_VERBOSITY": "INFO", "GRPC_TRACE": "handshaker"}
     sys.stderr.flush()
     encoding = sys.stderr.encoding
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=encoding, errors="backslashreplace")
+    sys.stderr = os.fdopen(
+        os.dup(_STANDARD_ERROR), "w", buffering=1, encoding=encoding, errors="backslashreplace"
+    )
     heard, told = os.pipe()
     os.set_blocking(told, False)  # in a flood lines get lost, and gRPC waits for nobody
-    os.dup2(told, 2)
+    os.dup2(told, _STANDARD_ERROR)
     os.close(told)
     threading.Thread(target=_listen, args=(heard,), name="handshakes", daemon=True).start()
 
 
 def _is_descriptor_2() -> bool:
     try:
-        return sys.stderr.fileno() == 2  # noqa: PLR2004 - its name
+        return sys.stderr.fileno() == _STANDARD_ERROR
     except (AttributeError, OSError, ValueError):  # there is none, it is a capture's, or closed
         return False
 

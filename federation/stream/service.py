@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 import logging
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 from flwr.app import Message
 
 from federation.errors import PortTakenError
 from federation.stream.certificate import RunCertificate
+from federation.stream.clients.members import Arrived, Member, Outbox, Refusal
 from federation.stream.frames import (
     FINISH,
     METHOD,
@@ -21,7 +22,6 @@ from federation.stream.frames import (
     control_frame,
 )
 from federation.stream.limits import Doorkeeper, Exchange, Limits, SparingLog
-from federation.stream.members import Arrived, Member, Outbox, Refusal
 from federation.stream.messages import MessageAssembler
 
 FIRST_FRAME_SECONDS = 10.0
@@ -41,6 +41,10 @@ OPTIONS = (
 )
 
 log = logging.getLogger("federation.stream")
+
+
+Stream: TypeAlias = Any
+"""gRPC's context of one stream, which has no types."""
 
 
 class Hub(Protocol):
@@ -102,7 +106,7 @@ class StreamServer:
         await self._server.stop(FINISH_SECONDS)
         self._refusals.flush()
 
-    async def _serve(self, _requests: object, context: Any) -> None:  # noqa: ANN401 - grpc has no types
+    async def _serve(self, _requests: object, context: Stream) -> None:
         """Hold one stream: its join, then messages out and replies in, until either side ends it."""
         address = context.peer().rpartition(":")[0]
         if problem := self._doorkeeper.enter(address):
@@ -122,7 +126,7 @@ class StreamServer:
         finally:
             self._hub.leave(member, outbox)
 
-    async def _join(self, context: Any) -> tuple[Member, Outbox] | None:  # noqa: ANN401
+    async def _join(self, context: Stream) -> tuple[Member, Outbox] | None:
         """Read who it is that opened a stream, and decide; None if it is refused, which it has been told."""
         try:
             first = await asyncio.wait_for(context.read(), FIRST_FRAME_SECONDS)
@@ -142,7 +146,7 @@ class StreamServer:
         await context.write(control_frame(REFUSED, code=decision.code, reason=decision.reason))
         return None
 
-    async def _read(self, context: Any, member: Member, exchange: Exchange) -> None:  # noqa: ANN401
+    async def _read(self, context: Stream, member: Member, exchange: Exchange) -> None:
         assembler = MessageAssembler(lambda: exchange.room)
         try:
             while isinstance(frame := await context.read(), bytes):
@@ -153,7 +157,7 @@ class StreamServer:
             self._refusals.warning('ended the stream of client "%s": %s', member.name, error)
 
 
-async def _write(context: Any, outbox: Outbox, exchange: Exchange) -> None:  # noqa: ANN401
+async def _write(context: Stream, outbox: Outbox, exchange: Exchange) -> None:
     while frames := await outbox.get():
         exchange.asked(sum(map(len, frames)))
         for frame in frames:
@@ -162,7 +166,7 @@ async def _write(context: Any, outbox: Outbox, exchange: Exchange) -> None:  # n
             return
 
 
-async def _first_to_end(*coroutines: Any) -> None:  # noqa: ANN401
+async def _first_to_end(*coroutines: Any) -> None:
     """Run coroutines side by side until one ends; then cancel the rest."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from federation.errors import DeployError, DestroyError, LeftoversError
 from federation.rehearse.deployment.cdk import Cdk
 from federation.rehearse.deployment.deployment import Deployment
+from federation.rehearse.errors import DeployError, DestroyError, LeftoversError
 from federation.rehearse.machine.embedded_aws import EmbeddedAws
 from federation.rehearse.stage.stage import Stage
 from tests.rehearsal.federations import stage

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from federation.errors import JobEnvironmentError
+from federation.rehearse.errors import JobEnvironmentError
 from federation.rehearse.machine.image.job_environment import (
     IMAGE_REQUIREMENTS,
     default_cache,

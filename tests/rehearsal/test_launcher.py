@@ -14,7 +14,7 @@ from urllib.error import HTTPError
 import psutil
 import pytest
 
-from federation.errors import EmbeddedAwsError
+from federation.rehearse.errors import EmbeddedAwsError
 from federation.rehearse.machine.child_environment import client_environment, emulator_environment
 from federation.rehearse.machine.embedded_aws import EmbeddedAws
 from tests.rehearsal.conftest import CLIENT, REGION, SERVER, Connect

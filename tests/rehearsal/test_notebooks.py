@@ -9,7 +9,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from federation.errors import EmbeddedAwsError
+from federation.rehearse.errors import EmbeddedAwsError
 from federation.rehearse.machine.embedded_aws import EmbeddedAws
 from tests.rehearsal.conftest import REGION, SERVER, Connect
 from tests.rehearsal.stacks import StackFailedError, Template, delete, deploy, role, trusting_service

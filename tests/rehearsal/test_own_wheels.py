@@ -10,8 +10,8 @@ from federation.aws.publishing.source_archive import read_code
 from federation.aws.publishing.wheel_lock import LockedWheel, lock_python, read_lock
 from federation.aws.publishing.wheelhouse import fetch
 from federation.checkout import NOTEBOOK_LOCK, PROJECT
-from federation.errors import JobEnvironmentError
 from federation.files import sha256_of
+from federation.rehearse.errors import JobEnvironmentError
 from federation.rehearse.machine.image.own_wheels import own_checkout, own_locks, own_wheels
 
 WHEELS = ("flwr-1.0-py3-none-any.whl", "Num_Py-2.4-cp313-cp313-macosx_14_0_arm64.whl")

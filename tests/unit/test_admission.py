@@ -12,8 +12,8 @@ from federation.errors import (
     SchemaMismatchError,
 )
 from federation.stream.admission.decision import Admission, ProofError, UncheckedError, by_token
+from federation.stream.clients.members import Refusal
 from federation.stream.frames import PROTOCOL, Join, schema_hash
-from federation.stream.members import Refusal
 
 FEATURES = ("age", "claims", "money")
 

@@ -14,8 +14,8 @@ from moto import mock_aws
 import memory
 from federation.aws.checks.checks import Check, Finding
 from federation.aws.checks.client import client_checks
-from federation.aws.checks.identity import Caller
 from federation.aws.edge.buckets.s3 import Store, stores
+from federation.aws.ports import Caller
 from federation.aws.publishing.client_wheels import LARGE_CSV, client_locks, needs_pyarrow
 from federation.aws.publishing.publisher import Published, Publisher
 from federation.aws.publishing.wheel_lock import LockedWheel, format_lock, read_lock

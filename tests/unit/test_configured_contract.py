@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from federation.aws.ports import Bucket
 from federation.aws.publishing.notebook_bundle import NotebookPackages
-from federation.aws.publishing.object_sync import Bucket
 from federation.aws.publishing.publisher import Publisher
 from federation.aws.publishing.wheel_lock import format_lock
 from federation.config.contract import NAME, Contract, contract_beside, governing, load_contract

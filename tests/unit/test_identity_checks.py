@@ -4,7 +4,7 @@ import pytest
 
 from federation.aws.checks.checks import Result, run_checks
 from federation.aws.checks.identity import identity_checks
-from federation.aws.edge.identity import Caller
+from federation.aws.ports import Caller
 from federation.config.schema import Server
 from federation.errors import ClockError, UnreachableError, WrongAccountError
 

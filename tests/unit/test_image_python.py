@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from federation.aws.publishing.wheel_lock import PYTHON, LockedWheel
-from federation.errors import ToolMissingError
+from federation.rehearse.errors import ToolMissingError
 from federation.rehearse.machine.image.image_python import (
     ImagePython,
     Interpreter,

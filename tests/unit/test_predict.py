@@ -16,7 +16,7 @@ from federation.model import scoring as module
 from federation.model.linear import LinearModel, Preprocessing
 from federation.model.pipeline import save, to_pipeline
 from federation.model.scoring import read_model
-from federation.predict import predict
+from federation.predict import main as predict
 
 MODEL = LinearModel(
     label="fraud",
@@ -146,7 +146,7 @@ def test_command_scores_to_stdout_without_scikit_learn(run: Path) -> None:
     script = (
         "import sys\n"
         "from federation.cli.command import run\n"
-        "from federation.predict import predict\n"
+        "from federation.predict import main as predict\n"
         "try:\n"
         "    run(predict)\n"
         "finally:\n"

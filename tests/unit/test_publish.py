@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from federation.aws.edge.buckets.s3 import Stored
+from federation.aws.ports import Stored
 from federation.aws.publishing.notebook_bundle import NotebookPackages
 from federation.aws.publishing.publisher import Publisher
 from federation.aws.publishing.source_archive import archive_key, source_archive

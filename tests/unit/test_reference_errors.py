@@ -10,6 +10,7 @@ import parquet
 import rows
 import utils
 from federation.errors import FederationError
+from federation.rehearse.errors import EmbeddedAwsError
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "reference-errors.md").read_text(encoding="utf-8")
@@ -35,6 +36,7 @@ def test_every_error_has_a_heading_with_its_exit_code() -> None:
         contract.ContractError,
     )
     assert all(issubclass(error, link.ClientError) for error in of_clients)
+    assert issubclass(EmbeddedAwsError, FederationError)
     errors = [*_family(FederationError), *_family(link.ClientError)]
     assert {error.__name__: error.exit_code for error in errors} == _documented()  # type: ignore[attr-defined]
 

@@ -10,8 +10,8 @@ import pytest
 
 from federation.aws.checks.checks import Check
 from federation.aws.checks.server import ServerView, server_checks
-from federation.aws.edge.client_account import JobStatus
 from federation.aws.jobs.found_jobs import FoundJob
+from federation.aws.ports import JobStatus
 from federation.checkout import PROJECT
 from federation.config.schema import FederationConfig, load_config
 from federation.errors import ActiveRunError, PortTakenError

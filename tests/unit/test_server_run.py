@@ -21,8 +21,8 @@ import client
 import link
 import proof
 from federation.aws.checks.server import own_address
-from federation.aws.edge.client_account import JobStatus
 from federation.aws.jobs.request import ClientNetwork, JobSettings
+from federation.aws.ports import JobStatus
 from federation.cli.progress import Progress
 from federation.config.schema import FederationConfig, parse_config
 from federation.data.preparation.prepare import PreparationSettings, prepare
@@ -280,7 +280,8 @@ def test_the_run_goes_to_the_results_bucket(tmp_path: Path) -> None:
         def __init__(self) -> None:
             self.kept: dict[str, str] = {}
 
-        def put(self, key: str, content: Path, *, sha256: str) -> None:
+        def put(self, key: str, content: bytes | Path, *, sha256: str) -> None:
+            assert isinstance(content, Path)
             assert content.is_file()
             self.kept[key] = sha256
 

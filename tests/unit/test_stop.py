@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from federation.aws.edge.client_account import JobStatus
 from federation.aws.jobs.found_jobs import FoundJob
+from federation.aws.ports import JobStatus
 from federation.errors import KickoffRefusedError, TrainingJobError
 from federation.stop import find_running, stop_all
 

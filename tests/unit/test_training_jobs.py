@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from federation.aws.edge.client_account import JobStatus
 from federation.aws.jobs.run_jobs import TrainingJobs
+from federation.aws.ports import JobStatus
 from federation.errors import FederationError, RoundError, TrainingJobError
 
 RUNNING = JobStatus(status="InProgress", secondary="Training")

@@ -4,11 +4,14 @@ import csv
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+
+import pyarrow as pa
+from pyarrow.parquet import read_schema
 
 from federation.aws.checks.checks import Check, Finding
-from federation.aws.checks.identity import Caller, identity_checks
-from federation.aws.publishing.object_sync import Bucket, Part, compare, megabytes
+from federation.aws.checks.identity import identity_checks
+from federation.aws.ports import Bucket, Caller, OpenBucket, ReadableBucket
+from federation.aws.publishing.object_sync import Part, compare, megabytes
 from federation.aws.publishing.publisher import Publisher
 from federation.aws.publishing.source_archive import archive_key
 from federation.checkout import CLIENT_CODE
@@ -24,25 +27,12 @@ FOOTER_BYTES = 16 << 20
 """As above, of a Parquet file, whose end tells its columns, and more the more groups of rows it has."""
 
 
-class DataBucket(Bucket, Protocol):
-    """A bucket of tables, see `federation.aws.edge.buckets.s3.Store`."""
-
-    def read_start(self, key: str, size: int) -> bytes: ...  # noqa: D102
-    def read_end(self, key: str, size: int) -> bytes: ...  # noqa: D102
-
-
-class OpenDataBucket(Protocol):
-    """Opens a party's bucket: see `federation.aws.edge.buckets.s3.stores`."""
-
-    def __call__(self, *, bucket: str, account: str, region: str) -> DataBucket: ...  # noqa: D102
-
-
 def client_checks(
     config: FederationConfig,
     client: Client,
     *,
     caller: Callable[[], Caller],
-    open_store: OpenDataBucket,
+    open_store: OpenBucket[ReadableBucket],
     digest: str,
     label: str | None,
     code: Path = CLIENT_CODE,
@@ -55,7 +45,7 @@ def client_checks(
         The federation, and whose account it is.
     caller : callable
         Tells whose credentials are in use.
-    open_store : OpenDataBucket
+    open_store : OpenBucket[ReadableBucket]
         Opens a bucket with them.
     digest : str
         The sha256 of the code that the server will ask for.
@@ -128,17 +118,14 @@ def _data(client: Client, place: str, tables: Mapping[str, int]) -> str:
     return f"{place} has {' and '.join(names)}, {megabytes(sum(tables.values()))}"
 
 
-def _header(bucket: DataBucket, key: str) -> tuple[str, ...]:
+def _header(bucket: ReadableBucket, key: str) -> tuple[str, ...]:
     if key.endswith(".parquet"):
         return _parquet_header(bucket, key)
     text = bucket.read_start(key, HEADER_BYTES).decode("utf-8-sig", errors="replace")
     return tuple(column.strip() for column in next(csv.reader(text.splitlines()), []))
 
 
-def _parquet_header(bucket: DataBucket, key: str) -> tuple[str, ...]:
-    import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that CSV files do not need
-    from pyarrow.parquet import read_schema  # noqa: PLC0415
-
+def _parquet_header(bucket: ReadableBucket, key: str) -> tuple[str, ...]:
     try:
         return tuple(read_schema(pa.BufferReader(bucket.read_end(key, FOOTER_BYTES))).names)
     except (pa.ArrowException, OSError) as error:

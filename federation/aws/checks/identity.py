@@ -2,27 +2,14 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import Protocol
 
 from federation.aws.checks.checks import Check, Finding
+from federation.aws.ports import Caller
 from federation.config.schema import Party
 from federation.errors import ClockError, UnreachableError, WrongAccountError
 
 CLOCK_LIMIT, CLOCK_WARNING = 300.0, 60.0
 """Seconds: AWS refuses signatures beyond the first."""
-
-
-class Caller(Protocol):
-    """Who asks, see `federation.aws.edge.identity.Caller`."""
-
-    @property
-    def account(self) -> str: ...  # noqa: D102
-    @property
-    def arn(self) -> str: ...  # noqa: D102
-    @property
-    def ahead(self) -> float | None: ...  # noqa: D102
-    @property
-    def refused(self) -> str: ...  # noqa: D102
 
 
 def identity_checks(party: Party, caller: Callable[[], Caller], *, expected_role: str | None) -> list[Check]:

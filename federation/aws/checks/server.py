@@ -6,13 +6,12 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Protocol
 
 from federation.aws.checks.checks import Check, Finding
-from federation.aws.checks.identity import Caller, identity_checks
+from federation.aws.checks.identity import identity_checks
 from federation.aws.checks.network_path import Side, check_peering, check_routes, check_rules, check_subnets
 from federation.aws.jobs.found_jobs import FoundJob, is_of_run
-from federation.aws.jobs.request import ClientNetwork
+from federation.aws.ports import Account, Caller, ReadableBucket
 from federation.aws.publishing.source_archive import archive_key
 from federation.config.names import RUNS_PREFIX
 from federation.config.schema import Client, FederationConfig
@@ -23,21 +22,6 @@ from federation.errors import (
     PortTakenError,
     ServerAddressError,
 )
-
-
-class Account(Protocol):
-    """A client's account, see `federation.aws.edge.client_account.ClientAccount`."""
-
-    def network(self) -> ClientNetwork: ...  # noqa: D102
-    def side(self, network: ClientNetwork) -> Side: ...  # noqa: D102
-
-
-class Results(Protocol):
-    """The results bucket, see `federation.aws.edge.buckets.s3.Store`."""
-
-    @property
-    def bucket(self) -> str: ...  # noqa: D102
-    def reach(self, prefix: str) -> None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +36,7 @@ class ServerView:
         Returns the notebook's end of the road to the clients.
     accounts : mapping of str to Account
         The clients' accounts, by the client's name.
-    results : Results
+    results : ReadableBucket
         The results bucket.
     jobs : callable
         Returns a client's jobs of late, by the client's name.
@@ -63,7 +47,7 @@ class ServerView:
     caller: Callable[[], Caller]
     own_side: Callable[[], Side]
     accounts: Mapping[str, Account]
-    results: Results
+    results: ReadableBucket
     jobs: Callable[[str], list[FoundJob]]
     test_rows: Callable[[], Table | tuple[str, ...]]
 
@@ -178,7 +162,7 @@ def own_address(towards: str) -> str:
         return str(probe.getsockname()[0])
 
 
-def _results(results: Results) -> str:
+def _results(results: ReadableBucket) -> str:
     results.reach(RUNS_PREFIX)
     return f"s3://{results.bucket}/{RUNS_PREFIX} answers; nothing was written to try"
 

@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from federation.aws.checks.network_path import Side
 from federation.aws.edge.networks import look_at
 from federation.aws.jobs.request import ClientNetwork
+from federation.aws.ports import JobStatus
 from federation.config.names import TRAINING_JOB_LOG_GROUP, TRAINING_KEY_TAG
 from federation.config.schema import Client, FederationConfig
 from federation.errors import ClientNetworkError, KickoffRefusedError, TrainingJobError
@@ -23,30 +23,6 @@ from federation.errors import ClientNetworkError, KickoffRefusedError, TrainingJ
 Clock = Callable[[], dt.datetime]
 LOG_LINES = 20
 RETRIES = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=30)
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobStatus:
-    """How a training job stands.
-
-    Parameters
-    ----------
-    status : str
-        ``InProgress``, ``Completed``, ``Failed``, ``Stopping`` or ``Stopped``.
-    secondary : str
-        The finer status, such as ``Downloading`` or ``Training``.
-    failure : str
-        SageMaker's reason, if it failed.
-    """
-
-    status: str
-    secondary: str
-    failure: str = ""
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen."""
-        return self.status in ("Completed", "Failed", "Stopped")
 
 
 class ClientAccount:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -11,29 +10,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from federation.aws.edge.errors import translated
+from federation.aws.ports import Caller
 
 QUICK = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=20)
 """For questions that a person waits for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Caller:
-    """Who asks.
-
-    Parameters
-    ----------
-    account, arn : str
-        Of the credentials in use; both empty if AWS refused them, of which only the clock is known then.
-    ahead : float or None
-        Seconds that this machine's clock is ahead of AWS's.
-    refused : str
-        What AWS said instead.
-    """
-
-    account: str
-    arn: str
-    ahead: float | None
-    refused: str = ""
 
 
 def caller(

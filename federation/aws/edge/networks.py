@@ -5,14 +5,15 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from federation.aws.checks.network_path import Peering, Route, Rule, Side, Subnet
+from federation.aws.edge.boto import BotoClient
 
 
-def look_at(ec2: Any, subnets: Sequence[str], groups: Sequence[str]) -> Side:  # noqa: ANN401 - boto3 has no types
+def look_at(ec2: BotoClient, subnets: Sequence[str], groups: Sequence[str]) -> Side:
     """Return what an account shows of the network around some subnets and security groups.
 
     Parameters
     ----------
-    ec2
+    ec2 : BotoClient
         boto3's EC2 client, in the network's region.
     subnets, groups : sequence of str
         Ids of subnets and security groups.

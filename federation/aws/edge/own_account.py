@@ -1,15 +1,17 @@
 """What a party's own account shows of its stacks, notebook, network and jobs."""
 
 import datetime as dt
+from contextlib import AbstractContextManager
 from typing import Any
 
 import boto3
 
 from federation.aws.checks.network_path import Side
-from federation.aws.edge.client_account import JobStatus
+from federation.aws.edge.boto import BotoClient
 from federation.aws.edge.errors import translated
 from federation.aws.edge.identity import QUICK
 from federation.aws.edge.networks import look_at
+from federation.aws.ports import JobStatus
 from federation.config.names import PartyNames
 
 
@@ -67,10 +69,10 @@ class OwnAccount:
             )
         return answer
 
-    def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3 has no types
+    def _client(self, service: str) -> BotoClient:
         return self._session.client(service, region_name=self._own.region, config=QUICK)
 
-    def _translated(self, action: str, target: str) -> Any:  # noqa: ANN401 - a context manager
+    def _translated(self, action: str, target: str) -> AbstractContextManager[None]:
         return translated(
             action,
             f"{target} of account {self._own.account}",

@@ -10,9 +10,10 @@ from federation.aws.checks.server import ServerView
 from federation.aws.edge.buckets.s3 import Store, stores
 from federation.aws.edge.client_account import ClientAccount, client_accounts
 from federation.aws.edge.errors import translated
-from federation.aws.edge.identity import Caller, caller
+from federation.aws.edge.identity import caller
 from federation.aws.edge.own_account import OwnAccount
 from federation.aws.jobs.found_jobs import JobFinder
+from federation.aws.ports import Caller
 from federation.config.names import PartyNames
 from federation.config.schema import FederationConfig
 from federation.data.table import Table

@@ -13,45 +13,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 from federation.aws.jobs.request import job_name
+from federation.aws.ports import Account, JobStatus, ReadableBucket
 from federation.config.names import RUNS_PREFIX
 from federation.config.schema import Client, FederationConfig
 
 NOTE = "jobs.json"
 _LEEWAY = dt.timedelta(days=1)
 _STAMP = "%Y%m%d-%H%M%S"
-
-
-class Results(Protocol):
-    """The results bucket, see `federation.aws.edge.buckets.s3.Store`."""
-
-    @property
-    def bucket(self) -> str: ...  # noqa: D102
-    def sizes(self, prefix: str) -> dict[str, int]: ...  # noqa: D102
-    def read(self, key: str) -> bytes: ...  # noqa: D102
-    def put(self, key: str, content: bytes, *, sha256: str) -> None: ...  # noqa: D102
-
-
-class Status(Protocol):
-    """How a job stands, see `federation.aws.edge.client_account.JobStatus`."""
-
-    @property
-    def status(self) -> str: ...  # noqa: D102
-    @property
-    def secondary(self) -> str: ...  # noqa: D102
-    @property
-    def failure(self) -> str: ...  # noqa: D102
-    @property
-    def ended(self) -> bool: ...  # noqa: D102
-
-
-class Account(Protocol):
-    """A client's account, see `federation.aws.edge.client_account.ClientAccount`."""
-
-    def find_job(self, name: str) -> Status | None: ...  # noqa: D102
-    def logged_jobs(self, since: dt.datetime) -> list[str]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +32,13 @@ class FoundJob:
     ----------
     client, name : str
         Whose it is, and its name.
-    status : Status
+    status : JobStatus
         How it stood when it was looked at.
     """
 
     client: str
     name: str
-    status: Status
+    status: JobStatus
 
 
 def new_run_id(started: dt.datetime, suffix: str) -> str:
@@ -76,7 +46,7 @@ def new_run_id(started: dt.datetime, suffix: str) -> str:
     return f"{started:{_STAMP}}-{suffix}"
 
 
-def note_jobs(results: Results, config: FederationConfig, run_id: str) -> None:
+def note_jobs(results: ReadableBucket, config: FederationConfig, run_id: str) -> None:
     """Write down which jobs a run is about to start.
 
     Raises
@@ -96,7 +66,7 @@ class JobFinder:
     ----------
     config : FederationConfig
         The federation.
-    results : Results
+    results : ReadableBucket
         Where runs noted their jobs.
     accounts : mapping of str to Account
         By the client's name.
@@ -107,7 +77,7 @@ class JobFinder:
     def __init__(
         self,
         config: FederationConfig,
-        results: Results,
+        results: ReadableBucket,
         accounts: Mapping[str, Account],
         *,
         now: dt.datetime,
@@ -138,16 +108,10 @@ class JobFinder:
         return noted
 
 
-class StoppableAccount(Account, Protocol):
-    """A client's account whose jobs may be stopped."""
-
-    def stop_job(self, name: str) -> None: ...  # noqa: D102
-
-
 def stop_former_jobs(
     config: FederationConfig,
-    results: Results,
-    accounts: Mapping[str, StoppableAccount],
+    results: ReadableBucket,
+    accounts: Mapping[str, Account],
     run_id: str,
     *,
     now: dt.datetime,
@@ -171,7 +135,7 @@ def is_of_run(job: FoundJob, config: FederationConfig, client: Client, run_id: s
     return job.name.startswith(job_name(config, client, run_id))
 
 
-def past_runs(results: Results) -> dict[str, set[str]]:
+def past_runs(results: ReadableBucket) -> dict[str, set[str]]:
     """Return the runs in the results bucket, the latest last, each with the names of its files."""
     runs = dict[str, set[str]]()
     for key in sorted(results.sizes(RUNS_PREFIX)):

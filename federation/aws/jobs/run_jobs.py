@@ -4,48 +4,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
+from federation.aws.ports import Jobs, JobStatus
 from federation.errors import FederationError, TrainingJobError
 
 END_SECONDS = 900.0
 LOG_TRIES = 3  # CloudWatch shows a line some seconds after it was printed
-
-
-class Status(Protocol):
-    """How a job stands, see `federation.aws.edge.client_account.JobStatus`."""
-
-    @property
-    def status(self) -> str:
-        """The main status."""
-
-    @property
-    def secondary(self) -> str:
-        """The finer status."""
-
-    @property
-    def failure(self) -> str:
-        """The reason of a failure."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen."""
-
-
-class Account(Protocol):
-    """What is done in a client's account, see `federation.aws.edge.client_account.ClientAccount`."""
-
-    def create_job(self, request: Mapping[str, Any]) -> None:
-        """Start a job."""
-
-    def job_status(self, name: str) -> Status:
-        """Return how a job stands."""
-
-    def stop_job(self, name: str) -> None:
-        """Stop a job."""
-
-    def last_log_lines(self, name: str) -> list[str]:
-        """Return what a job printed last."""
 
 
 class TrainingJobs:
@@ -53,7 +18,7 @@ class TrainingJobs:
 
     Parameters
     ----------
-    accounts : mapping of str to Account
+    accounts : mapping of str to Jobs
         By the client's name.
     poll_seconds : float
         How often the jobs' status is asked for.
@@ -62,13 +27,13 @@ class TrainingJobs:
     """
 
     def __init__(
-        self, accounts: Mapping[str, Account], *, poll_seconds: float, on_status: Callable[[str, str], None]
+        self, accounts: Mapping[str, Jobs], *, poll_seconds: float, on_status: Callable[[str, str], None]
     ) -> None:
         self._accounts = accounts
         self._poll_seconds = poll_seconds
         self._on_status = on_status
         self._jobs: dict[str, str] = {}
-        self._ended: dict[str, Status] = {}
+        self._ended: dict[str, JobStatus] = {}
         self._failures: dict[str, str] = {}
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -152,7 +117,7 @@ class TrainingJobs:
                 if status.ended:
                     self._note_end(name, status, on_exit)
 
-    def _note_end(self, name: str, status: Status, on_exit: Callable[[str, str], None]) -> None:
+    def _note_end(self, name: str, status: JobStatus, on_exit: Callable[[str, str], None]) -> None:
         if status.status == "Completed":
             on_exit(name, "its training job ended before the run did")  # no effect once the run is over
         else:
@@ -160,7 +125,7 @@ class TrainingJobs:
             on_exit(name, self._failures[name])
         self._ended[name] = status
 
-    def _reason(self, name: str, status: Status) -> str:
+    def _reason(self, name: str, status: JobStatus) -> str:
         """Say why a job did not complete: the client's own last error line, else SageMaker's reason."""
         reason = self._last_error(name) or " ".join(status.failure.split())
         return f"its training job is {status.status}" + (f": {reason}" if reason else "")

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
+from federation.aws.ports import Bucket
 from federation.errors import AccessDeniedError, PublishError
 
 AT_ONCE = 8
@@ -17,30 +18,13 @@ AT_ONCE = 8
 LARGEST = 5 * 1024**3
 """Bytes of the largest object that one request may carry."""
 
+_KILOBYTES_BELOW = 100_000
+
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 Say = Callable[[str], None]
 """Told what is going on."""
-
-
-class Stored(Protocol):
-    """What a bucket knows of an object."""
-
-    @property
-    def sha256(self) -> str | None:
-        """The checksum it was stored with, hexadecimal."""
-
-
-class Bucket(Protocol):
-    """What publishing needs of a bucket: see `federation.aws.edge.buckets.s3.Store`."""
-
-    @property
-    def bucket(self) -> str: ...  # noqa: D102
-    def sizes(self, prefix: str) -> dict[str, int]: ...  # noqa: D102
-    def head(self, key: str) -> Stored: ...  # noqa: D102
-    def put(self, key: str, content: bytes | Path, *, sha256: str) -> None: ...  # noqa: D102
-    def remove(self, key: str) -> None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +173,7 @@ def remove(part: Part, keys: Sequence[str], say: Say) -> tuple[str, ...]:
 
 def megabytes(size: int) -> str:
     """Return a number of bytes as people read it."""
-    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"  # noqa: PLR2004 - 0.1 MB
+    return f"{size / 1e3:,.1f} kB" if size < _KILOBYTES_BELOW else f"{size / 1e6:,.1f} MB"
 
 
 def _is_there(part: Part, item: Item) -> bool:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Protocol
 
+from federation.aws.ports import Bucket, OpenBucket
 from federation.aws.publishing.client_wheels import client_locks
 from federation.aws.publishing.notebook_bundle import (
     REQUIREMENTS,
@@ -23,7 +23,6 @@ from federation.aws.publishing.notebook_bundle import (
     read_package,
 )
 from federation.aws.publishing.object_sync import (
-    Bucket,
     Difference,
     Item,
     Part,
@@ -53,13 +52,6 @@ from federation.errors import ConfigFileError, UnpublishedError
 
 Fetch = Callable[[Sequence[LockedWheel]], Path]
 """Returns a folder that holds the wheels."""
-
-
-class OpenBucket(Protocol):
-    """Opens a party's bucket: see `federation.aws.edge.buckets.s3.stores`."""
-
-    def __call__(self, *, bucket: str, account: str, region: str) -> Bucket:
-        """Return the bucket, which must belong to the account."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +114,7 @@ class Publisher:
 
     Parameters
     ----------
-    open_store : OpenBucket
+    open_store : OpenBucket of Bucket
         Opens a bucket, with the credentials of the party's operator.
     check : bool
         Only compare.
@@ -134,7 +126,7 @@ class Publisher:
         What training jobs run.
     """
 
-    open_store: OpenBucket
+    open_store: OpenBucket[Bucket]
     check: bool = False
     say: Say = lambda _: None
     fetch_wheels: Fetch = fetch

@@ -54,7 +54,7 @@ class EndsEarly(Strategy):
     begin, when the last one has been evaluated and recorded, and ``start`` returns what it has.
     """
 
-    def start(self, *arguments: Any, **options: Any) -> Result:  # noqa: ANN401 - Flower's own arguments
+    def start(self, *arguments: Any, **options: Any) -> Result:
         """Run Flower's loop until its last round, or until the strategy is done."""
         try:
             return super().start(*arguments, **options)
@@ -193,11 +193,11 @@ class CheckedStrategy(EndsEarly):
             raise RoundError(f"round {server_round}: the strategy made no usable model: {problem}.", _REMEDY)
         return arrays, aggregated
 
-    def configure_evaluate(self, *_: Any, **_by_name: Any) -> list[Message]:  # noqa: ANN401 - Flower's own
+    def configure_evaluate(self, *_: Any, **_by_name: Any) -> list[Message]:
         """Ask nobody: clients score a round's model when they get it, in the next round or in `score`."""
         return []
 
-    def aggregate_evaluate(self, *_: Any, **_by_name: Any) -> None:  # noqa: ANN401 - Flower's own
+    def aggregate_evaluate(self, *_: Any, **_by_name: Any) -> None:
         """Return None: nobody was asked."""
 
     def score(

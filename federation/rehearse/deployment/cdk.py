@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from federation.checkout import PROJECT
-from federation.errors import DeployError, DestroyError, ToolMissingError
+from federation.rehearse.errors import DeployError, DestroyError, ToolMissingError
 from federation.rehearse.machine.embedded_aws import EmbeddedAws
 from federation.rehearse.machine.processes import Command, run, run_together
 from federation.rehearse.stage.accounts import Account

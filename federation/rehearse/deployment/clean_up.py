@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 
 from federation.aws.edge.buckets.emptying import empty_bucket
-from federation.errors import DestroyError
 from federation.rehearse.deployment.cdk import tool_environment
+from federation.rehearse.errors import DestroyError
 from federation.rehearse.machine.processes import Command, failure, run_together
 from federation.rehearse.stage.accounts import Account, Connect
 from federation.rehearse.stage.stage import Stage

@@ -1,9 +1,9 @@
 """Deploy a federation into the embedded AWS with the real CDK CLI, and remove it without a trace."""
 
-from federation.errors import LeftoversError
 from federation.rehearse.deployment.cdk import Cdk
 from federation.rehearse.deployment.clean_up import empty_buckets, remove_toolkit
 from federation.rehearse.deployment.leftovers import Remains, remains
+from federation.rehearse.errors import LeftoversError
 from federation.rehearse.stage.accounts import Account
 from federation.rehearse.stage.stage import Stage
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from federation.aws.edge.boto import BotoClient
 from federation.config.names import FEDERATION_TAG
 from federation.rehearse.stage.accounts import Account, Connect
 
@@ -69,18 +70,18 @@ def remains(connect: Connect, account: Account, federation: str) -> Remains:
     )
 
 
-def _pages(client: Any, operation: str, **options: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 (boto3)
+def _pages(client: BotoClient, operation: str, **options: Any) -> Iterator[dict[str, Any]]:
     yield from client.get_paginator(operation).paginate(**options)
 
 
-def _tagged(tagging: Any, federation: str) -> Iterator[str]:  # noqa: ANN401 (boto3)
+def _tagged(tagging: BotoClient, federation: str) -> Iterator[str]:
     for page in _pages(
         tagging, "get_resources", TagFilters=[{"Key": FEDERATION_TAG, "Values": [federation]}]
     ):
         yield from (resource["ResourceARN"] for resource in page["ResourceTagMappingList"])
 
 
-def _keys(kms: Any) -> dict[str, str]:  # noqa: ANN401 (boto3)
+def _keys(kms: BotoClient) -> dict[str, str]:
     """Return the state of each key that belongs to the account itself, by ARN."""
     described = [
         kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]
@@ -110,7 +111,7 @@ def _named(connect: Connect, account: Account) -> Iterator[str]:
         yield from (repository["repositoryArn"] for repository in page["repositories"])
 
 
-def _network(ec2: Any) -> Iterator[str]:  # noqa: ANN401 (boto3)
+def _network(ec2: BotoClient) -> Iterator[str]:
     """Find networks and what is in them, except the default VPC that every account is given."""
     vpcs = ec2.describe_vpcs()["Vpcs"]
     default = {vpc["VpcId"] for vpc in vpcs if vpc["IsDefault"]}
@@ -130,7 +131,7 @@ def _network(ec2: Any) -> Iterator[str]:  # noqa: ANN401 (boto3)
             yield peering["VpcPeeringConnectionId"]
 
 
-def _notebooks(sagemaker: Any) -> Iterator[str]:  # noqa: ANN401 (boto3)
+def _notebooks(sagemaker: BotoClient) -> Iterator[str]:
     for page in _pages(sagemaker, "list_notebook_instances"):
         yield from (notebook["NotebookInstanceArn"] for notebook in page["NotebookInstances"])
     for page in _pages(sagemaker, "list_notebook_instance_lifecycle_configs"):

@@ -16,10 +16,10 @@ from federation.rehearse.machine.settings import EmulatorSettings
 def main() -> None:
     """Serve every AWS API on the inherited socket."""
     settings = EmulatorSettings.from_json(sys.stdin.readline())
-    from federation.rehearse.emulator import ministack_tables, plugin  # noqa: PLC0415 (reads the environment)
-    from federation.rehearse.emulator.http.large_bodies import bound_bodies  # noqa: PLC0415
-    from federation.rehearse.emulator.http.loopback_only import refuse_browsers  # noqa: PLC0415
-    from federation.rehearse.emulator.sagemaker.session_endpoint import Sessions, serve_sessions  # noqa: PLC0415
+    from federation.rehearse.emulator import ministack_tables, plugin
+    from federation.rehearse.emulator.http.large_bodies import bound_bodies
+    from federation.rehearse.emulator.http.loopback_only import refuse_browsers
+    from federation.rehearse.emulator.sagemaker.session_endpoint import Sessions, serve_sessions
 
     sessions = Sessions(settings.endpoint_url)
     instances = plugin.install(settings, sessions)
@@ -41,7 +41,7 @@ def main() -> None:
         clean_up()
 
 
-async def _serve(config: Config, application: Any) -> None:  # noqa: ANN401 (an ASGI application)
+async def _serve(config: Config, application: Any) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await serve(application, config, shutdown_trigger=stop.wait)

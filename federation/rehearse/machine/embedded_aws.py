@@ -14,13 +14,14 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.error import HTTPError
 
 import federation
-from federation.errors import EmbeddedAwsError
+from federation.rehearse.errors import EmbeddedAwsError
 from federation.rehearse.machine.child_environment import client_environment, emulator_environment
 from federation.rehearse.machine.processes import kill_group
 from federation.rehearse.machine.settings import EmulatorSettings
@@ -117,7 +118,7 @@ class EmbeddedAws:
         """
         address = f"{self.endpoint_url}/_federation/notebooks/{account}/{region}/{name}"
         try:
-            with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 (loopback)
+            with urllib.request.urlopen(address, timeout=10) as answer:
                 credentials = json.load(answer)
         except HTTPError as error:
             error.close()
@@ -131,8 +132,8 @@ class EmbeddedAws:
 
     def reset(self) -> None:
         """Empty every account, and kill the training jobs that still run."""
-        request = urllib.request.Request(f"{self.endpoint_url}/_ministack/reset", method="POST")  # noqa: S310 (loopback)
-        with urllib.request.urlopen(request, timeout=30):  # noqa: S310 (loopback)
+        request = urllib.request.Request(f"{self.endpoint_url}/_ministack/reset", method="POST")
+        with urllib.request.urlopen(request, timeout=30):
             pass
 
     def __enter__(self) -> Self:
@@ -198,8 +199,8 @@ class EmbeddedAws:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.endpoint_url}/_ministack/health", timeout=2) as answer:  # noqa: S310
-                return bool(answer.status == 200)  # noqa: PLR2004 (OK)
+            with urllib.request.urlopen(f"{self.endpoint_url}/_ministack/health", timeout=2) as answer:
+                return bool(answer.status == HTTPStatus.OK)
         except OSError:
             return False
 

@@ -115,7 +115,7 @@ def _started(
 
     Its group is its own, so that Ctrl-C reaches the rehearsal only, which then decides who ends when.
     """
-    process = subprocess.Popen(  # noqa: S603 (our own commands)
+    process = subprocess.Popen(
         command.words,
         env=command.environment,
         cwd=command.folder,

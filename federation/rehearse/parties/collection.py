@@ -9,12 +9,15 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
+from federation.aws.edge.boto import BotoClient
 from federation.config.names import RUNS_PREFIX
 from federation.config.schema import Client
 from federation.data.table import Table, read_table
-from federation.errors import CollectionError
 from federation.model.scoring import read_model
+from federation.rehearse.errors import CollectionError
 from federation.rehearse.stage.stage import Stage
 
 MODEL, OUTPUT = "model.tar.gz", "output.tar.gz"
@@ -95,7 +98,7 @@ def collect(stage: Stage, *, run: Path, test: Path, out: Path) -> list[Collected
     return collected
 
 
-def _fetch(s3: Any, bucket: str, prefix: str, folder: Path) -> None:  # noqa: ANN401 (boto3 has no types)
+def _fetch(s3: BotoClient, bucket: str, prefix: str, folder: Path) -> None:
     """Fetch and unpack the archives of a run's job."""
     folder.mkdir(parents=True)
     keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
@@ -112,7 +115,7 @@ def _fetch(s3: Any, bucket: str, prefix: str, folder: Path) -> None:  # noqa: AN
             archive.extractall(folder, filter="data")
 
 
-def _require_same(client: Client, file: Path, table: Table, expected: Any) -> None:  # noqa: ANN401
+def _require_same(client: Client, file: Path, table: Table, expected: NDArray[np.float64]) -> None:
     """Check that a client's model scores the test rows as the server's does."""
     if not file.is_file():
         raise CollectionError(f"{client.label}: its {MODEL} has no {file.name}.", "Look at the job's log.")
@@ -125,9 +128,7 @@ def _require_same(client: Client, file: Path, table: Table, expected: Any) -> No
         )
 
 
-def _as_frame(table: Table) -> Any:  # noqa: ANN401 (pandas has no types)
-    import pandas as pd  # noqa: PLC0415 (only what scores needs it)
-
+def _as_frame(table: Table) -> pd.DataFrame:
     return pd.DataFrame(table.X, columns=list(table.features))
 
 

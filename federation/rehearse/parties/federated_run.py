@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from federation.config.schema import Client
-from federation.errors import PublishFailedError, ServerRunError
 from federation.rehearse.deployment.cdk import tool_environment
+from federation.rehearse.errors import PublishFailedError, ServerRunError
 from federation.rehearse.machine.processes import Command, failure, run, run_apart, run_together
 from federation.rehearse.parties.notebook import Notebook, start_notebook, start_script
 from federation.rehearse.parties.prepared_data import RehearsalData

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from federation.errors import NotebookError, ToolMissingError
+from federation.aws.edge.boto import BotoClient
+from federation.rehearse.errors import NotebookError, ToolMissingError
 from federation.rehearse.machine.processes import Command, run
 
 _READY = "READY"
@@ -41,7 +41,7 @@ class Notebook:
     environment: Mapping[str, str]
 
 
-def start_script(sagemaker: Any, name: str) -> str:  # noqa: ANN401 (boto3 has no types)
+def start_script(sagemaker: BotoClient, name: str) -> str:
     """Return the start script of a deployed notebook, as SageMaker would run it.
 
     Parameters

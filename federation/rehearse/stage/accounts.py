@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from federation.aws.edge.boto import BotoClient
 from federation.config.schema import FederationConfig
 from federation.rehearse.machine.embedded_aws import EmbeddedAws
 
@@ -48,7 +49,7 @@ def connector(aws: EmbeddedAws) -> Connect:
     """
     session = boto3.Session(aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106 (no secret)
 
-    def connect(service: str, account: Account) -> Any:  # noqa: ANN401 (boto3 has no types)
+    def connect(service: str, account: Account) -> BotoClient:
         keys = aws.root_credentials(account.number)
         return session.client(
             service,

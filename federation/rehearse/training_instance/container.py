@@ -28,11 +28,11 @@ def layer_environment(python: Path, folder: Path) -> Path:
     folder : pathlib.Path
         Where to make the new one.
     """
-    subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)  # noqa: S603 (our own argument)
+    subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
     find = "import sysconfig; print(sysconfig.get_path('purelib'))"
     interpreter = folder / "bin" / "python"
     below, own = (
-        subprocess.run([p, "-c", find], check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+        subprocess.run([p, "-c", find], check=True, capture_output=True, text=True).stdout.strip()
         for p in (python, interpreter)
     )
     Path(own, "image.pth").write_text(below + "\n", encoding="utf-8")
@@ -53,7 +53,7 @@ class Container:
     def __init__(self, order: JobOrder, on_line: Callable[[str], None]) -> None:
         self._grace = order.stop_grace
         interpreter = layer_environment(order.python, order.folder / "environment")
-        self._process = subprocess.Popen(  # noqa: S603 (the interpreter of our own settings)
+        self._process = subprocess.Popen(
             [interpreter, *_TOOLKIT],
             cwd=order.ml / "code",
             env=container_environment(order, interpreter.parent),

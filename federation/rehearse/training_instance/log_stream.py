@@ -4,10 +4,10 @@ import re
 import threading
 import time
 from contextlib import suppress
-from typing import Any
 
 from botocore.exceptions import ClientError
 
+from federation.aws.edge.boto import BotoClient
 from federation.rehearse.training_instance.order import LOG_GROUP
 
 _INTERVAL = 0.2
@@ -28,7 +28,7 @@ class LogStream:
         Such as ``job/algo-1-1700000000``.
     """
 
-    def __init__(self, logs: Any, stream: str) -> None:  # noqa: ANN401 (boto3 has no types)
+    def __init__(self, logs: BotoClient, stream: str) -> None:
         self._logs = logs
         self._stream = stream
         self._lines: list[tuple[int, str]] = []

@@ -79,7 +79,7 @@ class Reporter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
-    def __call__(self, **event: Any) -> None:  # noqa: ANN401 (any JSON)
+    def __call__(self, **event: Any) -> None:
         """Report one event."""
         with self._lock:
             sys.stdout.write(json.dumps(event) + "\n")

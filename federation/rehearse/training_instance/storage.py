@@ -2,17 +2,17 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import boto3
 from botocore.config import Config
 
+from federation.aws.edge.boto import BotoClient
 from federation.rehearse.training_instance.order import JobOrder
 
 _CHUNK = 1 << 20
 
 
-def connect(order: JobOrder, service: str) -> Any:  # noqa: ANN401 (boto3 has no types)
+def connect(order: JobOrder, service: str) -> BotoClient:
     """Return a boto3 client with the training role's session, from the process's environment."""
     return boto3.client(
         service,
@@ -49,7 +49,7 @@ class Storage:
         Arguments of each upload that choose the key, if the job names one.
     """
 
-    def __init__(self, s3: Any, encryption: dict[str, str]) -> None:  # noqa: ANN401
+    def __init__(self, s3: BotoClient, encryption: dict[str, str]) -> None:
         self._s3 = s3
         self._encryption = encryption
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from federation.checkout import CLIENT_CODE
-from federation.errors import ClientFailedError, FederationError
+from federation.errors import ClientFailedError, FederationError, RoundError
 
 WATCH_SECONDS = 0.05
 END_SECONDS = 10.0
@@ -187,7 +187,12 @@ class LocalClients:
             job.model_dir.rmdir()
 
     def explanation_of(self, error: FederationError) -> FederationError:
-        """Return the error that a client's end explains, or ``error`` if all are alive."""
+        """Return the error that a client's end explains, or ``error`` if all are alive.
+
+        Only a round's: an error of a client that did not join tells of its end already.
+        """
+        if not isinstance(error, RoundError):
+            return error
         for name, reason in self._failures.items():
             return ClientFailedError(f'client "{name}": {reason}.', self._see_log(name))
         return error

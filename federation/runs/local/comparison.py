@@ -1,9 +1,6 @@
 """What only a run on one machine can tell: the yardsticks, and what data preparation did."""
 
-import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +9,12 @@ from numpy.typing import NDArray
 
 from federation.data.preparation.manifest import Manifest
 from federation.data.table import Table
-from federation.learning.federate import Federated, TrainingSettings
-from federation.learning.preprocessing.heterogeneity import warnings_of
+from federation.learning.federate import Federated
 from federation.model.features import encoded
 from federation.model.yardsticks import fit_local, fit_pooled
 from federation.report.facts import ClientData, Run, Scores
-from federation.report.sites import cross_site
-from federation.runs.folder import PACKAGES
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSettings:
-    """How a run was made, as ``run.json`` tells it.
-
-    Parameters
-    ----------
-    training : TrainingSettings
-        Strategy, rounds, quorum.
-    max_iter : int
-        Most iterations of a client's fit in one round.
-    started : datetime
-        When.
-    """
-
-    training: TrainingSettings
-    max_iter: int
-    started: dt.datetime
+from federation.report.sites import Model, cross_site
+from federation.runs.description import RunSettings, facts_of
 
 
 def compare(
@@ -72,8 +49,8 @@ def compare(
         {name: encoded(encoding, table) for name, table in tables.items()} for tables in (train, validation)
     )
 
-    def proba(model: Any) -> NDArray[np.float64]:  # noqa: ANN401
-        return model.predict_proba(rows.X)  # type: ignore[no-any-return]
+    def proba(model: Model) -> NDArray[np.float64]:
+        return model.predict_proba(rows.X)
 
     how: dict[str, Any] = {
         "penalty": settings.training.penalty,
@@ -91,11 +68,8 @@ def compare(
     )
 
 
-def describe(
-    manifest: Manifest, data: Path, settings: RunSettings, federated: Federated, seconds: float
-) -> Run:
+def describe(manifest: Manifest, data: Path, settings: RunSettings, federated: Federated) -> Run:
     """Describe the run, from the manifest in the folder ``data``."""
-    training = settings.training
     clients = {
         name: ClientData(
             train_rows=rows.train_before.rows,
@@ -113,14 +87,7 @@ def describe(
         label=manifest.label,
         features=len(manifest.features),
         clients=clients,
-        strategy=training.strategy,
-        parameters={**training.parameters, "penalty": training.penalty, "max_iter": settings.max_iter},
-        rounds=federated.rounds[-1].round,
-        conclusion=federated.conclusion,
-        warnings=warnings_of(federated.statistics),
         seed=manifest.seed,
         resample=manifest.resample,
-        seconds=seconds,
-        versions={package: version(package) for package in PACKAGES},
-        started=f"{settings.started:%Y-%m-%d %H:%M UTC}",
+        **facts_of(settings, federated),
     )

@@ -5,7 +5,6 @@ import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +21,20 @@ from federation.errors import (
     OutputExistsError,
     PortTakenError,
     ResumeError,
-    RoundError,
     SettingError,
 )
-from federation.learning.federate import Federated, TrainingSettings, federate
-from federation.learning.preprocessing.pooling import most_features
+from federation.learning.federate import Federated, TrainingSettings
 from federation.report.facts import RunMetrics
-from federation.runs.folder import PACKAGES, read_egress, write_run
+from federation.runs.description import RunSettings, provenance_of
+from federation.runs.federation import Launcher, OnExit, Server, run_federation
+from federation.runs.folder import read_egress, write_run
 from federation.runs.local.clients import PATIENCE_SECONDS, ClientJob, LocalClients
-from federation.runs.local.comparison import RunSettings, compare, describe
+from federation.runs.local.comparison import compare, describe
 from federation.runs.observer import RunObserver
 from federation.runs.record.record import RunRecord
 from federation.runs.record.settings import remember
 from federation.stream.admission.decision import Admission, by_token
 from federation.stream.certificate import RunCertificate
-from federation.stream.grid import StreamGrid
-from federation.stream.limits import Limits
 
 HOST = "127.0.0.1"
 
@@ -107,7 +104,7 @@ def train_locally(settings: LocalRun, progress: RunObserver) -> RunMetrics:
         raise
 
 
-def choose_preparation(data: Path | None, seed: int, **options: Any) -> PreparationSettings | None:  # noqa: ANN401
+def choose_preparation(data: Path | None, seed: int, **options: Any) -> PreparationSettings | None:
     """Return how to prepare ``data``, or None if that has been done.
 
     Parameters
@@ -168,12 +165,11 @@ def _compare_and_write(
         for file in ("train.csv", "validation.csv")
     )
     scores = compare(federated, test, train, validation, how, balanced=training.balanced)
-    seconds = (dt.datetime.now(dt.UTC) - settings.started).total_seconds()
     return write_run(
         settings.out,
         federated,
         test=test,
-        run=describe(manifest, data, how, federated, seconds),
+        run=describe(manifest, data, how, federated),
         scores=scores,
         egress={
             name: read_egress(settings.out / "clients" / name / "ledger.jsonl") for name in manifest.clients
@@ -222,52 +218,46 @@ def _train(
     progress: RunObserver,
     record: RunRecord,
 ) -> Federated:
-    names = list(manifest.clients)
     token = secrets.token_urlsafe(32)
-    certificate = RunCertificate.create(HOST, now=dt.datetime.now(dt.UTC))
-    agreed = contract_beside(data / "server" / "test.csv")
-    admit = Admission(
-        by_token(token),
-        names=names,
-        label=test.label,
-        features=test.features,
-        contract=agreed.digest if agreed else "",
-    )
+    server = _server(settings, manifest, data, test, token)
     with settings.clients(token) as clients:
+
+        def start(address: str, on_exit: OnExit) -> None:
+            progress.step(f"Starting {len(server.names)} clients; the server listens on {address} (TLS)")
+            jobs = _jobs(settings, manifest, data, address=address, certificate=server.certificate)
+            clients.start(jobs, on_exit=on_exit)
+
         # The grid closes first, and so tells the clients why a run failed before their processes are ended.
-        with StreamGrid(
-            names,
-            certificate=certificate,
-            admit=admit,
-            host=HOST,
-            port=settings.port,
-            limits=Limits.for_features(most_features(test)),
-            event=record.event,
-        ) as grid:
-            address = f"{HOST}:{grid.port}"
-            progress.step(f"Starting {len(names)} clients; the server listens on {address} (TLS)")
-            jobs = _jobs(settings, manifest, data, address=address, certificate=certificate)
-            clients.start(jobs, on_exit=grid.fail_client)
-            grid.wait_for_clients(settings.join_timeout, progress.joined, least=training.min_clients)
-            progress.step(f"Training: {training.plan}")
-            try:
-                federated = federate(
-                    grid,
-                    training,
-                    test,
-                    name_of=grid.name_of,
-                    observer=progress,
-                    provenance=_provenance(training, manifest, settings.started),
-                    record=record,
-                    process_of=grid.process_of,
-                )
-                progress.concluded(federated.conclusion)
-            except RoundError as error:
-                raise clients.explanation_of(error) from error
-            clients.expect_end()
+        federated, _ = run_federation(
+            server,
+            Launcher(start=start, explain=clients.explanation_of, expect_end=clients.expect_end),
+            training,
+            test,
+            provenance=_provenance(training, manifest, settings.started),
+            progress=progress,
+            record=record,
+        )
         clients.wait(but=federated.missed)
         clients.pack_models()
         return federated
+
+
+def _server(settings: LocalRun, manifest: Manifest, data: Path, test: Table, token: str) -> Server:
+    names, agreed = list(manifest.clients), contract_beside(data / "server" / "test.csv")
+    return Server(
+        names=names,
+        host=HOST,
+        port=settings.port,
+        certificate=RunCertificate.create(HOST, now=dt.datetime.now(dt.UTC)),
+        admission=Admission(
+            by_token(token),
+            names=names,
+            label=test.label,
+            features=test.features,
+            contract=agreed.digest if agreed else "",
+        ),
+        join_timeout=settings.join_timeout,
+    )
 
 
 def _jobs(
@@ -296,11 +286,8 @@ def _jobs(
 
 def _provenance(training: TrainingSettings, manifest: Manifest, started: dt.datetime) -> Mapping[str, Any]:
     return {
-        "strategy": training.strategy,
+        **provenance_of(training, clients=len(manifest.clients), started=started),
         "resample": manifest.resample,
-        "clients": len(manifest.clients),
         "seed": manifest.seed,
         "synthetic": manifest.synthetic,
-        "trained": started.isoformat(timespec="seconds"),
-        **{package: version(package) for package in PACKAGES},
     }

@@ -8,7 +8,7 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from federation.files import replacing
 
 Arrays = dict[str, NDArray[Any]]
+State: TypeAlias = Any
+"""Dicts, lists, arrays and plain values, nested as one likes."""
 
 
-def write_archive(path: Path, state: Any) -> int:  # noqa: ANN401 - dicts, lists, arrays, plain values
+def write_archive(path: Path, state: State) -> int:
     """Replace an archive; after a loss of power the old one or the new one is there, whole. Return its bytes.
 
     Parameters
@@ -42,7 +44,7 @@ def write_archive(path: Path, state: Any) -> int:  # noqa: ANN401 - dicts, lists
         return partial.stat().st_size
 
 
-def read_archive(path: Path) -> Any:  # noqa: ANN401 - what was written
+def read_archive(path: Path) -> State:
     """Return what `write_archive` was given; the zip format's checksums are verified.
 
     Raises
@@ -54,7 +56,7 @@ def read_archive(path: Path) -> Any:  # noqa: ANN401 - what was written
         return _unpack(json.loads(archive.read("state.json")), archive)
 
 
-def _pack(value: Any, name: str, arrays: Arrays) -> Any:  # noqa: ANN401
+def _pack(value: State, name: str, arrays: Arrays) -> State:
     """Return JSON for a value: what JSON cannot hold as it is becomes a list that begins with its kind."""
     if isinstance(value, np.ndarray):
         arrays[f"{name}.npy"] = value
@@ -68,7 +70,7 @@ def _pack(value: Any, name: str, arrays: Arrays) -> Any:  # noqa: ANN401
     return value
 
 
-def _unpack(packed: Any, archive: zipfile.ZipFile) -> Any:  # noqa: ANN401
+def _unpack(packed: State, archive: zipfile.ZipFile) -> State:
     if not isinstance(packed, list):
         return packed
     kind, content = packed

@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
+from federation.aws.ports import WritableBucket
 from federation.errors import FederationError
 from federation.events import Events
 
@@ -19,19 +20,12 @@ LAST_SECONDS = 30.0
 """How long the end of a run waits for a copy that is under way."""
 
 
-class Store(Protocol):
-    """A bucket, see `federation.aws.edge.buckets.s3`."""
-
-    def put(self, key: str, content: bytes | Path, *, sha256: str) -> None:
-        """Store bytes."""
-
-
 class BucketCopy:
     """Copies files under a prefix of a bucket, in a thread of its own.
 
     Parameters
     ----------
-    store : Store
+    store : WritableBucket
         The bucket.
     prefix : str
         Where in it.
@@ -47,7 +41,7 @@ class BucketCopy:
 
     def __init__(
         self,
-        store: Store,
+        store: WritableBucket,
         prefix: str,
         run: Path,
         *,

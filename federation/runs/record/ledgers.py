@@ -180,9 +180,11 @@ def _lines(path: Path) -> list[Line]:
     return lines
 
 
-def _checked(line: Any) -> Line:  # noqa: ANN401 - what JSON holds
+def _checked(line: object) -> Line:
+    if not isinstance(line, dict):
+        raise TypeError
     message = "event" not in line or line["event"] in ("join", "refused", "received")
-    if not isinstance(line, dict) or (message and not {"bytes", "sha256"} <= line.keys()):
+    if message and not {"bytes", "sha256"} <= line.keys():
         raise TypeError
     return line
 

@@ -10,8 +10,8 @@ from federation.errors import (
     IdentityUncheckedError,
     SchemaMismatchError,
 )
+from federation.stream.clients.members import IDENTITY_REFUSED, Refusal
 from federation.stream.frames import PROTOCOL, Join, schema_hash
-from federation.stream.members import IDENTITY_REFUSED, Refusal
 
 Verify = Callable[[Join], Awaitable[None]]
 """Checks who sent a join; raises `ProofError`, or `UncheckedError` if that cannot be known now."""

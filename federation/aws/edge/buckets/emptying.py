@@ -1,10 +1,11 @@
 """Delete everything in a bucket, all versions of it."""
 
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
 
 import boto3
 
+from federation.aws.edge.boto import BotoClient
 from federation.aws.edge.errors import translated
 from federation.errors import AwsError, NotDeployedError
 
@@ -12,12 +13,12 @@ MANY = 1000
 """Objects that one request may delete."""
 
 
-def bucket_client(region: str) -> Any:  # noqa: ANN401 - boto3 has no types
+def bucket_client(region: str) -> BotoClient:
     """Return boto3's S3 client with the credentials of the environment."""
     return boto3.session.Session().client("s3", region_name=region)
 
 
-def count_versions(client: Any, bucket: str, account: str) -> int:  # noqa: ANN401
+def count_versions(client: BotoClient, bucket: str, account: str) -> int:
     """Return how many versions of objects a bucket holds; a bucket that does not exist holds none.
 
     Raises
@@ -28,7 +29,7 @@ def count_versions(client: Any, bucket: str, account: str) -> int:  # noqa: ANN4
     return sum(len(page) for page in _versions(client, bucket, account))
 
 
-def empty_bucket(client: Any, bucket: str, account: str) -> int:  # noqa: ANN401
+def empty_bucket(client: BotoClient, bucket: str, account: str) -> int:
     """Delete every version of every object; return how many there were.
 
     Parameters
@@ -57,7 +58,7 @@ def empty_bucket(client: Any, bucket: str, account: str) -> int:  # noqa: ANN401
     return deleted
 
 
-def _versions(client: Any, bucket: str, account: str) -> list[list[dict[str, str]]]:  # noqa: ANN401
+def _versions(client: BotoClient, bucket: str, account: str) -> list[list[dict[str, str]]]:
     """Return key and version of everything in a bucket, in portions that one request may delete."""
     pages = client.get_paginator("list_object_versions").paginate(
         Bucket=bucket, ExpectedBucketOwner=account, PaginationConfig={"PageSize": MANY}
@@ -74,7 +75,7 @@ def _versions(client: Any, bucket: str, account: str) -> list[list[dict[str, str
     ]
 
 
-def _translated(bucket: str, account: str, action: str) -> Any:  # noqa: ANN401 - a context manager
+def _translated(bucket: str, account: str, action: str) -> AbstractContextManager[None]:
     return translated(
         action,
         f'bucket "{bucket}" of account {account}',

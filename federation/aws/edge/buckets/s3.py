@@ -6,38 +6,21 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.
 """
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO
 
 import boto3
 from boto3.exceptions import RetriesExceededError
 from botocore.config import Config
 
+from federation.aws.edge.boto import BotoClient
 from federation.aws.edge.errors import DEPLOY, translated
+from federation.aws.ports import OpenBucket, Stored
 from federation.aws.publishing.object_sync import AT_ONCE
 from federation.errors import UnreachableError
-
-
-class S3Client(Protocol):
-    """What is used of boto3's S3 client."""
-
-    def get_paginator(self, operation_name: str, /) -> Any: ...  # noqa: ANN401, D102
-    def list_objects_v2(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
-    def head_object(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
-    def get_object(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
-    def download_file(self, **request: object) -> None: ...  # noqa: D102
-    def put_object(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
-    def delete_object(self, **request: object) -> Mapping[str, Any]: ...  # noqa: D102
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """What S3 says of an object: its size in bytes, and its sha256 if it was stored with one."""
-
-    size: int
-    sha256: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +35,13 @@ class Store:
         The bucket.
     account : str or None
         The account that must own it; None for a bucket of data, which may be anybody's.
-    client : S3Client
-        boto3's client, in the bucket's region; may be used from several threads.
+    client : BotoClient
+        boto3's S3 client, in the bucket's region; may be used from several threads.
     """
 
     bucket: str
     account: str | None
-    client: S3Client
+    client: BotoClient
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return the size in bytes of every object whose key begins with the prefix, by key."""
@@ -140,7 +123,7 @@ class Store:
         owner = {"ExpectedBucketOwner": self.account} if self.account else {}
         return {"Bucket": self.bucket, **owner}
 
-    def _translated(self, action: str) -> Any:  # noqa: ANN401 - a context manager
+    def _translated(self, action: str) -> AbstractContextManager[None]:
         return translated(
             action,
             f'bucket "{self.bucket}"' + (f" of account {self.account}" if self.account else ""),
@@ -158,21 +141,7 @@ def _hexadecimal(checksum: str | None) -> str | None:
     return None if checksum is None or "-" in checksum else base64.b64decode(checksum).hex()
 
 
-class OpenStore(Protocol):
-    """Opens the bucket of a party."""
-
-    def __call__(self, *, bucket: str, account: str, region: str) -> Store:
-        """Return the bucket.
-
-        Parameters
-        ----------
-        bucket, account, region : str
-            Its name, the account that must own it, and where it is.
-        """
-        ...
-
-
-def stores(session: Callable[[], boto3.session.Session] = boto3.session.Session) -> OpenStore:
+def stores(session: Callable[[], boto3.session.Session] = boto3.session.Session) -> OpenBucket[Store]:
     """Return what opens buckets with the credentials of a session.
 
     Parameters

@@ -13,19 +13,20 @@ from federation.rehearse.emulator import ministack_tables as ministack
 
 def role_of_session(arn: str) -> str:
     """Return the role's ARN for a session's, and any other ARN as it is."""
-    parts = arn.split(":", 5)
-    if len(parts) < 6 or not parts[5].startswith("assumed-role/"):  # noqa: PLR2004 (an ARN)
-        return arn
-    name = parts[5].split("/")[1]
-    record = ministack.roles.get_scoped(parts[4], None, name)
-    return str(record["Arn"]) if record else f"arn:aws:iam::{parts[4]}:role/{name}"
+    match arn.split(":", 5):
+        case [_, _, _, _, account, resource] if resource.startswith("assumed-role/"):
+            name = resource.split("/")[1]
+        case _:
+            return arn
+    record = ministack.roles.get_scoped(account, None, name)
+    return str(record["Arn"]) if record else f"arn:aws:iam::{account}:role/{name}"
 
 
-def _region_of_ec2(context: Any) -> str | None:  # noqa: ANN401 (ministack has no types)
+def _region_of_ec2(context: Any) -> str | None:
     return str(context.region) if context.action.startswith("ec2:") else None
 
 
-def _is_service(context: Any) -> str:  # noqa: ANN401 (as above)
+def _is_service(context: Any) -> str:
     return str(context.principal_type == "Service").lower()
 
 
@@ -36,7 +37,7 @@ KEYS: dict[str, Callable[[Any], str | None]] = {
 }
 
 
-def _resolve(key: str, context: Any) -> Any:  # noqa: ANN401 (as above)
+def _resolve(key: str, context: Any) -> Any:
     ours = KEYS.get(key.lower())
     return ours(context) if ours else ministack.resolve_condition_key(key, context)
 

@@ -34,7 +34,7 @@ def install() -> None:
     """Wrap the look-up of a request's resource."""
     arn_of = ministack.iam_actions.extract_resource_arn
 
-    def extract_resource_arn(service: str, *request: Any) -> str:  # noqa: ANN401 (as ministack calls it)
+    def extract_resource_arn(service: str, *request: Any) -> str:
         found = str(arn_of(service, *request))
         if service != "logs" or found == "*":
             return found

@@ -27,10 +27,10 @@ class RoleArn:
     @classmethod
     def parse(cls, arn: str) -> "RoleArn":
         """Split an ARN, or say that it is none."""
-        parts = arn.split(":")
-        if len(parts) != 6 or parts[2] != "iam" or not parts[5].startswith("role/"):  # noqa: PLR2004 (an ARN)
-            raise NotAuthorizedError(f"Invalid RoleArn: {arn}")
-        return cls(arn=arn, account=parts[4], name=parts[5].rsplit("/", 1)[-1])
+        match arn.split(":"):
+            case [_, _, "iam", _, account, resource] if resource.startswith("role/"):
+                return cls(arn=arn, account=account, name=resource.rsplit("/", 1)[-1])
+        raise NotAuthorizedError(f"Invalid RoleArn: {arn}")
 
     def record(self) -> ministack.Record | None:
         """Return the role as IAM stores it, if it exists under exactly this ARN."""
@@ -49,7 +49,7 @@ def principal_of_role(role: RoleArn, session_name: str) -> ministack.Principal:
     )
 
 
-def _context(principal: ministack.Principal, action: str, resource: str, keys: dict[str, Any] | None) -> Any:  # noqa: ANN401 (ministack has no types)
+def _context(principal: ministack.Principal, action: str, resource: str, keys: dict[str, Any] | None) -> Any:
     return ministack.EvalContext(
         principal_arn=principal.arn,
         principal_type=principal.type,
@@ -139,7 +139,7 @@ def service_may_assume(service: str, role_arn: str, keys: dict[str, Any] | None 
     return ministack.trust_allows({"Statement": named}, service, context)
 
 
-def _statements(document: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+def _statements(document: Any) -> list[dict[str, Any]]:
     parsed = json.loads(document) if isinstance(document, str) else document
     found = parsed.get("Statement", [])
     return [found] if isinstance(found, dict) else list(found)

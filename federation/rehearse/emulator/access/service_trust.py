@@ -9,7 +9,7 @@ from typing import Any
 from federation.rehearse.emulator import ministack_tables as ministack
 
 
-def _matches(principal: Any, caller_arn: str) -> bool:  # noqa: ANN401 (any JSON)
+def _matches(principal: Any, caller_arn: str) -> bool:
     if isinstance(principal, dict):
         principal = {kind: named for kind, named in principal.items() if kind != "Service"}
     return ministack.principal_matches(principal, caller_arn)

@@ -1,5 +1,6 @@
 """Bucket properties plain ministack drops, and the refusal to delete a bucket that is not empty."""
 
+from http import HTTPStatus
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -62,7 +63,7 @@ def _apply(created: Created, properties: Properties) -> Created:
         status, _, body = ministack.put_bucket_encryption(
             name, encryption_xml(properties["BucketEncryption"])
         )
-        if status >= 400:  # noqa: PLR2004 (HTTP)
+        if status >= HTTPStatus.BAD_REQUEST:
             raise ValueError(body.decode())
     else:
         ministack.bucket_encryption.pop(name, None)

@@ -68,14 +68,14 @@ def condition_keys(request: dict[str, Any]) -> dict[str, Any]:
     return {name: _plain(value) for name, value in keys.items() if value not in (None, [])}
 
 
-def _at(request: dict[str, Any], path: tuple[str, ...]) -> Any:  # noqa: ANN401 (any JSON)
+def _at(request: dict[str, Any], path: tuple[str, ...]) -> Any:
     value: Any = request
     for member in path:
         value = value.get(member) if isinstance(value, dict) else None
     return value
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+def _plain(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
@@ -129,12 +129,12 @@ def install() -> None:
         ministack.iam_actions.request_tag_context,
     )
 
-    def extract_resource_arn(service: str, *request: Any) -> str:  # noqa: ANN401 (as ministack calls it)
+    def extract_resource_arn(service: str, *request: Any) -> str:
         if service == "sagemaker":
             return resource_arn(_parsed(request[_BODY]))
         return str(arn_of(service, *request))
 
-    def request_tag_context(service: str, action: str, body: bytes, *rest: Any) -> dict[str, Any]:  # noqa: ANN401
+    def request_tag_context(service: str, action: str, body: bytes, *rest: Any) -> dict[str, Any]:
         tags: dict[str, Any] = tag_keys_of(service, action, body, *rest)
         return {**tags, **condition_keys(_parsed(body))} if service == "sagemaker" else tags
 

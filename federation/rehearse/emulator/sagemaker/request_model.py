@@ -41,7 +41,7 @@ def check_request(name: str, request: dict[str, Any]) -> None:
         raise InvalidRequestError(count + "; ".join(problems))
 
 
-def _violations(shape: Shape | None, value: Any, path: str) -> Iterator[str]:  # noqa: ANN401 (any JSON)
+def _violations(shape: Shape | None, value: Any, path: str) -> Iterator[str]:
     if isinstance(shape, StructureShape):
         yield from _structure_violations(shape, value, path)
     elif isinstance(shape, ListShape):
@@ -71,12 +71,12 @@ def _member(path: str, name: str) -> str:
     return f"{path}.{own}" if path else own
 
 
-def _violation(value: Any, path: str, constraint: str) -> str:  # noqa: ANN401 (any JSON)
+def _violation(value: Any, path: str, constraint: str) -> str:
     shown = "null" if value is None else f"'{value}'"
     return f"Value {shown} at '{path}' failed to satisfy constraint: {constraint}"
 
 
-def _length_violations(shape: Shape, value: Any, path: str) -> Iterator[str]:  # noqa: ANN401 (any JSON)
+def _length_violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
     least, most = shape.metadata.get("min"), shape.metadata.get("max")
     if least is not None and len(value) < least:
         yield _violation(value, path, f"Member must have length greater than or equal to {least}")
@@ -84,7 +84,7 @@ def _length_violations(shape: Shape, value: Any, path: str) -> Iterator[str]:  #
         yield _violation(value, path, f"Member must have length less than or equal to {most}")
 
 
-def _scalar_violations(shape: Shape, value: Any, path: str) -> Iterator[str]:  # noqa: ANN401 (any JSON)
+def _scalar_violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
     if isinstance(value, str):
         yield from _length_violations(shape, value, path)
         if shape.metadata.get("enum") and value not in shape.metadata["enum"]:

@@ -69,7 +69,7 @@ def extend(name: str, *, after: Callable[[Created, Properties], Created]) -> Non
     def extended_create(logical_id: str, properties: Properties, stack_name: str) -> Created:
         return after(create(logical_id, properties, stack_name), properties)
 
-    def extended_update(physical_id: str, old: Properties, new: Properties, *rest: Any) -> Created:  # noqa: ANN401
+    def extended_update(physical_id: str, old: Properties, new: Properties, *rest: Any) -> Created:
         return after(update(physical_id, old, new, *rest), new)
 
     handler.update(create=extended_create, update=extended_update)

@@ -14,7 +14,7 @@ from federation.rehearse.emulator.stacks.stack_identity import acting_principal
 _FUNCTION = "Fn::GetStackOutput"
 
 
-def _resolve(value: Any, *surroundings: Any) -> Any:  # noqa: ANN401 (any JSON)
+def _resolve(value: Any, *surroundings: Any) -> Any:
     if not (isinstance(value, dict) and _FUNCTION in value):
         return ministack.resolve_references(value, *surroundings)
     arguments = ministack.resolve_references(value[_FUNCTION], *surroundings)

@@ -16,7 +16,7 @@ from packaging.tags import compatible_tags, cpython_tags, platform_tags
 from packaging.utils import parse_wheel_filename
 
 from federation.aws.publishing.wheel_lock import PYTHON, LockedWheel
-from federation.errors import ToolMissingError
+from federation.rehearse.errors import ToolMissingError
 
 _ASK = (
     "import sys, venv, ensurepip, json, platform; "
@@ -83,7 +83,7 @@ def download_python(folder: Path, environment: Mapping[str, str] = os.environ) -
     """Let uv install the training image's Python, if it can; a machine without network waits some seconds."""
     install = ["python", "install", "--quiet", "--no-bin", "--install-dir", str(folder), PYTHON]
     with suppress(OSError, subprocess.TimeoutExpired):
-        subprocess.run(  # noqa: S603 (our own command)
+        subprocess.run(
             [sys.executable, "-m", "uv", *install],
             env={**environment, **_NO_WAITING},
             capture_output=True,
@@ -170,7 +170,7 @@ def _downloaded(folder: Path) -> Sequence[Path]:
 def _answer(python: Path) -> Interpreter | None:
     """Return the interpreter behind a path, if it can make environments (a shim may not even answer)."""
     try:
-        done = subprocess.run([python, "-c", _ASK], capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run([python, "-c", _ASK], capture_output=True, text=True, check=False)
     except OSError:
         return None
     if done.returncode:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from federation.errors import JobEnvironmentError
+from federation.rehearse.errors import JobEnvironmentError
 from federation.rehearse.machine.image.toolkit_sources import TOOLKIT_SOURCES, install_toolkit, installed_text
 
 IMAGE_REQUIREMENTS = Path(__file__).with_name("training_image.txt")
@@ -29,7 +29,7 @@ def default_cache(environment: Mapping[str, str]) -> Path:
 
 def run_quietly(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run a command and capture what it says."""
-    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own commands)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def job_environment(

@@ -17,8 +17,8 @@ from federation.aws.publishing.source_archive import ARROW_REQUIREMENTS, REQUIRE
 from federation.aws.publishing.wheel_lock import LockedWheel, format_lock, lock_head, python_line, read_lock
 from federation.aws.publishing.wheelhouse import keep
 from federation.checkout import NOTEBOOK_LOCK, PROJECT
-from federation.errors import JobEnvironmentError
 from federation.files import replacing, sha256_of
+from federation.rehearse.errors import JobEnvironmentError
 
 Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 

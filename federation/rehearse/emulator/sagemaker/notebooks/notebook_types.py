@@ -100,7 +100,7 @@ def _delete_config(arn: str, _properties: Properties) -> None:
         _call("DeleteNotebookInstanceLifecycleConfig", lifecycle_configs.delete, {_CONFIG: name})
 
 
-def _name_of(kept: Any, arn_member: str, arn: str, name_member: str) -> str:  # noqa: ANN401 (a store)
+def _name_of(kept: Any, arn_member: str, arn: str, name_member: str) -> str:
     """Return the name of the resource with an ARN, which has it in lower case, or an empty one."""
     return next((str(record[name_member]) for record in kept.values() if record[arn_member] == arn), "")
 

@@ -1,0 +1,154 @@
+"""What the package needs of AWS, without boto3: `federation.aws.edge` implements it, tests stand in for it.
+
+Each function takes the smallest port that it can work with.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from federation.aws.checks.network_path import Side
+from federation.aws.jobs.request import ClientNetwork
+
+B_co = TypeVar("B_co", covariant=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who asks.
+
+    Parameters
+    ----------
+    account, arn : str
+        Of the credentials in use; both empty if AWS refused them, of which only the clock is known then.
+    ahead : float or None
+        Seconds that this machine's clock is ahead of AWS's.
+    refused : str
+        What AWS said instead.
+    """
+
+    account: str
+    arn: str
+    ahead: float | None
+    refused: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """What S3 says of an object: its size in bytes, and its sha256 if it was stored with one."""
+
+    size: int
+    sha256: str | None
+
+
+class WritableBucket(Protocol):
+    """A bucket to put objects into; every method of a bucket raises an `AwsError` if S3 refuses."""
+
+    @property
+    def bucket(self) -> str:
+        """Its name."""
+
+    def put(self, key: str, content: bytes | Path, *, sha256: str) -> None:
+        """Store bytes, or a file's, whose sha256 is given in hexadecimal."""
+
+
+class Bucket(WritableBucket, Protocol):
+    """A bucket whose content is known, and may be replaced."""
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Return the size in bytes of every object whose key begins with the prefix, by key."""
+
+    def head(self, key: str) -> Stored:
+        """Return what is known of an object without reading it."""
+
+    def remove(self, key: str) -> None:
+        """Delete an object."""
+
+
+class ReadableBucket(Bucket, Protocol):
+    """A bucket whose objects may be read as well."""
+
+    def reach(self, prefix: str) -> None:
+        """Ask for one key below a prefix: that the bucket is there and answers these credentials."""
+
+    def read(self, key: str) -> bytes:
+        """Return an object's bytes."""
+
+    def read_start(self, key: str, size: int) -> bytes:
+        """Return an object's first bytes, at most ``size`` of them."""
+
+    def read_end(self, key: str, size: int) -> bytes:
+        """Return an object's last bytes, at most ``size`` of them."""
+
+
+class OpenBucket(Protocol[B_co]):
+    """Opens a party's bucket."""
+
+    def __call__(self, *, bucket: str, account: str, region: str) -> B_co:
+        """Return the bucket of that name in a region, which must belong to the account."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStatus:
+    """How a training job stands.
+
+    Parameters
+    ----------
+    status : str
+        ``InProgress``, ``Completed``, ``Failed``, ``Stopping`` or ``Stopped``.
+    secondary : str
+        The finer status, such as ``Downloading`` or ``Training``.
+    failure : str
+        SageMaker's reason, if it failed.
+    """
+
+    status: str
+    secondary: str
+    failure: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.status in ("Completed", "Failed", "Stopped")
+
+
+class StartedJobs(Protocol):
+    """Jobs that may still run; every method raises a `FederationError` if the account refuses."""
+
+    def job_status(self, name: str) -> JobStatus:
+        """Return how a job stands."""
+
+    def stop_job(self, name: str) -> None:
+        """Stop a job; one that has ended, or is being stopped, is left as it is."""
+
+
+class Jobs(StartedJobs, Protocol):
+    """The training jobs of a run."""
+
+    def create_job(self, request: Mapping[str, Any]) -> None:
+        """Start a job, by its ``CreateTrainingJob`` request."""
+
+    def last_log_lines(self, name: str) -> list[str]:
+        """Return what a job printed last."""
+
+
+class RunAccount(Jobs, Protocol):
+    """A client's account, for a run."""
+
+    def network(self) -> ClientNetwork:
+        """Find the training subnets, security group and key."""
+
+
+class Account(RunAccount, Protocol):
+    """A client's account, for a run and its checks."""
+
+    def side(self, network: ClientNetwork) -> Side:
+        """Return the training network's end of the road to the server."""
+
+    def find_job(self, name: str) -> JobStatus | None:
+        """Return how a job stands, or None if there is none of that name."""
+
+    def logged_jobs(self, since: dt.datetime) -> list[str]:
+        """Return the names of the federation's jobs that have begun to print since then."""

@@ -1,0 +1,80 @@
+"""What a run tells of itself, in its model and its run folder, the same wherever it ran."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from federation.learning.federate import Federated, TrainingSettings
+from federation.learning.preprocessing.heterogeneity import warnings_of
+
+PACKAGES = ("flwr", "scikit-learn", "numpy")
+"""Those that the result depends on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How a run was made, as ``run.json`` tells it.
+
+    Parameters
+    ----------
+    training : TrainingSettings
+        Strategy, rounds, quorum.
+    max_iter : int
+        Maximum iterations of a client's fit in one round.
+    started : datetime
+        When.
+    """
+
+    training: TrainingSettings
+    max_iter: int
+    started: dt.datetime
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that the result depends on."""
+    return {package: version(package) for package in PACKAGES}
+
+
+def provenance_of(training: TrainingSettings, *, clients: int, started: dt.datetime) -> Mapping[str, Any]:
+    """Return what a model tells of the run that trained it, wherever that ran.
+
+    Parameters
+    ----------
+    training : TrainingSettings
+        Strategy, rounds, quorum.
+    clients : int
+        How many clients the federation has.
+    started : datetime
+        When the run began.
+    """
+    return {
+        "strategy": training.strategy,
+        "clients": clients,
+        "trained": started.isoformat(timespec="seconds"),
+        **versions(),
+    }
+
+
+def facts_of(settings: RunSettings, federated: Federated) -> dict[str, Any]:
+    """Return the fields of `federation.report.facts.Run` that are found in the same way wherever it ran.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        How the run was made.
+    federated : Federated
+        The model and its rounds.
+    """
+    training, started = settings.training, settings.started
+    return {
+        "strategy": training.strategy,
+        "parameters": {**training.parameters, "penalty": training.penalty, "max_iter": settings.max_iter},
+        "rounds": federated.rounds[-1].round,
+        "conclusion": federated.conclusion,
+        "warnings": warnings_of(federated.statistics),
+        "seconds": (dt.datetime.now(dt.UTC) - started).total_seconds(),
+        "versions": versions(),
+        "started": f"{started:%Y-%m-%d %H:%M UTC}",
+    }
