@@ -15,24 +15,17 @@ import typer
 
 from federation.cli.command import Debug, run
 from federation.cli.options import (
+    DATA,
+    RUN,
     AsJson,
     ContractFile,
     JoinTimeout,
-    MaxIter,
-    MaxUpdateNorm,
-    MinClients,
     Out,
-    Penalty,
-    Quorum,
-    Rounds,
-    RoundTimeout,
-    Seed,
-    SetAsideAfter,
-    StrategyName,
-    StrategyParameters,
+    Resume,
     log_refusals_only,
-    training_settings,
+    training_options,
 )
+from federation.learning.settings import TrainingSettings
 from federation.stream.handshakes import log_failed_handshakes
 
 if TYPE_CHECKING:
@@ -40,69 +33,80 @@ if TYPE_CHECKING:
     from federation.runs.local.training import LocalRun
 
 
+@training_options(without=("balanced",))  # the prepared data tell
 def main(  # noqa: PLR0913 - a command's options
     *,
     context: typer.Context,
     data: Annotated[
         str | None,
         typer.Option(
-            help="CSV or Parquet file, or a folder of them or from federation.data_prep; s3://BUCKET/KEY "
-            "works too. "
-            "[default: synthetic data]",
+            help="CSV or Parquet file, a folder of them, or a folder from federation.data_prep; also "
+            "s3://BUCKET/KEY. [default: synthetic data]",
+            metavar="PATH",
             show_default=False,
+            rich_help_panel=DATA,
         ),
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="Column to predict. Needed with a table.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Column to predict; required with a table.",
+            metavar="COLUMN",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
     ] = None,
     positive: Annotated[
-        str | None, typer.Option(help="Value of the label that counts as positive, if not 1, true or yes.")
+        str | None,
+        typer.Option(
+            help="Value of the label that counts as positive, if it is not 1, true or yes.",
+            metavar="VALUE",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     clients: Annotated[
-        int | None, typer.Option(help="Number of clients. [default: 3]", show_default=False)
+        int | None,
+        typer.Option(help="Number of clients. [default: 3]", show_default=False, rich_help_panel=DATA),
     ] = None,
     partition: Annotated[
         str | None,
         typer.Option(
-            help="How rows become clients: iid, quantile:COLUMN or column:COLUMN. [default: iid]",
+            help="Rule that divides the rows among clients: iid, quantile:COLUMN or column:COLUMN. "
+            "[default: iid]",
+            metavar="RULE",
             show_default=False,
+            rich_help_panel=DATA,
         ),
     ] = None,
     resample: Annotated[
         str | None,
         typer.Option(
-            help="Training rows: smote (1:1), balanced (class weights) or none. "
+            help="Class balance of the training rows: smote (1:1), balanced (class weights) or none. "
             "[default: smote; balanced if the table has texts or gaps]",
+            metavar="smote|balanced|none",
             show_default=False,
+            rich_help_panel=DATA,
         ),
     ] = None,
     contract: ContractFile = None,
-    rounds: Rounds = None,
-    strategy: StrategyName = "fedavg",
-    param: StrategyParameters = None,
-    penalty: Penalty = "l2",
-    max_iter: MaxIter = 10,
-    min_clients: MinClients = None,
-    quorum: Quorum = None,
-    set_aside_after: SetAsideAfter = 3,
-    max_update_norm: MaxUpdateNorm = 1e6,
-    round_timeout: RoundTimeout = 600.0,
     join_timeout: JoinTimeout = 120.0,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
-    seed: Seed = 0,
+    port: Annotated[
+        int,
+        typer.Option(help="Port on 127.0.0.1; 0 chooses a free one.", min=0, max=65535, rich_help_panel=RUN),
+    ] = 0,
     repeat: Annotated[
         int | None,
         typer.Option(
-            help="Run this many seeds, from --seed on, and summarise them: mean, spread, interval.",
+            help="Number of seeds to run, from --seed on; summarises mean, spread and interval.",
             show_default=False,
+            rich_help_panel=RUN,
         ),
     ] = None,
+    resume: Resume = None,
     out: Out = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Folder of a run that stopped, to go on with.", show_default=False)
-    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
+    **training: object,
 ) -> None:
     """Train one model across several clients on this machine, each a process with its own rows.
 
@@ -172,9 +176,8 @@ def _settings(options: Mapping[str, Any], data: Path | None, *, resume: Path | N
     return LocalRun(
         source=data,
         preparation=preparation,
-        training=training_settings(options),
+        training=TrainingSettings.from_options(options),
         out=resume or Path(options["out"]),
-        max_iter=options["max_iter"],
         port=options["port"],
         join_timeout=options["join_timeout"],
         started=dt.datetime.fromisoformat(options["started"]),

@@ -23,12 +23,14 @@ from federation.errors import (
     TrainingJobError,
 )
 from federation.files import sha256_of
-from federation.learning.federate import Federated, TrainingSettings, federate
+from federation.learning.federate import Federated, federate
 from federation.learning.preprocessing.heterogeneity import warnings_of
 from federation.learning.preprocessing.pooling import most_features
+from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.checked import listed
 from federation.report.facts import ClientData, Run, RunMetrics, Scores
 from federation.runs.folder import PACKAGES, sum_egress, write_run
+from federation.runs.logs import quiet_flower
 from federation.runs.observer import RunObserver
 from federation.runs.record.record import RunRecord
 from federation.stream.admission.decision import Admission
@@ -107,6 +109,7 @@ class ServerRun:
         return self.run_id if self.attempt == 1 else f"{self.run_id}-{self.attempt}"
 
 
+@quiet_flower()
 def run_on_aws(
     settings: ServerRun,
     test: Table,

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from federation.data.preparation.manifest import Manifest
 from federation.data.table import Table
-from federation.learning.federate import Federated, TrainingSettings
+from federation.learning.federate import Federated
 from federation.learning.preprocessing.heterogeneity import warnings_of
+from federation.learning.settings import TrainingSettings
 from federation.model.features import encoded
 from federation.model.yardsticks import fit_local, fit_pooled
 from federation.report.facts import ClientData, Run, Scores
@@ -29,14 +30,11 @@ class RunSettings:
     ----------
     training : TrainingSettings
         Strategy, rounds, quorum.
-    max_iter : int
-        Most iterations of a client's fit in one round.
     started : datetime
         When.
     """
 
     training: TrainingSettings
-    max_iter: int
     started: dt.datetime
 
 
@@ -114,7 +112,7 @@ def describe(
         features=len(manifest.features),
         clients=clients,
         strategy=training.strategy,
-        parameters={**training.parameters, "penalty": training.penalty, "max_iter": settings.max_iter},
+        parameters={**training.parameters, "penalty": training.penalty, "max_iter": training.max_iter},
         rounds=federated.rounds[-1].round,
         conclusion=federated.conclusion,
         warnings=warnings_of(federated.statistics),
