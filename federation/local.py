@@ -1,4 +1,4 @@
-"""Train together on one machine: ``python -m federation.local --help``.
+"""Run a federation on this machine: ``python -m federation.local --help``.
 
 A server and its clients run as processes, over the real encrypted stream; the very ``client_code`` that
 SageMaker will run takes part. Nothing of AWS is used.
@@ -18,9 +18,14 @@ from federation.cli.options import (
     DATA,
     RUN,
     AsJson,
+    Clients,
     ContractFile,
     JoinTimeout,
+    Label,
     Out,
+    Partition,
+    Positive,
+    Resample,
     Resume,
     log_refusals_only,
     training_options,
@@ -47,47 +52,11 @@ def main(  # noqa: PLR0913 - a command's options
             rich_help_panel=DATA,
         ),
     ] = None,
-    label: Annotated[
-        str | None,
-        typer.Option(
-            help="Column to predict; required with a table.",
-            metavar="COLUMN",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    positive: Annotated[
-        str | None,
-        typer.Option(
-            help="Value of the label that counts as positive, if it is not 1, true or yes.",
-            metavar="VALUE",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    clients: Annotated[
-        int | None,
-        typer.Option(help="Number of clients. [default: 3]", show_default=False, rich_help_panel=DATA),
-    ] = None,
-    partition: Annotated[
-        str | None,
-        typer.Option(
-            help="Rule that divides the rows among clients: iid, quantile:COLUMN or column:COLUMN. "
-            "[default: iid]",
-            metavar="RULE",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    resample: Annotated[
-        str | None,
-        typer.Option(
-            help="Class balance of the training rows: smote (1:1), balanced (class weights) or none. "
-            "[default: smote; balanced if the table has texts or gaps]",
-            metavar="smote|balanced|none",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ] = None,
+    label: Label = None,
+    positive: Positive = None,
+    clients: Clients = None,
+    partition: Partition = None,
+    resample: Resample = None,
     contract: ContractFile = None,
     join_timeout: JoinTimeout = 120.0,
     port: Annotated[
@@ -110,8 +79,8 @@ def main(  # noqa: PLR0913 - a command's options
 ) -> None:
     """Train one model across several clients on this machine, each a process with its own rows.
 
-    Without --data it makes up synthetic rows for three clients. The run folder holds the model (model.joblib,
-    model.json), metrics.json, rounds.jsonl, what each client kept (clients/*) and report.html.
+    Without --data, three clients train on synthetic rows. The run folder contains the model (model.joblib,
+    model.json), metrics.json, rounds.jsonl, report.html and each client's own files (clients/*).
 
     \b
     Examples:

@@ -85,10 +85,10 @@ def main(  # noqa: PLR0913 - a command's options
     debug: Debug = False,
     **training: object,
 ) -> None:
-    """Start a training job in every client's account, train with them, save the model.
+    """Start a training job in every client's account, train one model with them, and save it.
 
-    Each client must have published its code and data (python -m federation.publish). The run folder holds the
-    model, its figures and report.html, and goes to the results bucket too.
+    Each client must have published its code and data (python -m federation.publish). The run folder contains
+    the model, its metrics and report.html; the results bucket keeps a copy.
 
     \b
     Examples:

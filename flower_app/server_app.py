@@ -71,7 +71,7 @@ class Log:
 
 
 def _wait_for_nodes(grid: Grid, count: int, timeout: float, minimum: int | None) -> None:
-    """Wait for the SuperNodes, which a strategy of Flower would do without end; then the minimum is enough."""
+    """Wait for all SuperNodes until the deadline, then for the minimum; Flower would wait for ever."""
     deadline = time.monotonic() + timeout
     while (there := len(list(grid.get_node_ids()))) < count:
         if time.monotonic() > deadline:

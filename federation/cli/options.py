@@ -41,10 +41,56 @@ JoinTimeout = Annotated[
         rich_help_panel=FAULTS,
     ),
 ]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        help="Column to predict; required with a table.",
+        metavar="COLUMN",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Positive = Annotated[
+    str | None,
+    typer.Option(
+        help="Value of the label that counts as positive, if it is not 1, true or yes.",
+        metavar="VALUE",
+        rich_help_panel=DATA,
+    ),
+]
+Clients = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of clients. [default: 3, or one for each value of column:COLUMN]",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Partition = Annotated[
+    str | None,
+    typer.Option(
+        help="Rule that divides the rows among clients: iid, quantile:COLUMN (by size) or column:COLUMN "
+        "(by value). [default: iid; column:site for synthetic data]",
+        metavar="RULE",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Resample = Annotated[
+    str | None,
+    typer.Option(
+        help="Class balance of the training rows: smote (1:1), balanced (class weights) or none. "
+        "[default: smote; balanced if the table has texts or gaps]",
+        metavar="smote|balanced|none",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
 ContractFile = Annotated[
     Path | None,
     typer.Option(
-        help="Data contract that the table must keep; see python -m federation.contract.",
+        help="Data contract that the table must meet; see python -m federation.contract.",
+        metavar="FILE",
         show_default=False,
         rich_help_panel=DATA,
     ),

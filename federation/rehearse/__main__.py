@@ -85,9 +85,9 @@ def main(  # noqa: PLR0913 - a command's options
     debug: Debug = False,  # noqa: ARG001 - read by federation.cli.command
     **training: object,
 ) -> None:
-    """Rehearse a whole federation on this machine, without an AWS account; nothing of it is left afterwards.
+    """Rehearse a whole federation on this machine, without an AWS account.
 
-    Starts an AWS of its own and in it deploys all stacks with the CDK CLI, publishes code and data as every
+    Starts an emulated AWS, deploys all stacks into it with the CDK CLI, publishes code and data as every
     party, trains across the accounts, collects the models, destroys everything, and proves it.
 
     \b
