@@ -120,10 +120,11 @@ def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fie
         started = dt.datetime.now(dt.UTC)
         folder = str(context.params["out"] or Path("runs") / f"{started:%Y%m%d-%H%M%S}")
         options = all_options(context) | {"out": folder, "started": started.isoformat()}
+    training = TrainingSettings.from_options(options)
     given = options["data"]
     # A run that is resumed has its data already: nothing is fetched again.
     with nullcontext(Path(given) if given else None) if resume else open_tables(given) as data:
-        settings = replace(_settings(options, data, resume=resume), **how)
+        settings = replace(_settings(options, training, data, resume=resume), **how)
         if context.params["repeat"] is not None and not resume:
             _repeat(settings, context.params["repeat"], as_json=context.params["as_json"])
             return
@@ -134,7 +135,9 @@ def carry_out(context: typer.Context, **how: Any) -> None:  # noqa: ANN401 - fie
         show_metrics(metrics, settings.out)
 
 
-def _settings(options: Mapping[str, Any], data: Path | None, *, resume: Path | None) -> "LocalRun":
+def _settings(
+    options: Mapping[str, Any], training: TrainingSettings, data: Path | None, *, resume: Path | None
+) -> "LocalRun":
     """Return what to run, from the options of this command or of the one that is resumed."""
     from federation.runs.local.training import LocalRun, choose_preparation  # noqa: PLC0415
 
@@ -145,7 +148,7 @@ def _settings(options: Mapping[str, Any], data: Path | None, *, resume: Path | N
     return LocalRun(
         source=data,
         preparation=preparation,
-        training=TrainingSettings.from_options(options),
+        training=training,
         out=resume or Path(options["out"]),
         port=options["port"],
         join_timeout=options["join_timeout"],

@@ -10,6 +10,7 @@ A command is a typed function; `run` makes a command line of it, as ``typer.run`
 """
 
 import functools
+import re
 import signal
 import sys
 import textwrap
@@ -112,7 +113,19 @@ class GroupedCommand(typer.core.TyperCommand):
         """Write the options below the headings of their groups."""
         for heading, params in grouped(self.get_params(ctx)).items():
             with formatter.section(heading):
-                formatter.write_dl([record for it in params if (record := it.get_help_record(ctx))])
+                formatter.write_dl(help_records(ctx, params))
+
+
+def help_records(context: click.Context, params: Sequence[click.Parameter]) -> list[tuple[str, str]]:
+    """Return each parameter's option and help text, whose ranges are words."""
+    records = [record for it in params if (record := it.get_help_record(context))]
+    return [(option.removesuffix(" RANGE"), _in_words(text)) for option, text in records]
+
+
+def _in_words(text: str) -> str:
+    text = re.sub(r"\bx>=([\d.]+)", r"at least \1", text)
+    text = re.sub(r"([\d.]+)<=x<=([\d.]+)", r"\1 to \2", text)
+    return re.sub(r"(default: \d+)\.0\b", r"\1", text).replace("  [", " [")
 
 
 def grouped(params: Sequence[click.Parameter]) -> dict[str, list[click.Parameter]]:
