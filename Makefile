@@ -22,7 +22,7 @@ SET_UP = @for p in $(PYTHON) python3.12 python3 python3.13 python3.11 python3.14
 	"$$p" -c "" >/dev/null 2>&1 && exec "$$p" tools/set_up.py $(if $(PYTHON),--python $(PYTHON)) $(1); done; \
 	echo "error: there is no Python. Install Python 3.11 to 3.14 with venv (Debian: apt-get install python3-venv)." >&2; exit 1
 
-.PHONY: help wheel demo demo-local synth deploy destroy test faults fuzz check fix docs bench bench-full lock clean
+.PHONY: help wheel demo demo-local synth deploy destroy test faults fuzz check reference fix docs bench bench-full lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ check: set-up-test ## lint, types and import rules
 	@cd client_code && ../$(BIN)/mypy --config-file ../pyproject.toml .
 	@$(BIN)/lint-imports
 	@$(BIN)/shellcheck stacks/lifecycle/*.sh
+
+reference: set-up-test ## write docs/reference-commands.md and docs/reference-configuration.md
+	@$(BIN)/python -m tools.reference
 
 fix: set-up-test ## format, and repair what the linter can
 	@$(BIN)/ruff check --fix .

@@ -19,7 +19,7 @@ from benchmarks.results import write_section
 from federation.cli.progress import Progress
 from federation.data.preparation.prepare import PreparationSettings
 from federation.data.table import read_table
-from federation.learning.federate import TrainingSettings
+from federation.learning.settings import TrainingSettings
 from federation.runs.local.training import LocalRun, train_locally
 
 LABEL = "fraudulent_provider"
@@ -54,9 +54,8 @@ def measure(source: Path, partition: str, seed: int, folder: Path) -> dict[str, 
         LocalRun(
             source=source,
             preparation=PreparationSettings(label=LABEL, clients=CLIENTS, partition=partition, seed=seed),
-            training=TrainingSettings(rounds=ROUNDS, seed=seed),
+            training=TrainingSettings(rounds=ROUNDS, seed=seed, max_iter=MAX_ITER),
             out=out,
-            max_iter=MAX_ITER,
             started=dt.datetime.now(dt.UTC),
         ),
         Progress(),

@@ -20,7 +20,7 @@ from benchmarks.prepared import write_prepared
 from benchmarks.results import write_section
 from federation.cli.progress import Progress
 from federation.data.table import Table
-from federation.learning.federate import TrainingSettings
+from federation.learning.settings import TrainingSettings
 from federation.model.linear import LinearModel
 from federation.runs.local.training import LocalRun, train_locally
 

@@ -20,7 +20,7 @@ from benchmarks.results import write_section
 from federation.cli.progress import Progress
 from federation.data.preparation.prepare import PreparationSettings
 from federation.data.synthetic import LABEL
-from federation.learning.federate import TrainingSettings
+from federation.learning.settings import TrainingSettings
 from federation.runs.local.training import LocalRun, train_locally
 
 CLIENTS, ROUNDS, LARGE_ROUNDS = 3, 100, 20

@@ -11,11 +11,10 @@ from importlib.util import find_spec
 import click
 import typer
 from click.shell_completion import get_completion_class, shell_complete
-from typer.main import get_command
 
 import federation
 from federation.checkout import PROJECT
-from federation.cli.command import run
+from federation.cli.command import click_command, run
 from federation.errors import ExtraMissingError, FederationError, SettingError
 
 GROUPS = {
@@ -126,9 +125,7 @@ class _Commands(click.Group):
         """Return a command with its options."""
         if cmd_name not in COMMANDS:
             return None
-        app = typer.Typer(add_completion=False)
-        app.command()(_door(cmd_name))
-        return get_command(app)
+        return click_command(_door(cmd_name))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Check that what clients say they sent is what arrived: ``python -m federation.audit --help``."""
+"""Compare what clients sent with what the server received: ``python -m federation.audit --help``."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,29 +10,30 @@ import typer
 
 from federation import events
 from federation.cli.command import Debug, run
+from federation.cli.options import AsJsonData
 from federation.errors import AuditError, AuditInputError
 from federation.runs.record.ledgers import Comparison, compare, read_events, read_ledgers
 
 
 def main(
     *,
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder, with events.jsonl.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, with events.jsonl.")],
     ledger: Annotated[
         list[str] | None,
         typer.Option(
-            help="A client's ledger that is not in RUN/clients/CLIENT: a file, a folder, or output.tar.gz; "
-            "repeat it for a client that had several jobs.",
+            help="Ledger of a client, if it is not in RUN/clients/CLIENT: a file, a folder, or "
+            "output.tar.gz. Repeat the option for a client with several jobs.",
             metavar="CLIENT=PATH",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    as_json: AsJsonData = False,
     debug: Debug = False,  # noqa: ARG001 - read by federation.cli.command
 ) -> None:
-    """Compare each client's egress ledger, line by line, with what the server says it received.
+    """Compare each client's egress ledger, line by line, with the server's record of received messages.
 
-    Both sides wrote down the sha256 of each message's exact bytes. Exits with 0 only if every message that
-    the server received is in its client's ledger, and nothing else arrived or left: what was lost with a
-    broken connection is counted and told.
+    Both sides record the sha256 of each message's exact bytes. The exit code is 0 only if every message that
+    the server received is in its client's ledger, and no other message left or arrived. Messages lost with a
+    broken connection are counted and shown.
 
     \b
     Examples:
@@ -47,7 +48,7 @@ def main(
         compare(name, received.get(name, []), read_ledgers(where)) for name, where in sorted(paths.items())
     ]
     if not results:
-        raise AuditInputError(f"{folder / events.NAME} tells of no client.", "Name another run folder.")
+        raise AuditInputError(f"{folder / events.NAME} names no client.", "Name another run folder.")
     typer.echo(json.dumps([asdict(one) for one in results], indent=2) if as_json else _table(results))
     if differing := [one.client for one in results if one.differences]:
         count = sum(len(one.differences) for one in results)

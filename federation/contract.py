@@ -1,4 +1,4 @@
-"""Write down what every party's table must be, and check a table: ``python -m federation.contract --help``.
+"""Write a data contract, or check a table against it: ``python -m federation.contract --help``.
 
 How a table is checked is in `federation.data.contract_check`.
 """
@@ -21,25 +21,32 @@ from federation.files import replacing
 
 def main(
     *,
-    action: Annotated[Literal["infer", "check"], typer.Argument(help="Write a contract, or check a table.")],
-    data: Annotated[
-        str, typer.Option(help="CSV or Parquet file, or a folder of them; s3://BUCKET/KEY works too.")
+    action: Annotated[
+        Literal["infer", "check"], typer.Argument(help="infer writes a contract; check checks a table.")
     ],
-    contract: Annotated[Path, typer.Option(help="The contract to write or to check against.")] = Path(
-        "contract.toml"
-    ),
-    label: Annotated[str | None, typer.Option(help="infer: name of the label column.")] = None,
+    data: Annotated[
+        str,
+        typer.Option(help="CSV or Parquet file, or a folder of them; also s3://BUCKET/KEY.", metavar="PATH"),
+    ],
+    contract: Annotated[
+        Path, typer.Option(help="Contract to write, or to check against.", metavar="FILE")
+    ] = Path("contract.toml"),
+    label: Annotated[str | None, typer.Option(help="infer: column to predict.", metavar="COLUMN")] = None,
     positive: Annotated[
-        str | None, typer.Option(help="infer: value of the label that counts as positive, if it is not 0/1.")
+        str | None,
+        typer.Option(
+            help="infer: value of the label that counts as positive, if it is not 1, true or yes.",
+            metavar="VALUE",
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="check: print the violations as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="check: print JSON instead of text.")] = False,
     debug: Debug = False,  # noqa: ARG001 - read by federation.cli.command
 ) -> None:
-    """Write down what every party's table must be (infer), or check a table against it (check).
+    """Write a data contract for every party's table (infer), or check a table against it (check).
 
-    A contract is a commented TOML file: label, columns, types, ranges, largest shares of missing values.
-    infer proposes one from a table, without any row's values. check tells what breaks it: columns, counts and
-    row numbers, without values. Each client checks its own files before it joins.
+    A contract is a commented TOML file: label, columns, types, ranges, maximum shares of missing values.
+    infer proposes one from a table, without the values of any row. check lists the violations: columns,
+    counts and row numbers, without values. Each client checks its own files before it joins.
 
     \b
     Examples:
@@ -48,7 +55,7 @@ def main(
     """  # noqa: D301 - a backspace keeps typer from joining the lines
     if action == "infer":
         if label is None:
-            raise SettingError(f"which column of {data} is the label?", "Name it with --label.")
+            raise SettingError("no label column is chosen.", f"Name a column of {data} with --label.")
         if contract.exists():
             raise SettingError(f"{contract} exists already.", "Choose another file with --contract.")
         with open_tables(data) as tables:

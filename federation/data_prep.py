@@ -8,7 +8,16 @@ import typer
 
 from federation.cli.cms import cms, cms_sample
 from federation.cli.command import Debug, run
-from federation.cli.options import ContractFile
+from federation.cli.options import (
+    DATA,
+    OUTPUT,
+    Clients,
+    ContractFile,
+    Label,
+    Partition,
+    Positive,
+    Resample,
+)
 from federation.cli.tables import open_tables
 from federation.data.preparation.manifest import Count, Manifest
 from federation.data.readers import near
@@ -16,56 +25,56 @@ from federation.data.table import read_header
 from federation.errors import SettingError
 
 if TYPE_CHECKING:
-    from federation.data.preparation.partition import Resample
+    from federation.data.preparation.partition import Resample as HowToResample
 
 
 def main(  # noqa: PLR0913 - a parameter for each option
     *,
-    out: Annotated[Path, typer.Option(help="Folder to write: new, or empty.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder to write; new or empty.", metavar="FOLDER", rich_help_panel=OUTPUT)
+    ],
     source: Annotated[
         str | None,
         typer.Option(
             "--input",
             "--data",
-            help="CSV or Parquet file, or a folder of them; s3://BUCKET/KEY works too. "
-            "[default: synthetic data]",
+            help="CSV or Parquet file, or a folder of them; also s3://BUCKET/KEY. [default: synthetic data]",
+            metavar="PATH",
+            rich_help_panel=DATA,
         ),
     ] = None,
-    label: Annotated[str | None, typer.Option(help="Name of the label column of --input.")] = None,
-    positive: Annotated[str | None, typer.Option(help="The label's value that counts as 1, if text.")] = None,
-    clients: Annotated[
-        int | None, typer.Option(help="Number of clients. [default: 3, or the values of column:COLUMN]")
-    ] = None,
-    partition: Annotated[
-        str | None,
-        typer.Option(
-            help="iid, quantile:COLUMN (by size) or column:COLUMN (by value). "
-            "[default: iid; column:site for synthetic data]"
-        ),
-    ] = None,
-    resample: Annotated[
-        str | None,
-        typer.Option(
-            help="Training rows: smote (1:1), balanced (class weights at fit) or none. "
-            "[default: smote; balanced if the table has texts or gaps]",
-            show_default=False,
-        ),
-    ] = None,
+    label: Label = None,
+    positive: Positive = None,
+    clients: Clients = None,
+    partition: Partition = None,
+    resample: Resample = None,
     contract: ContractFile = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
-    test_share: Annotated[float, typer.Option(help="Share of all rows for the server's test set.")] = 0.1,
+    seed: Annotated[
+        int, typer.Option(help="Seed; the same seed gives the same bytes.", rich_help_panel=DATA)
+    ] = 0,
+    test_share: Annotated[
+        float,
+        typer.Option(
+            help="Share of all rows for the server's test set.", metavar="SHARE", rich_help_panel=DATA
+        ),
+    ] = 0.1,
     validation_share: Annotated[
-        float, typer.Option(help="Share of a client's rows for its validation set.")
+        float,
+        typer.Option(
+            help="Share of a client's rows for its validation set.", metavar="SHARE", rich_help_panel=DATA
+        ),
     ] = 0.2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest instead of a table.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the manifest instead of a table.", rich_help_panel=OUTPUT),
+    ] = False,
     debug: Debug = False,  # noqa: ARG001 - read by `run`
 ) -> None:
-    """Prepare a table for a federation: a folder for each client, one for the server.
+    """Prepare a table for a federation: one folder for each client, and one for the server.
 
-    To make that table from the public CMS files first: `python -m federation.data_prep cms --help`.
-
-    Drops duplicates, holds back the server's test rows, deals the rest to the clients, holds back their
-    validation rows, and resamples what is left for training.
+    Drops duplicates, holds back the server's test rows, divides the rest among the clients, holds back their
+    validation rows, and resamples the training rows. To make the table from the public CMS files, see
+    python -m federation.data_prep cms --help.
 
     \b
     Examples:
@@ -90,7 +99,7 @@ def main(  # noqa: PLR0913 - a parameter for each option
             positive=positive,
             clients=clients,
             partition=partition,
-            resample=cast("Resample | None", resample),
+            resample=cast("HowToResample | None", resample),
             contract=agreed,
             seed=seed,
             test_share=test_share,

@@ -1,26 +1,31 @@
 """Empty a party's buckets before its stack is destroyed: ``python -m federation.empty --help``."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from federation.cli.command import Debug, run
+from federation.cli.options import Config
 from federation.config.schema import FederationConfig, load_config
 from federation.errors import SettingError
 
 
 def main(
     *,
-    config: Annotated[Path, typer.Option(help="The federation's configuration file.")],
-    party: Annotated[str, typer.Option(help='"server", or a client\'s name.')],
-    yes: Annotated[bool, typer.Option("--yes", help="Delete. Without it: only say what would go.")] = False,
+    config: Config,
+    party: Annotated[
+        str,
+        typer.Option(help='Party whose buckets are emptied: "server", or a client\'s name.', metavar="NAME"),
+    ],
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete; without it, only show what would be deleted.")
+    ] = False,
     debug: Debug = False,  # noqa: ARG001 - read by `run`
 ) -> None:
-    """Delete everything in one party's buckets, all versions, so that its stack can be destroyed.
+    """Delete every object version in one party's buckets, so that its stack can be destroyed.
 
-    It is for the party's own operator, with the party's own credentials, and refuses where the configuration
-    says removal_policy = "retain".
+    Needs the credentials of the party's own operator. It refuses to delete if the
+    configuration says removal_policy = "retain".
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Train together on one machine: ``python -m federation.local --help``.
+"""Run a federation on this machine: ``python -m federation.local --help``.
 
 A server and its clients run as processes, over the real encrypted stream; the very ``client_code`` that
 SageMaker will run takes part. Nothing of AWS is used.
@@ -15,24 +15,22 @@ import typer
 
 from federation.cli.command import Debug, run
 from federation.cli.options import (
+    DATA,
+    RUN,
     AsJson,
+    Clients,
     ContractFile,
     JoinTimeout,
-    MaxIter,
-    MaxUpdateNorm,
-    MinClients,
+    Label,
     Out,
-    Penalty,
-    Quorum,
-    Rounds,
-    RoundTimeout,
-    Seed,
-    SetAsideAfter,
-    StrategyName,
-    StrategyParameters,
+    Partition,
+    Positive,
+    Resample,
+    Resume,
     log_refusals_only,
-    training_settings,
+    training_options,
 )
+from federation.learning.settings import TrainingSettings
 from federation.stream.handshakes import log_failed_handshakes
 
 if TYPE_CHECKING:
@@ -40,74 +38,49 @@ if TYPE_CHECKING:
     from federation.runs.local.training import LocalRun
 
 
+@training_options(without=("balanced",))  # the prepared data tell
 def main(  # noqa: PLR0913 - a command's options
     *,
     context: typer.Context,
     data: Annotated[
         str | None,
         typer.Option(
-            help="CSV or Parquet file, or a folder of them or from federation.data_prep; s3://BUCKET/KEY "
-            "works too. "
-            "[default: synthetic data]",
+            help="CSV or Parquet file, a folder of them, or a folder from federation.data_prep; also "
+            "s3://BUCKET/KEY. [default: synthetic data]",
+            metavar="PATH",
             show_default=False,
+            rich_help_panel=DATA,
         ),
     ] = None,
-    label: Annotated[
-        str | None, typer.Option(help="Column to predict. Needed with a table.", show_default=False)
-    ] = None,
-    positive: Annotated[
-        str | None, typer.Option(help="Value of the label that counts as positive, if not 1, true or yes.")
-    ] = None,
-    clients: Annotated[
-        int | None, typer.Option(help="Number of clients. [default: 3]", show_default=False)
-    ] = None,
-    partition: Annotated[
-        str | None,
-        typer.Option(
-            help="How rows become clients: iid, quantile:COLUMN or column:COLUMN. [default: iid]",
-            show_default=False,
-        ),
-    ] = None,
-    resample: Annotated[
-        str | None,
-        typer.Option(
-            help="Training rows: smote (1:1), balanced (class weights) or none. "
-            "[default: smote; balanced if the table has texts or gaps]",
-            show_default=False,
-        ),
-    ] = None,
+    label: Label = None,
+    positive: Positive = None,
+    clients: Clients = None,
+    partition: Partition = None,
+    resample: Resample = None,
     contract: ContractFile = None,
-    rounds: Rounds = None,
-    strategy: StrategyName = "fedavg",
-    param: StrategyParameters = None,
-    penalty: Penalty = "l2",
-    max_iter: MaxIter = 10,
-    min_clients: MinClients = None,
-    quorum: Quorum = None,
-    set_aside_after: SetAsideAfter = 3,
-    max_update_norm: MaxUpdateNorm = 1e6,
-    round_timeout: RoundTimeout = 600.0,
     join_timeout: JoinTimeout = 120.0,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
-    seed: Seed = 0,
+    port: Annotated[
+        int,
+        typer.Option(help="Port on 127.0.0.1; 0 chooses a free one.", min=0, max=65535, rich_help_panel=RUN),
+    ] = 0,
     repeat: Annotated[
         int | None,
         typer.Option(
-            help="Run this many seeds, from --seed on, and summarise them: mean, spread, interval.",
+            help="Number of seeds to run, from --seed on; summarises mean, spread and interval.",
             show_default=False,
+            rich_help_panel=RUN,
         ),
     ] = None,
+    resume: Resume = None,
     out: Out = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Folder of a run that stopped, to go on with.", show_default=False)
-    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
+    **training: object,
 ) -> None:
     """Train one model across several clients on this machine, each a process with its own rows.
 
-    Without --data it makes up synthetic rows for three clients. The run folder holds the model (model.joblib,
-    model.json), metrics.json, rounds.jsonl, what each client kept (clients/*) and report.html.
+    Without --data, three clients train on synthetic rows. The run folder contains the model (model.joblib,
+    model.json), metrics.json, rounds.jsonl, report.html and each client's own files (clients/*).
 
     \b
     Examples:
@@ -147,10 +120,11 @@ def carry_out(context: typer.Context, **how: Any) -> None:
         started = dt.datetime.now(dt.UTC)
         folder = str(context.params["out"] or Path("runs") / f"{started:%Y%m%d-%H%M%S}")
         options = all_options(context) | {"out": folder, "started": started.isoformat()}
+    training = TrainingSettings.from_options(options)
     given = options["data"]
     # A run that is resumed has its data already: nothing is fetched again.
     with nullcontext(Path(given) if given else None) if resume else open_tables(given) as data:
-        settings = replace(_settings(options, data, resume=resume), **how)
+        settings = replace(_settings(options, training, data, resume=resume), **how)
         if context.params["repeat"] is not None and not resume:
             _repeat(settings, context.params["repeat"], as_json=context.params["as_json"])
             return
@@ -161,7 +135,9 @@ def carry_out(context: typer.Context, **how: Any) -> None:
         show_metrics(metrics, settings.out)
 
 
-def _settings(options: Mapping[str, Any], data: Path | None, *, resume: Path | None) -> "LocalRun":
+def _settings(
+    options: Mapping[str, Any], training: TrainingSettings, data: Path | None, *, resume: Path | None
+) -> "LocalRun":
     """Return what to run, from the options of this command or of the one that is resumed."""
     from federation.runs.local.training import LocalRun, choose_preparation  # noqa: PLC0415
 
@@ -172,9 +148,8 @@ def _settings(options: Mapping[str, Any], data: Path | None, *, resume: Path | N
     return LocalRun(
         source=data,
         preparation=preparation,
-        training=training_settings(options),
+        training=training,
         out=resume or Path(options["out"]),
-        max_iter=options["max_iter"],
         port=options["port"],
         join_timeout=options["join_timeout"],
         started=dt.datetime.fromisoformat(options["started"]),

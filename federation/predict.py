@@ -1,4 +1,4 @@
-"""Score rows with a model.json: no unpickling, no scikit-learn, and no more memory for a bigger file."""
+"""Score rows with a model.json, in constant memory: ``python -m federation.predict --help``."""
 
 import csv
 import sys
@@ -19,16 +19,22 @@ _STDOUT = Path("-")
 
 def main(
     *,
-    model: Annotated[Path, typer.Option(help="The model.json of a run.")],
+    model: Annotated[Path, typer.Option(help="File model.json of a run.", metavar="FILE")],
     source: Annotated[
         Path,
-        typer.Option("--input", help="CSV of raw rows: the model's columns in any order, and any others."),
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="CSV file of raw rows: the model's columns in any order; others are ignored.",
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="CSV to write; - is standard output.")],
+    out: Annotated[
+        Path, typer.Option(help="CSV file to write; - writes to standard output.", metavar="FILE")
+    ],
     id_column: Annotated[
         str | None,
         typer.Option(
-            "--id", metavar="COLUMN", help="Column that names a row.  [default: its number, from 1]"
+            "--id", metavar="COLUMN", help="Column that identifies a row. [default: its number, from 1]"
         ),
     ] = None,
     debug: Debug = False,  # noqa: ARG001  federation.cli.command reads it
@@ -36,11 +42,12 @@ def main(
     """Score the rows of a CSV file with a trained model.
 
     Writes one line per row: its number (or its value in the column --id) and its score, the probability of
-    the positive class. The input needs no label. The output is written whole, or not at all if a row cannot
-    be scored.
+    the positive class. The input needs no label. If a row cannot be scored, nothing is written.
 
-    Example: python -m federation.predict --model run/model.json --input rows.csv --out scores.csv
-    """
+    \b
+    Example:
+      python -m federation.predict --model run/model.json --input rows.csv --out scores.csv
+    """  # noqa: D301 - a backspace keeps typer from joining the lines
     linear_model = read_model(model)
     count = 0
     with _writing(out) as sink:

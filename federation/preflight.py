@@ -1,4 +1,4 @@
-"""Check before a run whether it can go well: ``python -m federation.preflight --help``."""
+"""Run all pre-run checks: ``python -m federation.preflight --help``."""
 
 import json
 from functools import partial
@@ -19,16 +19,20 @@ def main(
     client: Annotated[
         str | None,
         typer.Option(
-            help="Check this client's own buckets, with its operator's credentials.", show_default=False
+            help="Check this client's own buckets, with its operator's credentials.",
+            metavar="NAME",
+            show_default=False,
         ),
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="Column to predict. [default: unchecked]", show_default=False)
+        str | None,
+        typer.Option(help="Column to predict. [default: not checked]", metavar="COLUMN", show_default=False),
     ] = None,
     code: Annotated[
         str | None,
         typer.Option(
-            help="With --client: sha256 of the code that the server asks for. [default: this checkout's]"
+            help="With --client: sha256 of the code that the server requests. [default: this checkout's]",
+            metavar="SHA256",
         ),
     ] = None,
     test_data: TestData = None,
@@ -36,11 +40,11 @@ def main(
     as_json: AsJsonData = False,
     debug: Debug = False,  # noqa: ARG001 - read by `run`
 ) -> None:
-    """Check what a run needs, and say of each thing how it is and how to mend it; change nothing.
+    """Run all pre-run checks; print each result and how to fix it. Changes nothing.
 
-    On the server's notebook: what the server may see. With --client, as that client's operator: its code,
-    packages and data, which the server may not see. Ends with exit code 1 if anything is wrong.
-    federation.server makes the same checks before it starts a job.
+    On the server's notebook, it checks everything that the server may see. With --client, as that client's
+    operator, it checks the code, packages and data, which the server may not see. The exit code is 1 if a
+    check fails. federation.server runs the same checks before it starts a job.
 
     \b
     Examples:

@@ -11,42 +11,47 @@ import typer
 from federation.aws.publishing.object_sync import megabytes
 from federation.aws.publishing.publisher import Published, Publisher
 from federation.cli.command import Debug, run
+from federation.cli.options import AsJsonData, Config
 from federation.config.schema import FederationConfig, contract_of, load_config
 from federation.errors import SettingError
 
 
 def main(  # noqa: PLR0913 - a parameter for each option
     *,
-    config: Annotated[Path, typer.Option(help="The federation's configuration file.")],
+    config: Config,
     client: Annotated[
-        str | None, typer.Option(help="Publish what this client's training jobs run and read.")
+        str | None,
+        typer.Option(help="Publish code, packages and data for this client's training jobs.", metavar="NAME"),
     ] = None,
     server: Annotated[
-        bool, typer.Option("--server", help="Publish what the server's notebook runs.")
+        bool, typer.Option("--server", help="Publish code and packages for the server's notebook.")
     ] = False,
     notebook: Annotated[
-        bool, typer.Option("--notebook", help="With --client: what its notebook runs, instead.")
+        bool, typer.Option("--notebook", help="With --client: publish for its notebook instead of its jobs.")
     ] = False,
     data: Annotated[
         Path | None,
         typer.Option(
-            help="What federation.data_prep wrote, or the party's own folder in it. "
-            "[default: leave the published data alone]",
+            help="Folder from federation.data_prep, or the party's own folder in it. "
+            "[default: the published data stay]",
+            metavar="FOLDER",
             show_default=False,
         ),
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="Name of the label column, if no manifest.json tells.")
+        str | None,
+        typer.Option(help="Label column, if there is no manifest.json.", metavar="COLUMN"),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only compare; exit code 73 on a difference.")
+        bool, typer.Option("--check", help="Only compare; the exit code is 73 if anything differs.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what is published as JSON.")] = False,
+    as_json: AsJsonData = False,
     debug: Debug = False,  # noqa: ARG001 - read by `run`
 ) -> None:
     """Publish a party's code, packages and data to its own buckets, with its operator's credentials.
 
-    Uploads what differs, verifies what is there, then removes what no longer belongs. May be run at any time.
+    Uploads the files that differ, verifies the others, then removes those that no longer belong. It can be
+    run at any time.
 
     \b
     Examples:
@@ -57,7 +62,10 @@ def main(  # noqa: PLR0913 - a parameter for each option
     from federation.aws.edge.buckets.s3 import stores  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
 
     if server == (client is not None) or (notebook and server):
-        raise SettingError("publish for whom?", "Name --server, --client NAME or --client NAME --notebook.")
+        raise SettingError(
+            "no party is chosen.",
+            "Choose what to publish: --server, --client NAME, or --client NAME --notebook.",
+        )
     federation = load_config(config)
     publisher = Publisher(open_store=stores(), check=check, say=lambda line: typer.echo(line, err=True))
     if client is None:

@@ -14,27 +14,22 @@ import typer
 
 from federation.cli.command import Debug, run
 from federation.cli.options import (
+    DATA,
+    OUTPUT,
+    RUN,
     AsJson,
     Config,
     Host,
     JoinTimeout,
-    MaxIter,
-    MaxUpdateNorm,
-    MinClients,
     Out,
-    Penalty,
-    Quorum,
-    Rounds,
-    RoundTimeout,
-    Seed,
-    SetAsideAfter,
-    StrategyName,
-    StrategyParameters,
+    Resume,
     TestData,
+    finite,
     log_refusals_only,
-    training_settings,
+    training_options,
 )
 from federation.errors import OutputExistsError
+from federation.learning.settings import TrainingSettings
 from federation.stream.handshakes import log_failed_handshakes
 
 if TYPE_CHECKING:
@@ -46,47 +41,54 @@ if TYPE_CHECKING:
     from federation.runs.on_aws import ServerRun
 
 
+@training_options()
 def main(  # noqa: PLR0913 - a command's options
     *,
     context: typer.Context,
     config: Config,
-    label: Annotated[str, typer.Option(help="Column to predict.")],
+    label: Annotated[str, typer.Option(help="Column to predict.", metavar="COLUMN", rich_help_panel=DATA)],
     test_data: TestData = None,
-    rounds: Rounds = None,
-    strategy: StrategyName = "fedavg",
-    param: StrategyParameters = None,
-    penalty: Penalty = "l2",
-    max_iter: MaxIter = 10,
-    balanced: Annotated[bool, typer.Option("--balanced", help="Weight both classes equally.")] = False,
-    min_clients: MinClients = None,
-    quorum: Quorum = None,
-    set_aside_after: SetAsideAfter = 3,
-    max_update_norm: MaxUpdateNorm = 1e6,
-    round_timeout: RoundTimeout = 600.0,
     join_timeout: JoinTimeout = 1800.0,
-    spot: Annotated[bool, typer.Option("--spot", help="Use managed Spot capacity.")] = False,
+    spot: Annotated[
+        bool, typer.Option("--spot", help="Use managed Spot capacity.", rich_help_panel=RUN)
+    ] = False,
     keep_alive: Annotated[
-        int, typer.Option(help="Seconds to keep the instances for the next run.", min=0, max=3600)
+        int,
+        typer.Option(
+            help="Time to keep the instances for the next run.",
+            metavar="SECONDS",
+            min=0,
+            max=3600,
+            rich_help_panel=RUN,
+        ),
     ] = 0,
     host: Host = None,
     poll_seconds: Annotated[
-        float, typer.Option(help="How often to ask for the jobs' status.", min=0.1)
+        float,
+        typer.Option(
+            help="Interval between two queries of the jobs' status.",
+            metavar="SECONDS",
+            min=0.1,
+            callback=finite,
+            rich_help_panel=RUN,
+        ),
     ] = 5.0,
-    seed: Seed = 0,
+    resume: Resume = None,
     note: Annotated[
-        str | None, typer.Option(help="A remark for the run's record and its report.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Remark for the run's record and its report.", show_default=False, rich_help_panel=OUTPUT
+        ),
     ] = None,
     out: Out = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Folder of a run that stopped, to go on with.", show_default=False)
-    ] = None,
     as_json: AsJson = False,
     debug: Debug = False,
+    **training: object,
 ) -> None:
-    """Start a training job in every client's account, train with them, save the model.
+    """Start a training job in every client's account, train one model with them, and save it.
 
-    Each client must have published its code and data (python -m federation.publish). The run folder holds the
-    model, its figures and report.html, and goes to the results bucket too.
+    Each client must have published its code and data (python -m federation.publish). The run folder contains
+    the model, its metrics and report.html; the results bucket keeps a copy.
 
     \b
     Examples:
@@ -199,14 +201,17 @@ def _settings(options: Mapping[str, Any], config: "FederationConfig", source_key
     from federation.aws.jobs.request import JobSettings  # noqa: PLC0415
     from federation.runs.on_aws import ServerRun  # noqa: PLC0415
 
-    training = training_settings(options, balanced=options["balanced"])
-    of_jobs = ("label", "max_iter", "spot", "keep_alive")
+    training = TrainingSettings.from_options(options)
+    of_jobs = ("label", "spot", "keep_alive")
     plain = ("host", "join_timeout", "poll_seconds", "run_id")
     return ServerRun(
         config=config,
         training=training,
         jobs=JobSettings(
-            source_key=source_key, penalty=training.penalty, **{name: options[name] for name in of_jobs}
+            source_key=source_key,
+            penalty=training.penalty,
+            max_iter=training.max_iter,
+            **{name: options[name] for name in of_jobs},
         ),
         out=Path(options["out"]),
         started=dt.datetime.fromisoformat(options["started"]),

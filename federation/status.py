@@ -1,4 +1,4 @@
-"""Say how a federation stands: ``python -m federation.status --help``."""
+"""Show the state of a federation: ``python -m federation.status --help``."""
 
 import datetime as dt
 import json
@@ -36,10 +36,10 @@ def main(
     as_json: AsJsonData = False,
     debug: Debug = False,  # noqa: ARG001 - read by `run`
 ) -> None:
-    """Say how a federation stands: stacks, peering, notebooks, training jobs, the last run.
+    """Show the state of a federation: stacks, peering, notebooks, training jobs, the last run.
 
-    Says what the credentials in use may see: on the server's notebook the clients' jobs and peering, with an
-    operator's credentials the party's own stacks, notebook and jobs. Changes nothing.
+    Shows what the current credentials may see: on the server's notebook, the clients' jobs and peering; with
+    an operator's credentials, the party's own stacks, notebook and jobs. Changes nothing.
 
     \b
     Examples:
@@ -54,7 +54,8 @@ def main(
     party = next((party for party in parties if party.account == caller.account), None)
     if party is None:
         raise WrongAccountError(
-            f"the credentials in use are of account {caller.account or caller.refused}, which is no party's.",
+            f"the current credentials belong to account {caller.account or caller.refused}, which is not in "
+            "the configuration.",
             "Choose others with AWS_PROFILE, or work on a party's notebook.",
         )
     by_notebook = f"/{federation.server_names.notebook_role}/" in caller.arn
@@ -131,7 +132,7 @@ def _of_client(config: FederationConfig, client: Client) -> list[Check]:
 
 
 def _look(party: Party, name: str, look: Callable[[], str | Finding]) -> Check:
-    """Return a look at something that the credentials in use need not be allowed to see."""
+    """Return a look at something that the current credentials may not be allowed to see."""
 
     def looking() -> str | Finding:
         try:
@@ -166,7 +167,7 @@ def latest_jobs(jobs: Sequence[FoundJob]) -> str:
     """Return the jobs that run, or the last one if none does."""
     running = [job for job in jobs if not job.status.ended]
     if not jobs:
-        return "none lately"
+        return "no recent jobs"
     shown = ", ".join(f"{it.name} ({it.status.status}, {it.status.secondary})" for it in running or jobs[-1:])
     return f"{len(running)} running: {shown}" if running else f"none running; the last: {shown}"
 
@@ -176,7 +177,7 @@ def last_run(runs: dict[str, set[str]]) -> str:
     if not runs:
         return "none yet"
     name, files = list(runs.items())[-1]
-    return f"{name}, {'with a model' if 'model.json' in files else 'no model: it goes on, or failed'}"
+    return f"{name}, {'with a model' if 'model.json' in files else 'no model yet (still running, or failed)'}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stop all training jobs of a federation: ``python -m federation.stop --help``."""
+"""Stop every training job of a federation: ``python -m federation.stop --help``."""
 
 import json
 import time
@@ -11,7 +11,7 @@ import typer
 from federation.aws.jobs.found_jobs import FoundJob
 from federation.aws.ports import JobStatus, StartedJobs
 from federation.cli.command import Debug, run
-from federation.cli.options import AsJsonData, Config
+from federation.cli.options import AsJsonData, Config, finite
 from federation.config.schema import load_config
 from federation.errors import FederationError, StillRunningError
 
@@ -30,14 +30,17 @@ class Stopped:
 def main(
     *,
     config: Config,
-    wait: Annotated[float, typer.Option(help="Seconds the jobs may take to end.", min=0)] = 300.0,
+    wait: Annotated[
+        float,
+        typer.Option(help="Maximum time for the jobs to end.", metavar="SECONDS", min=0, callback=finite),
+    ] = 300.0,
     as_json: AsJsonData = False,
     debug: Debug = False,  # noqa: ARG001 - read by `run`
 ) -> None:
     """Stop every training job of the federation in every client's account, and wait until none runs.
 
-    For a run whose server was killed, or that nobody wants any more. Needs the role of the server's notebook.
-    May be run at any time; without a running job it does nothing. A run that is going on ends with an error.
+    Use it for a run that is no longer wanted, or whose server was killed. It needs the role of the server's
+    notebook. Without a running job it does nothing; a run in progress ends with an error.
 
     \b
     Examples:

@@ -15,9 +15,10 @@ from flwr.serverapp import Grid, ServerApp
 
 from federation.data.table import read_table
 from federation.errors import JoinDeadlineError, OutputExistsError
-from federation.learning.federate import TrainingSettings, federate
+from federation.learning.federate import federate
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds import Round
+from federation.learning.settings import TrainingSettings
 from federation.model.pipeline import save
 
 app = ServerApp()
@@ -28,20 +29,12 @@ log = logging.getLogger("flwr")
 def main(grid: Grid, context: Context) -> None:
     """Train as the run configuration says; write ``model.json``, ``model.joblib`` and ``rounds.jsonl``."""
     config: dict[str, Any] = dict(context.run_config)
+    training = TrainingSettings.from_run_config(config)
     out = Path(config["out"])
     if out.exists() and any(out.iterdir()):
         raise OutputExistsError(f"{out} exists already.", "Choose another folder with out=…, or remove it.")
-    training = TrainingSettings(
-        strategy=config["strategy"],
-        parameters=dict(part.split("=", 1) for part in config["parameters"].split()),
-        rounds=config["rounds"],
-        balanced=config["balanced"],
-        quorum=config["quorum"] or None,
-        round_timeout=config["round-timeout"],
-        penalty=config["penalty"],
-    )
     test = read_table(Path(config["test"]), label=config["label"])
-    _wait_for_nodes(grid, config["clients"], config["join-timeout"])
+    _wait_for_nodes(grid, config["clients"], config["join-timeout"], training.min_clients)
     federated = federate(
         grid,
         training,
@@ -77,11 +70,13 @@ class Log:
             log.info("%s: ROC-AUC %s of the final model", name, figures["roc_auc"])
 
 
-def _wait_for_nodes(grid: Grid, count: int, timeout: float) -> None:
-    """Wait for the SuperNodes, which a strategy of Flower would do without end."""
+def _wait_for_nodes(grid: Grid, count: int, timeout: float, minimum: int | None) -> None:
+    """Wait for all SuperNodes until the deadline, then for the minimum; Flower would wait for ever."""
     deadline = time.monotonic() + timeout
     while (there := len(list(grid.get_node_ids()))) < count:
         if time.monotonic() > deadline:
+            if minimum is not None and there >= minimum:
+                return
             raise JoinDeadlineError(
                 f"{there} of {count} SuperNodes are connected after {timeout:g} s.",
                 "Start the others, or allow more time with join-timeout=….",

@@ -1,6 +1,7 @@
 """Train from Python what ``federation local`` trains from a command line."""
 
 import datetime as dt
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from federation.api.frames import as_file
 from federation.api.run import Run
 from federation.cli.progress import Progress
 from federation.cli.tables import open_tables
-from federation.learning.federate import TrainingSettings
-from federation.learning.strategies.catalogue import default_rounds
+from federation.errors import SettingError
+from federation.learning.settings import TrainingSettings, settings_of_training
 from federation.runs.local.training import LocalRun, choose_preparation, train_locally
+
+JOIN_TIMEOUT = 120.0
+"""Seconds that a client may take to start and join."""
 
 
 def train(  # noqa: PLR0913 - as many as the command has options
@@ -77,18 +81,42 @@ def train(  # noqa: PLR0913 - as many as the command has options
     """
     started = dt.datetime.now(dt.UTC)
     folder = Path(out) if out is not None else Path("runs") / f"{started:%Y%m%d-%H%M%S}"
-    training = TrainingSettings(
-        strategy=strategy,
-        parameters={name: str(value) for name, value in (parameters or {}).items()},
-        rounds=default_rounds(strategy) if rounds is None else rounds,
-        seed=seed,
-        **settings,
+    known = [setting.flag for setting in settings_of_training()]
+    if unknown := sorted(set(settings) - set(known)):
+        near = difflib.get_close_matches(unknown[0], known, n=1) or known
+        raise SettingError(f'there is no setting "{unknown[0]}".', f"Use {', '.join(near)}, or leave it out.")
+    training = TrainingSettings.from_options(
+        {"strategy": strategy, "rounds": rounds, "seed": seed, **settings}
+        | {"param": [f"{name}={value}" for name, value in (parameters or {}).items()]}
     )
-    how = {"label": label, "positive": positive, "clients": clients, "partition": partition}
+    how = {
+        "label": label,
+        "positive": positive,
+        "clients": clients,
+        "partition": partition,
+        "resample": resample,
+    }
+    agreed = None if contract is None else Path(contract)
     with as_file(data) as path, open_tables(None if path is None else str(path)) as source:
-        preparation = choose_preparation(
-            source, seed, **how, resample=resample, contract=Path(contract) if contract else None
+        # Kept in the run's folder: `federation local --resume` goes on with a run that was cut short.
+        options = {
+            **training.as_options(),
+            **how,
+            "contract": None if agreed is None else str(agreed),
+            "data": None if source is None else str(source),
+            "out": str(folder),
+            "port": 0,
+            "join_timeout": JOIN_TIMEOUT,
+            "started": started.isoformat(),
+        }
+        run = LocalRun(
+            source=source,
+            preparation=choose_preparation(source, seed, **how, contract=agreed),
+            training=training,
+            out=folder,
+            started=started,
+            join_timeout=JOIN_TIMEOUT,
+            options=options,
         )
-        run = LocalRun(source=source, preparation=preparation, training=training, out=folder, started=started)
         train_locally(run, Progress(quiet=not progress))
     return Run.load(folder)

@@ -12,23 +12,33 @@ from federation.data.cms.columns import DMEPOS, GENDER, LEIE, PART_B, PART_D
 
 def cms(
     *,
-    part_b: Annotated[list[Path], typer.Option(help=f"{PART_B.title}; once for each year.")],
-    part_d: Annotated[list[Path], typer.Option(help=f"{PART_D.title}; once for each year.")],
-    dmepos: Annotated[list[Path], typer.Option(help=f"{DMEPOS.title}; once for each year.")],
-    leie: Annotated[Path, typer.Option(help=f"{LEIE.title}, the full file.")],
-    out: Annotated[Path, typer.Option(help="Table to write: its name ends in .csv or .parquet.")],
+    part_b: Annotated[
+        list[Path], typer.Option(help=f"{PART_B.title}; repeat for each year.", metavar="FILE")
+    ],
+    part_d: Annotated[
+        list[Path], typer.Option(help=f"{PART_D.title}; repeat for each year.", metavar="FILE")
+    ],
+    dmepos: Annotated[
+        list[Path], typer.Option(help=f"{DMEPOS.title}; repeat for each year.", metavar="FILE")
+    ],
+    leie: Annotated[Path, typer.Option(help=f"{LEIE.title}, the full file.", metavar="FILE")],
+    out: Annotated[Path, typer.Option(help="Table to write, .csv or .parquet.", metavar="FILE")],
     gender: Annotated[
         list[Path] | None,
-        typer.Option(help="If the files above have no gender: an older release with it, or the NPPES file."),
+        typer.Option(
+            help="Source of gender, if the other files have none: an older release, or the NPPES file.",
+            metavar="FILE",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest instead of a summary.")] = False,
     debug: Debug = False,  # noqa: ARG001 - read by `run`
 ) -> None:
     """Make the curated table of providers from the public CMS files as downloaded.
 
-    One row for each provider and type that is in all three kinds of file: mean, sum and standard deviation of
-    each measure over all years, female, and the label fraudulent_provider from the exclusions list. Names,
-    NPIs and addresses stay behind. Files may be larger than memory. A manifest goes beside the table.
+    The table has one row for each provider and type that is in all three kinds of file: mean, sum and
+    standard deviation of each measure over all years, female, and the label fraudulent_provider from the
+    exclusions list. It has no names, NPIs or addresses. Files may be larger than memory. A manifest is
+    written beside the table.
 
     \b
     Example:
@@ -48,15 +58,15 @@ def cms(
 
 def cms_sample(
     *,
-    out: Annotated[Path, typer.Option(help="Folder to write: new, or empty.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; new or empty.", metavar="FOLDER")],
     providers: Annotated[int, typer.Option(help="Number of providers.")] = 2_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 0,
     debug: Debug = False,  # noqa: ARG001 - read by `run`
 ) -> None:
-    """Make up small raw files as CMS and OIG publish them, to try ``cms`` with.
+    """Write small synthetic files in the format of CMS and OIG, to try the cms command with.
 
-    Nobody is described: everything is drawn, and every file name says synthetic. What is awkward about the
-    real files is in them: old and new names, encodings, withheld numbers, missing gender, unknown NPIs.
+    All values are random, and every file name says synthetic. They have the difficulties of the real files:
+    old and new names, encodings, withheld numbers, missing gender, unknown NPIs.
 
     \b
     Example:

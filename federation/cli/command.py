@@ -11,16 +11,20 @@ A command is a typed function; `run` makes a command line of it, as ``typer.run`
 
 import functools
 import os
+import re
 import shutil
 import signal
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 import typer.core
+import typer.main
 
 from federation.errors import FederationError
 
@@ -30,7 +34,13 @@ typer.core.HAS_RICH = False
 INTERRUPTED, TERMINATED = 130, 143
 """What a shell expects of a command that Ctrl-C or ``kill`` ended: 128 + the signal."""
 
-Debug = Annotated[bool, typer.Option("--debug", help="On an error, show the traceback too.")]
+COLUMN = 28
+"""Width of the column of options in ``--help``; a longer one has a line of its own."""
+
+HEADINGS = ("Arguments", "Data", "Training", "Faults", "Run", "Output", "Other", "Options")
+FEW = 10
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error too.")]
 """Type of the ``debug`` parameter that every command has."""
 
 
@@ -57,13 +67,10 @@ def run(
     """
     _count_cores()
     signal.signal(signal.SIGTERM, _end)  # so that a command cleans up after itself when it is told to end
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     given = sys.argv[1:] if arguments is None else list(arguments)
     if subcommands and given and given[0] in subcommands:
-        app.command()(_report_errors(subcommands[given[0]]))
-        app(given[1:], prog_name=f"{_program()} {given[0]}")
-    app.command()(_report_errors(command))
-    app(given, prog_name=_program())
+        click_command(subcommands[given[0]])(given[1:], prog_name=f"{_program()} {given[0]}")
+    click_command(command)(given, prog_name=_program())
 
 
 def _program() -> str:
@@ -79,6 +86,73 @@ def _count_cores() -> None:
     """Tell OpenMP how many threads it has, where joblib would miss lscpu and print a traceback about it."""
     if sys.platform == "linux" and shutil.which("lscpu") is None:
         os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
+
+
+def click_command(command: Callable[..., None]) -> click.Command:
+    """Return the command line that a typed function describes.
+
+    Parameters
+    ----------
+    command : callable
+        A function whose parameters `typer` understands.
+    """
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(cls=GroupedCommand)(_report_errors(command))
+    return typer.main.get_command(app)
+
+
+class _Formatter(click.HelpFormatter):
+    """Writes options as click does, but breaks no line within ``--an-option``."""
+
+    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = COLUMN, col_spacing: int = 2) -> None:
+        indent = " " * (col_max + col_spacing)
+        for option, text in rows:
+            head = f"{'':{self.current_indent}}{option}"
+            if len(head) > col_max:
+                self.write(f"{head}\n")
+                head = ""
+            lines = textwrap.wrap(text, self.width - len(indent), break_on_hyphens=False) or [""]
+            self.write(f"{head:<{len(indent)}}{lines[0]}\n".lstrip("\n"))
+            for line in lines[1:]:
+                self.write(f"{indent}{line}\n")
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
+class GroupedCommand(typer.core.TyperCommand):
+    """A command whose ``--help`` has a heading for each group of options, if there are many."""
+
+    context_class = _Context
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options below the headings of their groups."""
+        for heading, params in grouped(self.get_params(ctx)).items():
+            with formatter.section(heading):
+                formatter.write_dl(help_records(ctx, params))
+
+
+def help_records(context: click.Context, params: Sequence[click.Parameter]) -> list[tuple[str, str]]:
+    """Return each parameter's option and help text, whose ranges are words."""
+    records = [record for it in params if (record := it.get_help_record(context))]
+    return [(option.removesuffix(" RANGE"), _in_words(text)) for option, text in records]
+
+
+def _in_words(text: str) -> str:
+    text = re.sub(r"\bx>=([\d.]+)", r"at least \1", text)
+    text = re.sub(r"([\d.]+)<=x<=([\d.]+)", r"\1 to \2", text)
+    return re.sub(r"(default: \d+)\.0\b", r"\1", text).replace("  [", " [")
+
+
+def grouped(params: Sequence[click.Parameter]) -> dict[str, list[click.Parameter]]:
+    """Return parameters by the heading that they stand under; few options need but one."""
+    few, groups = len(params) <= FEW, {name: list[click.Parameter]() for name in HEADINGS}
+    for param in params:
+        own = None if few else getattr(param, "rich_help_panel", None)
+        default = "Arguments" if param.param_type_name == "argument" else "Options" if few else "Other"
+        groups[own or default].append(param)
+    return {name: members for name, members in groups.items() if members}
 
 
 def _end(_signal: int, _frame: object) -> None:

@@ -1,147 +1,198 @@
 """The options that commands share: what each is called, what it means, and how its text is read."""
 
+import inspect
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from click.core import ParameterSource
 
-from federation.errors import SettingError
+from federation.learning.settings import FAULTS, Setting, settings_of_training
 
-if TYPE_CHECKING:
-    from federation.learning.federate import TrainingSettings
+Command = TypeVar("Command", bound=Callable[..., None])
 
-Rounds = Annotated[
-    int | None,
+DATA, RUN, OUTPUT = "Data", "Run", "Output"
+"""Headings of ``--help``, beside those of the training's settings."""
+
+
+def finite(value: float) -> float:
+    """Return a number; refuse infinity and NaN, which pass every range of click.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is one of those.
+    """
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
+
+
+JoinTimeout = Annotated[
+    float,
     typer.Option(
-        help="Number of rounds, at most. [default: 3; fednewton stops by itself, after at most 20]",
+        help="Maximum time for a client to start and join.",
+        metavar="SECONDS",
+        min=0,
+        callback=finite,
+        rich_help_panel=FAULTS,
+    ),
+]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        help="Column to predict; required with a table.",
+        metavar="COLUMN",
         show_default=False,
+        rich_help_panel=DATA,
     ),
 ]
-StrategyName = Annotated[str, typer.Option(help="How updates are aggregated; see docs/strategies.md.")]
-StrategyParameters = Annotated[
-    list[str] | None, typer.Option(help="Parameter of the strategy, NAME=VALUE; may be repeated.")
-]
-Penalty = Annotated[str, typer.Option(help="Regularisation of each fit: l2 or none.")]
-MaxIter = Annotated[int, typer.Option(help="Most iterations of a client's fit in one round.", min=1)]
-Quorum = Annotated[
-    int | None,
+Positive = Annotated[
+    str | None,
     typer.Option(
-        help="Fewest valid updates a round may aggregate. [default: every client's]", show_default=False
+        help="Value of the label that counts as positive, if it is not 1, true or yes.",
+        metavar="VALUE",
+        rich_help_panel=DATA,
     ),
 ]
-MinClients = Annotated[
+Clients = Annotated[
     int | None,
     typer.Option(
-        help="Fewest clients to start with when --join-timeout is over; late ones take part from the next "
-        "round on. [default: all]",
+        help="Number of clients. [default: 3, or one for each value of column:COLUMN]",
         show_default=False,
+        rich_help_panel=DATA,
     ),
 ]
-SetAsideAfter = Annotated[
-    int, typer.Option(help="Rounds running that a client may fail before it is asked no more.", min=1)
+Partition = Annotated[
+    str | None,
+    typer.Option(
+        help="Rule that divides the rows among clients: iid, quantile:COLUMN (by size) or column:COLUMN "
+        "(by value). [default: iid; column:site for synthetic data]",
+        metavar="RULE",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
 ]
-MaxUpdateNorm = Annotated[
-    float, typer.Option(help="Farthest an update may be from the global model, as a Euclidean norm.")
+Resample = Annotated[
+    str | None,
+    typer.Option(
+        help="Class balance of the training rows: smote (1:1), balanced (class weights) or none. "
+        "[default: smote; balanced if the table has texts or gaps]",
+        metavar="smote|balanced|none",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
 ]
-RoundTimeout = Annotated[float, typer.Option(help="Seconds a client may take for a round.")]
-JoinTimeout = Annotated[float, typer.Option(help="Seconds a client may take to start and join.", min=0)]
 ContractFile = Annotated[
     Path | None,
     typer.Option(
-        help="Data contract that the table must keep; see python -m federation.contract.", show_default=False
+        help="Data contract that the table must meet; see python -m federation.contract.",
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=DATA,
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Out = Annotated[
-    Path | None, typer.Option(help="Folder of the run. [default: runs/<date>-<time>]", show_default=False)
+    Path | None,
+    typer.Option(
+        help="Folder of the run. [default: runs/<date>-<time>]", show_default=False, rich_help_panel=OUTPUT
+    ),
 ]
-Config = Annotated[Path, typer.Option(help="The federation's configuration file.")]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        help="Resume the interrupted run in this folder.",
+        metavar="FOLDER",
+        show_default=False,
+        rich_help_panel=RUN,
+    ),
+]
+Config = Annotated[
+    Path, typer.Option(help="Configuration file of the federation.", metavar="FILE", rich_help_panel=RUN)
+]
 TestData = Annotated[
     Path | None,
     typer.Option(
-        help="The server's held-back rows, CSV. [default: test.csv beside the configuration]",
+        help="Table of the server's held-back rows. [default: test.csv beside the configuration]",
+        metavar="FILE",
         show_default=False,
+        rich_help_panel=DATA,
     ),
 ]
 Host = Annotated[
     str | None,
     typer.Option(
-        help="Address to listen on. [default: this machine's, towards the clients]", show_default=False
+        help="Address that the server listens on. [default: this machine's address towards the clients]",
+        metavar="ADDRESS",
+        show_default=False,
+        rich_help_panel=RUN,
     ),
 ]
 AsJsonData = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print metrics.json instead of a table.")]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print metrics.json instead of a table.", rich_help_panel=OUTPUT),
+]
 
 
-def penalty_name(penalty: str) -> str:
-    """Return the name of a penalty that there is.
-
-    Raises
-    ------
-    SettingError
-        There is none of that name.
-    """
-    if penalty not in ("l2", "none"):
-        raise SettingError(f'there is no penalty "{penalty}".', "Use l2 or none.")
-    return penalty
-
-
-def strategy_parameters(pairs: Sequence[str] | None) -> dict[str, str]:
-    """Return NAME=VALUE pairs as a mapping; hyphens in names become underscores.
-
-    Raises
-    ------
-    SettingError
-        A pair has no ``=``.
-    """
-    parameters = {}
-    for pair in pairs or []:
-        name, separator, value = pair.partition("=")
-        if not separator:
-            raise SettingError(f'"{pair}" is not NAME=VALUE.', "For example: --param server_momentum=0.9")
-        parameters[name.strip().replace("-", "_")] = value.strip()
-    return parameters
-
-
-def training_settings(options: Mapping[str, Any], **own: Any) -> "TrainingSettings":
-    """Return what the options that all runs share say about the training.
+def training_options(*, without: Collection[str] = ()) -> Callable[[Command], Command]:
+    """Give a command an option for each field of `TrainingSettings`, in place of its ``**`` parameter.
 
     Parameters
     ----------
-    options : mapping
-        The command's options by name.
-    **own
-        Fields that only this command sets.
-
-    Raises
-    ------
-    SettingError
-        An option is out of its range.
+    without : collection of str
+        Fields that the command decides otherwise.
     """
-    from federation.learning.federate import TrainingSettings  # noqa: PLC0415 - Flower takes a second to load
-    from federation.learning.strategies.catalogue import default_rounds  # noqa: PLC0415
 
-    rounds, strategy = options["rounds"], options["strategy"]
-    plain = ("quorum", "round_timeout", "seed", "min_clients", "set_aside_after", "max_update_norm")
-    return TrainingSettings(
-        strategy=strategy,
-        parameters=strategy_parameters(options["param"]),
-        rounds=default_rounds(strategy) if rounds is None else rounds,
-        penalty=penalty_name(options["penalty"]),
-        **{name: options[name] for name in plain},
-        **own,
+    def decorate(command: Command) -> Command:
+        own = inspect.signature(command)
+        *parameters, rest = own.parameters.values()
+        assert rest.kind is inspect.Parameter.VAR_KEYWORD, "the options are given by their names"
+        added = [_parameter(one) for one in settings_of_training() if one.name not in without]
+        command.__signature__ = own.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+def _parameter(setting: Setting) -> inspect.Parameter:
+    """Return a setting as `typer` understands it; its value is checked where settings are made."""
+    kind, option = setting.kind, setting.option
+    names = [f"--{setting.flag}"] if kind is bool else []
+    unit = option.unit or {int: "integer", float: "number"}.get(kind, "")
+    info = typer.Option(
+        *names,
+        help=f"{option.text}{described_default(setting)}",
+        metavar=None if kind is bool else "|".join(option.choices) or unit.upper(),
+        show_default=False,
+        rich_help_panel=option.group,
+    )
+    hint: Any = list[str] | None if kind is dict else kind | None if setting.default is None else kind
+    return inspect.Parameter(
+        setting.flag,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=setting.default,
+        annotation=Annotated[hint, info],
     )
 
 
-def log_refusals_only() -> None:
-    """Let a run's log say who was refused and why, and nothing of Flower's account of every round.
+def described_default(setting: Setting) -> str:
+    """Return what ``--help`` says of a setting's default and range."""
+    default = setting.default if setting.option.default is None else setting.option.default
+    shown = [] if default is None or setting.kind is bool else [f"default: {_number(default)}"]
+    parts = [*shown, *([setting.limits] if setting.limits else [])]
+    return f" [{'; '.join(parts)}]" if parts else ""
 
-    To be called after Flower is imported, which sets its own level then.
-    """
-    logging.getLogger("flwr").setLevel(logging.ERROR)
+
+def _number(value: object) -> str:
+    return f"{value:,.10g}" if isinstance(value, float) else str(value)
+
+
+def log_refusals_only() -> None:
+    """Let a command's log say who was refused and why; a run itself keeps Flower's log quiet."""
     logging.basicConfig(level=logging.ERROR)
     logging.getLogger("federation").setLevel(logging.WARNING)
 

@@ -3,135 +3,26 @@
 It needs nothing but Flower's ``Grid``, so it runs over ours and over stock Flower alike.
 """
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import FedAvg
 
 from federation.data.table import Table
-from federation.errors import RoundError, SettingError
-from federation.events import Events
+from federation.errors import RoundError
 from federation.learning.agreement import Agreement, agree, ask_all, read_statistics, refuse_change
 from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names
 from federation.learning.record import Record, Unrecorded
 from federation.learning.roster import Roster
 from federation.learning.rounds import Observer, Recorder, Round
-from federation.learning.strategies.catalogue import create_strategy
-from federation.learning.strategies.checked import MAX_UPDATE_NORM, CheckedStrategy, Rules, listed
+from federation.learning.settings import TrainingSettings
+from federation.learning.strategies.checked import CheckedStrategy, Rules, listed
 from federation.learning.strategies.fednewton import FedNewton
 from federation.learning.strategies.inference import infer
 from federation.learning.training import Training, as_record
 from federation.model.linear import LinearModel
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """What the server decides about the training.
-
-    Parameters
-    ----------
-    strategy : str
-        A name of :data:`federation.learning.strategies.catalogue.STRATEGIES`.
-    parameters : mapping of str to str
-        The strategy's parameters that differ from their defaults.
-    rounds : int
-        At least 1.
-    balanced : bool
-        Weight the classes equally in every fit, by their pooled counts.
-    quorum : int, optional
-        Fewest valid updates a round may aggregate; None: one from every client asked.
-    round_timeout : float
-        Seconds until a client that has not answered counts as missing.
-    seed : int
-        Of the choice of clients, where a strategy takes a fraction of them.
-    min_clients : int, optional
-        Fewest clients to start with when the time to join is over; None: all of them.
-    set_aside_after : int
-        Rounds running in which a client may fail before it is asked no more.
-    max_update_norm : float
-        Farthest an update may be from the global model.
-    penalty : {"l2", "none"}
-        For strategies that penalise on the server.
-    """
-
-    strategy: str = "fedavg"
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    rounds: int = 3
-    balanced: bool = False
-    quorum: int | None = None
-    round_timeout: float = 600.0
-    seed: int = 0
-    min_clients: int | None = None
-    set_aside_after: int = 3
-    max_update_norm: float = MAX_UPDATE_NORM
-    penalty: str = "l2"
-
-    def __post_init__(self) -> None:
-        """Refuse what no federation could run with."""
-        if self.rounds < 1:
-            raise SettingError(f"{self.rounds} rounds are not possible.", "Use at least 1.")
-        if self.round_timeout <= 0:
-            raise SettingError(f"a round cannot end within {self.round_timeout:g} s.", "Use more than 0.")
-        if self.set_aside_after < 1:
-            raise SettingError(f"clients cannot be set aside after {self.set_aside_after} rounds.", "Use 1.")
-        if not self.max_update_norm > 0:
-            raise SettingError(
-                f"no update is within {self.max_update_norm:g} of a model.", "Use more than 0."
-            )
-        create_strategy(self.strategy, self.parameters, clients=sys.maxsize)
-
-    @property
-    def plan(self) -> str:
-        """Say in a few words what will be run."""
-        most = "at most " if self.strategy == "fednewton" else ""
-        return f"{self.strategy}, {most}{self.rounds} rounds"
-
-    def strategy_for(self, clients: int) -> FedAvg:
-        """Return the strategy for so many clients.
-
-        Raises
-        ------
-        SettingError
-            They are too few for the strategy or the quorum.
-        """
-        if self.min_clients is not None and not 1 <= self.min_clients <= clients:
-            raise SettingError(
-                f"{self.min_clients} clients to start with do not fit {clients}.", f"Use 1 to {clients}."
-            )
-        strategy = create_strategy(
-            self.strategy, self.parameters, clients=clients, quorum=self.quorum, penalty=self.penalty
-        )
-        asked = max(int(clients * strategy.fraction_train), strategy.min_train_nodes)
-        if self.quorum is not None and not 1 <= self.quorum <= asked:
-            raise SettingError(
-                f"a quorum of {self.quorum} does not fit {asked} clients a round.", f"Use 1 to {asked}."
-            )
-        return strategy
-
-    def rules(self, rows: Mapping[str, tuple[int, int]], *, finished: int, event: Events) -> Rules:
-        """Return what every round keeps to.
-
-        Parameters
-        ----------
-        rows : mapping of str to (int, int)
-            Training and validation rows by client.
-        finished : int
-            Rounds that were finished before this process began.
-        event : callable
-            Told the decision on each update.
-        """
-        return Rules(
-            quorum=self.quorum,
-            max_update_norm=self.max_update_norm,
-            rows=rows,
-            seed=self.seed,
-            finished=finished,
-            event=event,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +110,14 @@ def federate(
     roster.admit(*node_ids)
     rows = agreement.rows | {one.client: (one.rows, one.validation_rows) for one in statistics}
     recorder = Recorder(test, agreement.preprocessing, observer, settings.rounds)
-    rules = settings.rules(rows, finished=saved.round if saved else 0, event=record.event)
+    rules = Rules(
+        quorum=settings.quorum,
+        max_update_norm=settings.max_update_norm,
+        rows=rows,
+        seed=settings.seed,
+        finished=saved.round if saved else 0,
+        event=record.event,
+    )
     training = Training(
         roster=roster,
         strategy=strategy,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from federation.cli.command import Debug, run
-from federation.cli.options import Rounds, Seed
+from federation.cli.options import DATA, OUTPUT, RUN, training_options
+from federation.learning.settings import TrainingSettings
 from federation.rehearse.machine.image.image_python import ImagePython
 
 if TYPE_CHECKING:
@@ -19,55 +20,85 @@ if TYPE_CHECKING:
     from federation.rehearse.machine.embedded_aws import EmbeddedAws
 
 
+@training_options()
 def main(  # noqa: PLR0913 - a command's options
     *,
-    config: Annotated[Path, typer.Option(help="The federation to rehearse.")] = Path("config/rehearsal.toml"),
+    config: Annotated[
+        Path,
+        typer.Option(
+            help="Configuration of the federation to rehearse.", metavar="FILE", rich_help_panel=RUN
+        ),
+    ] = Path("config/rehearsal.toml"),
     data: Annotated[
         Path | None,
         typer.Option(
             help="CSV file, or a folder from federation.data_prep. [default: synthetic data]",
+            metavar="PATH",
             show_default=False,
+            rich_help_panel=DATA,
         ),
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="Column to predict. Needed with a CSV file.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Column to predict; required with a CSV file.",
+            metavar="COLUMN",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
     ] = None,
     clients: Annotated[
         int | None,
-        typer.Option(help="Number of clients. [default: those of the configuration]", show_default=False),
-    ] = None,
-    rounds: Rounds = None,
-    seed: Seed = 0,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the rehearsal. [default: rehearsals/<date>-<time>]", show_default=False),
+        typer.Option(
+            help="Number of clients. [default: those of the configuration]",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave everything up before it is destroyed, until Ctrl-C.")
+        bool,
+        typer.Option(
+            "--keep",
+            help="Keep everything running until Ctrl-C, then destroy it.",
+            rich_help_panel=RUN,
+        ),
     ] = False,
-    step: Annotated[bool, typer.Option("--step", help="Wait for Enter before each step.")] = False,
+    step: Annotated[
+        bool, typer.Option("--step", help="Wait for Enter before each step.", rich_help_panel=RUN)
+    ] = False,
     image_python: Annotated[
         ImagePython,
         typer.Option(
             envvar="FEDERATION_IMAGE_PYTHON",
-            help="Python of the jobs: the image's version, this machine's own, or what can be had.",
+            help="Python of the jobs: the image's version, this machine's own, or whichever is available.",
+            rich_help_panel=RUN,
         ),
     ] = ImagePython.AUTO,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the rehearsal. [default: rehearsals/<date>-<time>]",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     debug: Debug = False,  # noqa: ARG001 - read by federation.cli.command
+    **training: object,
 ) -> None:
-    """Rehearse a whole federation on this machine: no AWS account, nothing of it left afterwards.
+    """Rehearse a whole federation on this machine, without an AWS account.
 
-    Starts an AWS of its own and in it deploys all stacks with the CDK CLI, publishes code and data as every
+    Starts an emulated AWS, deploys all stacks into it with the CDK CLI, publishes code and data as every
     party, trains across the accounts, collects the models, destroys everything, and proves it.
 
     \b
     Examples:
       python -m federation.rehearse
       python -m federation.rehearse --data claims.csv --label fraud --clients 3
+      python -m federation.rehearse --strategy fednewton --quorum 2
       python -m federation.rehearse --keep
     """  # noqa: D301 - a backspace keeps typer from joining the lines
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
-    from federation.rehearse.rehearsal import SERVER_OPTIONS, RehearsalSettings, rehearse  # noqa: PLC0415
+    from federation.rehearse.rehearsal import RehearsalSettings, rehearse  # noqa: PLC0415
     from federation.rehearse.stage.steps import Steps  # noqa: PLC0415
 
     started = time.monotonic()
@@ -76,9 +107,8 @@ def main(  # noqa: PLR0913 - a command's options
         data=data,
         label=label,
         clients=clients,
-        seed=seed,
+        training=TrainingSettings.from_options(training),
         out=out or Path("rehearsals") / f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}",
-        server_options=(*SERVER_OPTIONS, *_server_options(rounds, seed)),
         image_python=image_python,
         explore=_stay_up if keep else None,
     )
@@ -87,10 +117,6 @@ def main(  # noqa: PLR0913 - a command's options
     typer.echo("\n".join(results).replace(str(settings.out.resolve()), str(settings.out)))
     typer.echo(f"All of it took {time.monotonic() - started:.0f} s.", err=True)
     typer.echo(f"Report: {outcome.report}")
-
-
-def _server_options(rounds: int | None, seed: int) -> list[str]:
-    return [*([] if rounds is None else ["--rounds", str(rounds)]), "--seed", str(seed)]
 
 
 def _without_report(printed: str) -> str:

@@ -3,13 +3,14 @@
 import json
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from federation.config.schema import FederationConfig
 from federation.errors import FederationError, OutputExistsError
+from federation.learning.settings import TrainingSettings
 from federation.rehearse.deployment.deployment import Deployment
 from federation.rehearse.machine.embedded_aws import EmbeddedAws
 from federation.rehearse.machine.image.image_python import ImagePython
@@ -40,10 +41,8 @@ class RehearsalSettings:
         The label column of a CSV file.
     clients : int, optional
         How many clients, instead of those of the configuration.
-    seed : int
-        Of everything random.
-    server_options : sequence of str
-        What ``federation.server`` is given beyond what it needs.
+    training : TrainingSettings
+        Settings of the run, and the seed of the data.
     image_python : ImagePython
         Which Python stands in for the training image's.
     explore : callable, optional
@@ -55,8 +54,7 @@ class RehearsalSettings:
     data: Path | None = None
     label: str | None = None
     clients: int | None = None
-    seed: int = 0
-    server_options: Sequence[str] = SERVER_OPTIONS
+    training: TrainingSettings = field(default_factory=TrainingSettings)
     image_python: ImagePython = ImagePython.AUTO
     explore: Callable[[EmbeddedAws, FederationConfig], None] | None = None
 
@@ -137,7 +135,9 @@ def _prepare(settings: RehearsalSettings, out: Path, steps: Steps) -> tuple[Fede
     names = [client.name for client in config.clients]
     source = settings.data or "synthetic data"
     with steps.step("data", f"Preparing {source} for {len(names)} clients"):
-        data = prepare_data(settings.data, out / "data", names, label=settings.label, seed=settings.seed)
+        data = prepare_data(
+            settings.data, out / "data", names, label=settings.label, seed=settings.training.seed
+        )
     return config, data
 
 
@@ -158,7 +158,7 @@ def _through(
     notebook = participants.start_notebook(stand_in.interpreter.path)
     participants.check(notebook, label=data.label)
     note = ("--note", stand_in.difference) if stand_in.difference else ()
-    options = (*settings.server_options, *note)
+    options = (*SERVER_OPTIONS, *settings.training.as_words(), *note)
     printed = participants.train(notebook, label=data.label, out=out / "run", options=options)
     with stage.steps.step("collect", "Collecting every client's model and ledger from its own bucket"):
         collected = collect(stage, run=out / "run", test=data.server / "test.csv", out=out / "clients")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from federation.learning.federate import Federated, TrainingSettings
+from federation.learning.federate import Federated
 from federation.learning.preprocessing.heterogeneity import warnings_of
+from federation.learning.settings import TrainingSettings
 
 PACKAGES = ("flwr", "scikit-learn", "numpy")
 """Those that the result depends on."""
@@ -21,14 +22,11 @@ class RunSettings:
     ----------
     training : TrainingSettings
         Strategy, rounds, quorum.
-    max_iter : int
-        Maximum iterations of a client's fit in one round.
     started : datetime
         When.
     """
 
     training: TrainingSettings
-    max_iter: int
     started: dt.datetime
 
 
@@ -70,7 +68,7 @@ def facts_of(settings: RunSettings, federated: Federated) -> dict[str, Any]:
     training, started = settings.training, settings.started
     return {
         "strategy": training.strategy,
-        "parameters": {**training.parameters, "penalty": training.penalty, "max_iter": settings.max_iter},
+        "parameters": {**training.parameters, "penalty": training.penalty, "max_iter": training.max_iter},
         "rounds": federated.rounds[-1].round,
         "conclusion": federated.conclusion,
         "warnings": warnings_of(federated.statistics),

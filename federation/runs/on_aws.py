@@ -17,12 +17,14 @@ from federation.config.schema import FederationConfig
 from federation.data.table import Table
 from federation.errors import TrainingJobError
 from federation.files import sha256_of
-from federation.learning.federate import Federated, TrainingSettings
+from federation.learning.federate import Federated
+from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.checked import listed
 from federation.report.facts import ClientData, Run, RunMetrics, Scores
 from federation.runs.description import RunSettings, facts_of, provenance_of
 from federation.runs.federation import Launcher, OnExit, Received, Server, run_federation
 from federation.runs.folder import sum_egress, write_run
+from federation.runs.logs import quiet_flower
 from federation.runs.observer import RunObserver
 from federation.runs.record.record import RunRecord
 from federation.stream.admission.decision import Admission
@@ -81,6 +83,7 @@ class ServerRun:
         return self.run_id if self.attempt == 1 else f"{self.run_id}-{self.attempt}"
 
 
+@quiet_flower()
 def run_on_aws(
     settings: ServerRun,
     test: Table,
@@ -248,7 +251,6 @@ def _provenance(settings: ServerRun) -> Mapping[str, Any]:
 
 
 def _describe(settings: ServerRun, test: Table, federated: Federated) -> Run:
-    training, max_iter = settings.training, settings.jobs.max_iter
     clients = {
         one.client: ClientData(
             train_rows=one.rows,
@@ -266,10 +268,10 @@ def _describe(settings: ServerRun, test: Table, federated: Federated) -> Run:
         label=test.label,
         features=len(test.features),
         clients=clients,
-        seed=training.seed,
-        resample="balanced" if training.balanced else "none",
+        seed=settings.training.seed,
+        resample="balanced" if settings.training.balanced else "none",
         note=settings.note,
-        **facts_of(RunSettings(training=training, max_iter=max_iter, started=settings.started), federated),
+        **facts_of(RunSettings(training=settings.training, started=settings.started), federated),
     )
 
 

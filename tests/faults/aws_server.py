@@ -22,7 +22,7 @@ from federation.cli.progress import Progress
 from federation.config.schema import parse_config
 from federation.data.synthetic import LABEL
 from federation.data.table import read_table
-from federation.learning.federate import TrainingSettings
+from federation.learning.settings import TrainingSettings
 from federation.runs.on_aws import ServerRun, run_on_aws
 from tests.faults.aws_standin import fast_clock
 

@@ -125,7 +125,9 @@ def test_coefficients_come_with_their_intervals(run: federation.Run) -> None:
     [
         ({"label": "sick"}, LabelError),
         ({"label": "ill", "strategy": "fedawg"}, UnknownStrategyError),
+        ({"label": "ill", "penalty": "l1"}, SettingError),
         ({"label": "ill", "quorum": 9}, SettingError),
+        ({"label": "ill", "roundz": 9}, SettingError),
         ({}, SettingError),
     ],
 )
@@ -187,3 +189,10 @@ def test_a_registered_strategy_is_chosen_by_name(
         federation.strategies.register("fedavg", Halved)
     with pytest.raises(SettingError, match="is no subclass"):
         federation.strategies.register("mine", dict)  # type: ignore[arg-type]
+
+
+def test_a_run_of_the_api_can_be_resumed_by_the_command(run: federation.Run) -> None:
+    """It keeps the options that the command would keep."""
+    kept = json.loads((run.folder / "checkpoint" / "settings.json").read_text())
+    assert kept["strategy"] == "fednewton"
+    assert kept["clients"] == 2

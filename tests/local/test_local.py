@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from federation.data.synthetic import LABEL
-from tests.local.processes import ROOT, Command, clients_of
+from tests.local.processes import ROOT, Command, clients_of, environment
 
 
 @pytest.fixture(scope="module")
@@ -249,3 +249,28 @@ def test_intervals_and_sites_stand_in_the_figures(run: Path) -> None:
         rows = pd.read_csv(run / "data" / name / "validation.csv")
         p = model.predict_proba(rows.drop(columns=LABEL))[:, 1]
         assert value == pytest.approx(roc_auc_score(rows[LABEL], p))
+
+
+LIBRARY_CALL = """
+import datetime as dt, sys
+from pathlib import Path
+from federation.cli.progress import Progress
+from federation.learning.settings import TrainingSettings
+from federation.runs.local.training import LocalRun, choose_preparation, train_locally
+
+train_locally(
+    LocalRun(source=None, preparation=choose_preparation(None, 0), training=TrainingSettings(rounds=1),
+             out=Path(sys.argv[1]), started=dt.datetime.now(dt.UTC)),
+    Progress(),
+)
+"""
+
+
+def test_a_library_call_prints_no_log_of_flower(tmp_path: Path) -> None:
+    """Its rows are the same as the command's: nothing of Flower's stands between them."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIBRARY_CALL, tmp_path / "run"],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "1/1" in done.stderr
+    assert "INFO" not in done.stderr

@@ -14,7 +14,8 @@ import client
 import link
 import utils
 from federation.data.table import Table
-from federation.learning.federate import Federated, TrainingSettings, federate
+from federation.learning.federate import Federated, federate
+from federation.learning.settings import TrainingSettings
 from streamed import StreamedTask
 from tests.unit.test_checked_strategy import FakeGrid, Notes, Spoil
 

@@ -22,10 +22,11 @@ import utils
 from federation.data.synthetic import LABEL, SITE, generate
 from federation.data.table import Table
 from federation.errors import RoundError, SettingError
-from federation.learning.federate import Federated, TrainingSettings, federate
+from federation.learning.federate import Federated, federate
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.record import Record
 from federation.learning.rounds import Round
+from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.catalogue import STRATEGIES
 from federation.learning.strategies.checked import MOST_ROWS
 from federation.model.pipeline import to_pipeline

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from federation import local
 from federation.cli.command import Debug, run
 from federation.errors import FederationError, LabelError, OutputExistsError
 
@@ -147,3 +148,14 @@ def test_a_machine_without_lscpu_shows_no_traceback(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PATH": str(tmp_path)}
     )
     assert (done.stdout.strip(), done.stderr) == (str(os.cpu_count()), "")
+
+
+def test_many_options_stand_under_headings_and_no_name_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    """Help shows groups in one order, options of a group together, and ``--join-timeout`` in one piece."""
+    assert end(local.main, "--help") == 0
+    shown = capsys.readouterr().out.splitlines()
+    headings = ["Data:", "Training:", "Faults:", "Run:", "Output:", "Other:"]
+    assert [line for line in shown if line in headings] == headings
+    assert headings[1] in shown[: shown.index(next(line for line in shown if "--strategy NAME" in line))]
+    assert [line for line in shown if line.endswith("-")] == []
+    assert any("--join-timeout expires" in line for line in shown)

@@ -16,7 +16,7 @@ from federation.model import scoring as module
 from federation.model.linear import LinearModel, Preprocessing
 from federation.model.pipeline import save, to_pipeline
 from federation.model.scoring import read_model
-from federation.predict import main as predict
+from federation.predict import main
 
 MODEL = LinearModel(
     label="fraud",
@@ -55,7 +55,7 @@ def score(run: Path, text: str, **options: Any) -> list[list[str]]:
     """Score a CSV given as text and return the lines written."""
     source, out = run / "rows.csv", run / "scores.csv"
     source.write_text(text, encoding="utf-8")
-    predict(model=run / "model.json", source=source, out=out, **options)
+    main(model=run / "model.json", source=source, out=out, **options)
     return list(csv.reader(io.StringIO(out.read_text(encoding="utf-8"))))
 
 
@@ -119,9 +119,9 @@ def test_row_of_a_later_chunk_is_counted_from_the_start(run: Path) -> None:
 def test_missing_files_are_named(run: Path) -> None:
     """Which of the two files is missing is said."""
     with pytest.raises(MissingFileError, match=r"rows\.csv"):
-        predict(model=run / "model.json", source=run / "rows.csv", out=run / "out.csv")
+        main(model=run / "model.json", source=run / "rows.csv", out=run / "out.csv")
     with pytest.raises(MissingFileError, match=r"other\.json"):
-        predict(model=run / "other.json", source=run / "rows.csv", out=run / "out.csv")
+        main(model=run / "other.json", source=run / "rows.csv", out=run / "out.csv")
 
 
 def test_model_of_another_kind_is_named(run: Path) -> None:
@@ -137,7 +137,7 @@ def test_output_that_cannot_be_written_is_named(run: Path) -> None:
     """A file in place of a folder is a setting to change, not a traceback."""
     (run / "rows.csv").write_text("claims,delta\n1,1\n")
     with pytest.raises(SettingError, match="cannot be written"):
-        predict(model=run / "model.json", source=run / "rows.csv", out=run / "rows.csv" / "out.csv")
+        main(model=run / "model.json", source=run / "rows.csv", out=run / "rows.csv" / "out.csv")
 
 
 def test_command_scores_to_stdout_without_scikit_learn(run: Path) -> None:
@@ -146,9 +146,9 @@ def test_command_scores_to_stdout_without_scikit_learn(run: Path) -> None:
     script = (
         "import sys\n"
         "from federation.cli.command import run\n"
-        "from federation.predict import main as predict\n"
+        "from federation.predict import main\n"
         "try:\n"
-        "    run(predict)\n"
+        "    run(main)\n"
         "finally:\n"
         "    assert not {'sklearn', 'joblib'} & set(sys.modules)\n"
     )

@@ -360,7 +360,10 @@ def test_the_command_wants_one_party(options: list[str], capsys: pytest.CaptureF
     with pytest.raises(SystemExit) as ended:
         run(main, ["--config", str(CONFIG), *options])
     assert ended.value.code == SettingError.exit_code
-    assert "Name --server, --client NAME or --client NAME --notebook." in capsys.readouterr().err
+    assert (
+        "Choose what to publish: --server, --client NAME, or --client NAME --notebook."
+        in capsys.readouterr().err
+    )
 
 
 @mock_aws

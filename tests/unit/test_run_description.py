@@ -3,13 +3,16 @@
 import datetime as dt
 from unittest.mock import Mock
 
-from federation.learning.federate import Federated, TrainingSettings
+from federation.learning.federate import Federated
 from federation.learning.rounds import Round
+from federation.learning.settings import TrainingSettings
 from federation.report.facts import Run
 from federation.runs.description import PACKAGES, RunSettings, facts_of, provenance_of
 
 STARTED = dt.datetime(2026, 11, 27, 9, 30, 12, tzinfo=dt.UTC)
-TRAINING = TrainingSettings(strategy="fedavgm", parameters={"server_momentum": "0.5"}, penalty="none")
+TRAINING = TrainingSettings(
+    strategy="fedavgm", parameters={"server_momentum": "0.5"}, penalty="none", max_iter=7
+)
 
 
 def test_a_model_tells_how_when_and_with_what_it_was_trained() -> None:
@@ -26,7 +29,7 @@ def test_a_model_tells_how_when_and_with_what_it_was_trained() -> None:
 def test_the_shared_facts_are_fields_of_a_run() -> None:
     """Parameters are the strategy's own and what every fit has."""
     federated = Federated(model=Mock(), rounds=[Round(round=2)], statistics=[], at_clients={})
-    facts = facts_of(RunSettings(training=TRAINING, max_iter=7, started=STARTED), federated)
+    facts = facts_of(RunSettings(training=TRAINING, started=STARTED), federated)
     assert facts.keys() <= Run.__dataclass_fields__.keys()
     assert facts["parameters"] == {"server_momentum": "0.5", "penalty": "none", "max_iter": 7}
     assert (facts["rounds"], facts["started"]) == (2, "2026-11-27 09:30 UTC")

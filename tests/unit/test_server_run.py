@@ -34,8 +34,8 @@ from federation.errors import (
     ServerAddressError,
     TrainingJobError,
 )
-from federation.learning.federate import TrainingSettings
 from federation.learning.rounds import Round
+from federation.learning.settings import TrainingSettings
 from federation.runs.folder import read_egress
 from federation.runs.on_aws import ServerRun, keep_in_bucket, run_on_aws
 from federation.stream.admission.role_proof import SignedRequest

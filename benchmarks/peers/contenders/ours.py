@@ -7,8 +7,8 @@ import logging
 import common
 
 from federation.cli.progress import Progress
-from federation.learning.federate import TrainingSettings
 from federation.learning.rounds import Round
+from federation.learning.settings import TrainingSettings
 from federation.runs.local.training import LocalRun, train_locally
 
 

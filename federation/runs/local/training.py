@@ -23,13 +23,15 @@ from federation.errors import (
     ResumeError,
     SettingError,
 )
-from federation.learning.federate import Federated, TrainingSettings
+from federation.learning.federate import Federated
+from federation.learning.settings import TrainingSettings
 from federation.report.facts import RunMetrics
 from federation.runs.description import RunSettings, provenance_of
 from federation.runs.federation import Launcher, OnExit, Server, run_federation
 from federation.runs.folder import read_egress, write_run
 from federation.runs.local.clients import PATIENCE_SECONDS, ClientJob, LocalClients
 from federation.runs.local.comparison import compare, describe
+from federation.runs.logs import quiet_flower
 from federation.runs.observer import RunObserver
 from federation.runs.record.record import RunRecord
 from federation.runs.record.settings import remember
@@ -53,8 +55,6 @@ class LocalRun:
         Strategy, rounds, quorum.
     out : Path
         The run folder; new or empty.
-    max_iter : int
-        Most iterations of a client's fit in one round.
     port : int
         Where the server listens on loopback; 0 takes a free one.
     join_timeout : float
@@ -73,7 +73,6 @@ class LocalRun:
     preparation: PreparationSettings | None
     training: TrainingSettings
     out: Path
-    max_iter: int = 10
     port: int = 0
     join_timeout: float = 120.0
     started: dt.datetime
@@ -82,6 +81,7 @@ class LocalRun:
     resumed: bool = False
 
 
+@quiet_flower()
 def train_locally(settings: LocalRun, progress: RunObserver) -> RunMetrics:
     """Prepare the data, run the federation, write the run folder; return the content of ``metrics.json``.
 
@@ -159,7 +159,7 @@ def _compare_and_write(
     progress: RunObserver,
 ) -> RunMetrics:
     progress.step("Comparing with the pooled model and with each client alone")
-    how = RunSettings(training=training, max_iter=settings.max_iter, started=settings.started)
+    how = RunSettings(training=training, started=settings.started)
     train, validation = (
         {name: read_prepared(data / name / file, label=manifest.label) for name in manifest.clients}
         for file in ("train.csv", "validation.csv")
@@ -265,7 +265,7 @@ def _jobs(
 ) -> Sequence[ClientJob]:
     shared = {
         "penalty": settings.training.penalty,
-        "max-iter": str(settings.max_iter),
+        "max-iter": str(settings.training.max_iter),
         "server-address": address,
         "server-certificate": certificate.for_clients(),
         "label": manifest.label,

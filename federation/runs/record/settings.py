@@ -66,7 +66,7 @@ def recall(run: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         raise ResumeError(f"{run / FOLDER / NAME} is damaged.", "Start a new run.") from error
     if changes := list(_changes(kept, given)):
         raise ResumeError(
-            f"the run in {run} was not started so: {'; '.join(changes)}.",
+            f"options differ from the run in {run}: {'; '.join(changes)}.",
             "Leave these options out, or start a new run.",
         )
     return kept | {name: value for name, value in given.items() if name in FREE}

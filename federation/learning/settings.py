@@ -1,0 +1,351 @@
+"""The settings of a training: an invalid one cannot exist, and every command's options are made from them.
+
+Nothing here loads Flower before settings are made, so that ``--help`` answers at once.
+"""
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from numbers import Integral, Real
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast, get_args, get_origin, get_type_hints
+
+from federation.errors import SettingError
+
+if TYPE_CHECKING:
+    from flwr.serverapp.strategy import FedAvg
+
+TRAINING, FAULTS = "Training", "Faults"
+KINDS: Mapping[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """Describe a field of the settings: to people, and to what checks its value.
+
+    Parameters
+    ----------
+    text : str
+        What it means, one sentence.
+    group : str
+        The heading that it stands under in ``--help``.
+    unit : str, optional
+        What its number counts.
+    minimum : int, optional
+        The least value.
+    above : float, optional
+        What a value must exceed.
+    choices : tuple of str
+        All values, if they are few.
+    default : str, optional
+        What None stands for.
+    flag : str, optional
+        The option's name, if it is not that of the field.
+    """
+
+    text: str
+    group: str = TRAINING
+    unit: str | None = None
+    minimum: int | None = None
+    above: float | None = None
+    choices: tuple[str, ...] = ()
+    default: str | None = None
+    flag: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Decide how a model is trained: by the server, and in each client's fit.
+
+    Raises
+    ------
+    SettingError
+        A value is out of its range, or the strategy has no such parameter.
+    UnknownStrategyError
+        There is no strategy of that name.
+    """
+
+    strategy: Annotated[
+        str, Option(text="Strategy that aggregates the updates; see docs/strategies.md.", unit="name")
+    ] = "fedavg"
+    parameters: Annotated[
+        Mapping[str, str],
+        Option(
+            text="Parameter of the strategy, other than its default; repeat the option for several.",
+            unit="name=value",
+            flag="param",
+        ),
+    ] = field(default_factory=dict)
+    rounds: Annotated[
+        int, Option(text="Maximum number of rounds.", minimum=1, default="3, or 20 for fednewton")
+    ] = cast("int", None)  # always an int once the settings are made: the strategy's own number
+    penalty: Annotated[str, Option(text="Regularisation of the model.", choices=("l2", "none"))] = "l2"
+    max_iter: Annotated[
+        int, Option(text="Maximum solver iterations per client and round.", minimum=1)
+    ] = 10  # fmt: skip
+    balanced: Annotated[bool, Option(text="Weight both classes equally, by their pooled counts.")] = False
+    seed: Annotated[int, Option(text="Seed of every random choice.", minimum=0)] = 0
+    quorum: Annotated[
+        int | None,
+        Option(
+            text="Minimum number of valid updates per round.",
+            group=FAULTS,
+            minimum=1,
+            default="every client asked",
+        ),
+    ] = None
+    min_clients: Annotated[
+        int | None,
+        Option(
+            text="Minimum number of clients needed when --join-timeout expires; late clients join in the "
+            "next round.",
+            group=FAULTS,
+            minimum=1,
+            default="all",
+        ),
+    ] = None
+    round_timeout: Annotated[
+        float,
+        Option(
+            text="Maximum time for a client's answer in one round.", group=FAULTS, unit="seconds", above=0
+        ),
+    ] = 600.0
+    set_aside_after: Annotated[
+        int,
+        Option(
+            text="Drop a client after this many consecutive failed rounds.",
+            group=FAULTS,
+            unit="rounds",
+            minimum=1,
+        ),
+    ] = 3
+    max_update_norm: Annotated[
+        float,
+        Option(
+            text="Maximum Euclidean distance between an update and the global model.", group=FAULTS, above=0
+        ),
+    ] = 1e6
+
+    def __post_init__(self) -> None:
+        """Refuse what no federation could run with; fill in what depends on the strategy."""
+        from federation.learning.strategies.catalogue import create_strategy, default_rounds  # noqa: PLC0415 - Flower
+
+        set_ = object.__setattr__  # the way to set a frozen instance's field while it is made
+        if vars(self)["rounds"] is None:
+            set_(self, "rounds", default_rounds(self.strategy))
+        for setting in settings_of_training():
+            setting.check(getattr(self, setting.name))
+        set_(self, "parameters", {name: str(value) for name, value in self.parameters.items()})
+        create_strategy(self.strategy, self.parameters, clients=sys.maxsize)
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Self:
+        """Make settings from a command's options, or from those that a run folder keeps.
+
+        Parameters
+        ----------
+        options : mapping
+            By name; None, or no entry, is the default. Options that are no settings of the training are left
+            alone. The strategy's parameters may be a sequence of NAME=VALUE.
+
+        Raises
+        ------
+        SettingError
+            As the settings themselves; or a parameter of the strategy is not NAME=VALUE.
+        """
+        given = {setting.name: options.get(setting.flag) for setting in settings_of_training()}
+        given["parameters"] = _pairs(given["parameters"] or ())
+        return cls(**{name: value for name, value in given.items() if value is not None})
+
+    @classmethod
+    def from_run_config(cls, config: Mapping[str, Any]) -> Self:
+        """Make settings from the run configuration of a Flower app, which knows no None.
+
+        Parameters
+        ----------
+        config : mapping
+            By the names of `run_config`, with hyphens; 0 stands for None, and the strategy's parameters are
+            one text: ``"name=value name=value"``.
+
+        Raises
+        ------
+        SettingError
+            As `from_options`.
+        """
+        options = dict[str, Any]()
+        for setting in settings_of_training():
+            value = config.get(setting.key)
+            options[setting.flag] = None if setting.default is None and value == 0 else value
+        parameters = options["param"]
+        return cls.from_options(
+            options | {"param": parameters.split() if isinstance(parameters, str) else parameters}
+        )
+
+    @staticmethod
+    def run_config() -> dict[str, Any]:
+        """Return the defaults as the run configuration of a Flower app."""
+        return {
+            setting.key: "" if setting.kind is dict else 0 if setting.default is None else setting.default
+            for setting in settings_of_training()
+        }
+
+    def as_options(self) -> dict[str, Any]:
+        """Return the settings as a command's options, which `from_options` reads."""
+        values = {setting.flag: getattr(self, setting.name) for setting in settings_of_training()}
+        return values | {"param": ["=".join(pair) for pair in self.parameters.items()]}
+
+    def as_words(self) -> list[str]:
+        """Return what differs from the defaults as words of a command line, which mean these settings."""
+        default, words = type(self)(strategy=self.strategy), list[str]()
+        for setting in settings_of_training():
+            value = getattr(self, setting.name)
+            option = f"--{setting.flag.replace('_', '-')}"
+            if setting.kind is dict:
+                words += [word for pair in value.items() for word in (option, "=".join(pair))]
+            elif value != (setting.default if setting.name == "strategy" else getattr(default, setting.name)):
+                words += [option] if setting.kind is bool else [option, str(value)]
+        return words
+
+    @property
+    def plan(self) -> str:
+        """Describe in a few words what will be run."""
+        most = "at most " if self.strategy == "fednewton" else ""
+        return f"{self.strategy}, {most}{self.rounds} rounds"
+
+    def strategy_for(self, clients: int) -> "FedAvg":
+        """Return the strategy for so many clients.
+
+        Raises
+        ------
+        SettingError
+            They are too few for the strategy or the quorum.
+        """
+        from federation.learning.strategies.catalogue import create_strategy  # noqa: PLC0415 - Flower
+
+        if self.min_clients is not None and self.min_clients > clients:
+            raise SettingError(
+                f"{self.min_clients} clients to start with do not fit {clients}.", f"Use 1 to {clients}."
+            )
+        strategy = create_strategy(
+            self.strategy, self.parameters, clients=clients, quorum=self.quorum, penalty=self.penalty
+        )
+        asked = max(int(clients * strategy.fraction_train), strategy.min_train_nodes)
+        if self.quorum is not None and self.quorum > asked:
+            raise SettingError(
+                f"a quorum of {self.quorum} does not fit {asked} clients a round.", f"Use 1 to {asked}."
+            )
+        return strategy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A field of the settings, as options and checks see it.
+
+    Parameters
+    ----------
+    name : str
+        The field's name.
+    kind : type
+        ``str``, ``int``, ``float``, ``bool``, or ``dict`` for the strategy's parameters.
+    optional : bool
+        Whether its value may be None.
+    default : object
+        Its default; None where that depends on the rest.
+    option : Option
+        How it is described.
+    """
+
+    name: str
+    kind: type
+    optional: bool
+    default: Any
+    option: Option
+
+    @property
+    def flag(self) -> str:
+        """The name of its option, with underscores."""
+        return self.option.flag or self.name
+
+    @property
+    def key(self) -> str:
+        """Its name in the run configuration of a Flower app."""
+        return self.name.replace("_", "-")
+
+    @property
+    def limits(self) -> str:
+        """Its range in words, such as "at least 1"; empty if it has none."""
+        if self.option.minimum is not None:
+            return f"at least {self.option.minimum}"
+        return "" if self.option.above is None else f"above {self.option.above:g}"
+
+    def check(self, value: object) -> None:
+        """Refuse a value of another type, or one out of range.
+
+        Raises
+        ------
+        SettingError
+            It is; says what would be valid.
+        """
+        if not (self._fits(value) or (self.optional and value is None)):
+            raise SettingError(f"{self.name} = {value!r} is not valid.", f"Use {self._valid()}.")
+
+    def _fits(self, value: object) -> bool:
+        least, above, choices = self.option.minimum, self.option.above, self.option.choices
+        if self.kind is not bool and isinstance(value, bool):
+            return False
+        if self.kind is int:
+            return isinstance(value, Integral) and (least is None or int(value) >= least)
+        if self.kind is float:
+            return (
+                isinstance(value, Real) and math.isfinite(value) and (above is None or float(value) > above)
+            )
+        return isinstance(value, Mapping if self.kind is dict else self.kind) and (
+            not choices or value in choices
+        )
+
+    def _valid(self) -> str:
+        if self.option.choices:
+            return " or ".join(self.option.choices)
+        what = "names with their values" if self.kind is dict else KINDS[self.kind]
+        unit = f" of {self.option.unit}" if self.option.unit and self.limits else ""
+        return f"{what}{unit}{', ' if self.limits else ''}{self.limits}"
+
+
+@cache
+def settings_of_training() -> tuple[Setting, ...]:
+    """Return every field of `TrainingSettings`, in their order."""
+    hints = get_type_hints(TrainingSettings, include_extras=True)
+    return tuple(
+        _setting(one.name, hints[one.name], None if one.default is MISSING else one.default)
+        for one in fields(TrainingSettings)
+    )
+
+
+def _setting(name: str, hint: Any, default: Any) -> Setting:  # noqa: ANN401 - any type's hint and default
+    annotated, option = get_args(hint)
+    kinds = [kind for kind in get_args(annotated) if kind is not NoneType]
+    mapping = get_origin(annotated) is not None and issubclass(dict, get_origin(annotated))
+    kind = dict if mapping else (kinds or [annotated])[0]
+    optional = NoneType in get_args(annotated)
+    return Setting(name=name, kind=kind, optional=optional, default=default, option=option)
+
+
+def _pairs(given: Mapping[str, str] | Sequence[str]) -> Mapping[str, str]:
+    """Return NAME=VALUE pairs as a mapping; hyphens in names become underscores.
+
+    Raises
+    ------
+    SettingError
+        One is not of that form.
+    """
+    if isinstance(given, Mapping):
+        return given
+    parameters = dict[str, str]()
+    for pair in given:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise SettingError(f'"{pair}" is not NAME=VALUE.', "For example: server_momentum=0.9")
+        parameters[name.strip().replace("-", "_")] = value.strip()
+    return parameters
