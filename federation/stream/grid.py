@@ -20,10 +20,10 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
+from client_code.protocol.frames import FINISH, Join, control_frame
 from federation.errors import ClientFailedError, FederationError, JoinDeadlineError
 from federation.events import Events, unrecorded
 from federation.stream.certificate import RunCertificate
-from federation.stream.frames import FINISH, Join, control_frame
 from federation.stream.limits import Limits
 from federation.stream.members import Arrived, Member, Outbox, Pending, Refusal, error_reply
 from federation.stream.messages import MessageEncoder

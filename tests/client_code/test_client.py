@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 import client
 import utils
+from errors import TableError
 from federation.data.table import Table
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds import Recorder, Round
@@ -187,7 +188,7 @@ def test_columns_that_the_client_lacks_are_named(app: ClientApp, context: Contex
             "config": ConfigRecord({"class-weight": [1.0, 1.0]}),
         }
     )
-    with pytest.raises(utils.TableError, match=r"takes columns that are not here: weight"):
+    with pytest.raises(TableError, match=r"takes columns that are not here: weight"):
         app(Message(content, 2, "train"), context)
 
 

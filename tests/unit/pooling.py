@@ -15,6 +15,7 @@ import link
 import utils
 from federation.data.table import Table
 from federation.learning.federate import Federated, TrainingSettings, federate
+from ledger import Ledger
 from streamed import StreamedTask
 from tests.unit.test_checked_strategy import FakeGrid, Notes, Spoil
 
@@ -88,7 +89,7 @@ class Pool:
             link.Answer(
                 client.create_app(task),
                 Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
-                link.Ledger(io.StringIO()),
+                Ledger(io.StringIO()),
             )
             for task in tasks or in_memory
         ]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from client_code.protocol.frames import PROTOCOL, Join, schema_hash
 from federation.errors import (
     IdentityRefusedError,
     IdentityUncheckedError,
@@ -12,7 +13,6 @@ from federation.errors import (
     SchemaMismatchError,
 )
 from federation.stream.admission.decision import Admission, ProofError, UncheckedError, by_token
-from federation.stream.frames import PROTOCOL, Join, schema_hash
 from federation.stream.members import Refusal
 
 FEATURES = ("age", "claims", "money")
