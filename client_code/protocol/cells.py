@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -19,8 +20,8 @@ from .contract import Kind
 What = Literal["numbers", "booleans", "texts", "missing"]
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null"})
-BOOLEAN = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
-CLEAR_LABELS = {**BOOLEAN, "no": 0, "yes": 1, "n": 0, "y": 1, "negative": 0, "positive": 1}
+BOOLEAN = MappingProxyType({"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1})
+CLEAR_LABELS = MappingProxyType({**BOOLEAN, "no": 0, "yes": 1, "n": 0, "y": 1, "negative": 0, "positive": 1})
 """Values of a label that say themselves which class they are, in any case."""
 
 

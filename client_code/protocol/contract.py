@@ -17,8 +17,7 @@ Kind = Literal["numeric", "boolean", "categorical"]
 NAME = "contract.json"
 """What a contract is called beside the files of a party."""
 
-NUMERIC, BOOLEAN, CATEGORICAL, IGNORED = "numeric", "boolean", "categorical", "ignored"
-_TYPES = (NUMERIC, BOOLEAN, CATEGORICAL, IGNORED)
+_TYPES = NUMERIC, BOOLEAN, CATEGORICAL, IGNORED = "numeric", "boolean", "categorical", "ignored"
 
 
 @dataclass(frozen=True, kw_only=True)

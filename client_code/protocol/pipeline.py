@@ -4,22 +4,25 @@ Each end builds the pipeline that it saves from this plan: parts, their steps, a
 fitted to, which tells them names and fillings.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .features import Feature
 
-STEPS: dict[str, tuple[str, ...]] = {
-    "log1p": ("log1p",),
-    "identity": (),
-    "filled-log1p": ("numbers", "fill", "log1p"),
-    "filled": ("numbers", "fill"),
-    "missing": ("missing", "numbers"),
-    "level": ("texts", "levels"),
-}
+STEPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "log1p": ("log1p",),
+        "identity": (),
+        "filled-log1p": ("numbers", "fill", "log1p"),
+        "filled": ("numbers", "fill"),
+        "missing": ("missing", "numbers"),
+        "level": ("texts", "levels"),
+    }
+)
 """The steps of each part, in the order of the transformer's parts."""
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+import capacity
 import memory
 import newton
 import rows
@@ -154,7 +155,7 @@ def test_strategies_that_need_memory_load_the_rows_if_they_fit(
     task, stream = both
     np.testing.assert_array_equal(stream.prepared(agreement).train.X, task.prepared(agreement).train.X)
     stream._loaded = None
-    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(capacity, "available_bytes", lambda: 1000)
     with pytest.raises(TooLargeError, match=r"needs about 0\.0 GB .* fednewton") as caught:
         stream.prepared(agreement)
     assert caught.value.exit_code == 55
