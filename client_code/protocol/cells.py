@@ -20,8 +20,8 @@ from .contract import Kind
 What = Literal["numbers", "booleans", "texts", "missing"]
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null"})
-BOOLEAN = MappingProxyType({"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1})
-CLEAR_LABELS = MappingProxyType({**BOOLEAN, "no": 0, "yes": 1, "n": 0, "y": 1, "negative": 0, "positive": 1})
+TRUTHS = MappingProxyType({"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1})
+CLEAR_LABELS = MappingProxyType({**TRUTHS, "no": 0, "yes": 1, "n": 0, "y": 1, "negative": 0, "positive": 1})
 """Values of a label that say themselves which class they are, in any case."""
 
 
@@ -76,7 +76,7 @@ def _number(cell: str) -> float:
         case "missing":
             return math.nan
         case "booleans":
-            return BOOLEAN[word(cell)]
+            return TRUTHS[word(cell)]
         case "numbers":
             return number(cell) or 0.0
         case _:

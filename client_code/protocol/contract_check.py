@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import BOOLEAN as TRUTHS
-from .cells import CLEAR_LABELS, is_missing, numbers, word
+from .cells import CLEAR_LABELS, TRUTHS, is_missing, numbers, word
 from .contract import BOOLEAN, IGNORED, NUMERIC, Contract, Rule
 
 MAX_ROWS_NAMED = 5

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from client_code.protocol.cells import BOOLEAN, finite, is_missing, number, word
+from client_code.protocol.cells import TRUTHS, finite, is_missing, number, word
 from client_code.protocol.contract import Kind
 
 
@@ -68,11 +68,11 @@ class Reader:
         if self.kind == "categorical":
             return self.codes.setdefault(text, len(self.codes))
         if self.kind == "boolean":
-            if word(text) not in BOOLEAN:
+            if word(text) not in TRUTHS:
                 raise BadValueError(index, "neither true nor false", "Correct it, or leave it empty.")
-            return BOOLEAN[word(text)]
+            return TRUTHS[word(text)]
         if word(text) in ("true", "false"):
-            return BOOLEAN[word(text)]
+            return TRUTHS[word(text)]
         if (found := number(text)) is None:
             raise BadValueError(
                 index,
