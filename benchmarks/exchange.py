@@ -10,9 +10,10 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from client_code.protocol.frames import Join
 from federation.stream.certificate import RunCertificate
-from federation.stream.frames import Join
 from federation.stream.grid import StreamGrid
+from ledger import Ledger
 
 
 async def _admit(_join: Join) -> None:
@@ -66,5 +67,5 @@ def _client(port: int, certificate: bytes, name: str) -> None:
             Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
             server=link.Server(address=f"127.0.0.1:{port}", certificate=certificate, patience=10),
             identity=link.Identity(name=name, prove=dict, label="", features=()),
-            ledger=link.Ledger(nowhere),
+            ledger=Ledger(nowhere),
         )

@@ -28,7 +28,7 @@ import psutil
 
 from benchmarks.machine import describe
 from benchmarks.results import write_section
-from federation.stream.frames import PROTOCOL
+from client_code.protocol.frames import PROTOCOL
 
 SECONDS, RATE, TURNS, STREAMS = 60.0, 200.0, 4, 64
 DATA, HEADERS, SETTINGS = 0, 1, 4  # kinds of HTTP/2's frames

@@ -28,6 +28,10 @@ import link
 import memory
 import proof
 import utils
+from errors import ClientError
+from ledger import Ledger, open_ledger
+from preprocessing import Preprocessing
+from protocol.columns import COUNTS
 
 if TYPE_CHECKING:
     from streamed import StreamedTask
@@ -45,7 +49,7 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
     def statistics(message: Message, _context: Context) -> Message:
         """Tell the schema and the sums that a shared preprocessing needs."""
         told = task.statistics()
-        (rows, positives), (held_back, held_back_positives) = task.train.counts(), task.validation.counts()
+        counts = (*task.train.counts(), *task.validation.counts())
         content = RecordDict(
             {
                 "moments": ArrayRecord({name: Array(values) for name, values in told.arrays.items()}),
@@ -60,14 +64,7 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
                         "levels": json.dumps(told.levels),
                     }
                 ),
-                "counts": MetricRecord(
-                    {
-                        "num-examples": rows,
-                        "positives": positives,
-                        "validation-examples": held_back,
-                        "validation-positives": held_back_positives,
-                    }
-                ),
+                "counts": MetricRecord(dict(zip(COUNTS, counts, strict=True))),
             }
         )
         return Message(content, reply_to=message)
@@ -118,7 +115,7 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
     def save_model(message: Message, _context: Context) -> Message:
         """Keep the final model in this client's own model dir."""
         model, agreement = _received(task, message)
-        utils.save_model(utils.Preprocessing.from_json(agreement), model, task.model_dir)
+        utils.save_model(Preprocessing.from_json(agreement), model, task.model_dir)
         return Message(RecordDict(), reply_to=message)
 
     return app
@@ -218,7 +215,7 @@ def main(arguments: list[str]) -> int:
     options = parse_arguments(arguments)
     try:
         take_part(options, prove=proof_of(options, token=os.environ.get("FEDERATION_JOIN_TOKEN", "")))
-    except link.ClientError as error:
+    except ClientError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     return 0
@@ -262,7 +259,7 @@ def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
         max_iter=options.max_iter,
         model_dir=options.model_dir,
     )
-    with link.open_ledger(options.output_data_dir) as stream:
+    with open_ledger(options.output_data_dir) as stream:
         link.serve(
             create_app(task),
             Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
@@ -270,7 +267,7 @@ def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
             identity=link.Identity(
                 name=task.name, prove=prove, label=task.label, features=task.features, contract=terms.digest
             ),
-            ledger=link.Ledger(stream),
+            ledger=Ledger(stream),
         )
 
 

@@ -13,23 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from link import ClientError
+from errors import TableError
+from protocol.cells import Profile, is_missing, numbers
+from protocol.columns import CATEGORICAL, MOMENTS, MOST_LEVELS
 
 Floats = NDArray[np.float64]
 
 LEAST_ROWS = 10
 """Fewest rows that must hold a level for its name to leave: the client's own rule, nobody else's setting."""
-
-MOST_LEVELS = 100
-NUMERIC, CATEGORICAL, EMPTY = "numeric", "categorical", "empty"
-MISSING = ("", "na", "NA", "Na", "n/a", "N/A", "N/a", "nan", "NaN", "NAN", "Nan", "null", "NULL", "Null")
-"""Texts that stand for a missing value; the same as in data preparation."""
-
-
-class TableError(ClientError):
-    """A table of this client cannot be used; says which column and row, never the value."""
-
-    exit_code = 54
 
 
 class Columns(NamedTuple):
@@ -42,8 +33,8 @@ class Columns(NamedTuple):
 def read_columns(frame: pd.DataFrame, file: str, given: Mapping[str, str] = MappingProxyType({})) -> Columns:
     """Return the columns of a frame as numbers.
 
-    A column is numeric if at least half of its values are numbers, or none is there: one word among numbers
-    is the mistake it is. True and false are 1 and 0. What ``given`` says a column holds, it holds.
+    What a cell is, and what a column of such cells holds, is in `protocol.cells`. What ``given`` says a
+    column holds, it holds.
 
     Raises
     ------
@@ -53,32 +44,37 @@ def read_columns(frame: pd.DataFrame, file: str, given: Mapping[str, str] = Mapp
     X, levels = np.empty(frame.shape), {}
     for position, name in enumerate(map(str, frame.columns)):
         values = frame.iloc[:, position]
-        missing = values.isna().to_numpy()
-        if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-            texts = values.astype(str).str.strip()
-            numbers = texts.str.lower().replace({"true": "1", "false": "0"}).where(~missing)
-            values = pd.to_numeric(numbers, errors="coerce")
-            mostly_texts = 2 * values.notna().sum() < (~missing).sum()
-            if given.get(name, CATEGORICAL if mostly_texts else NUMERIC) == CATEGORICAL:
-                codes, found = pd.factorize(texts.where(~missing))
-                X[:, position] = np.where(codes < 0, np.nan, codes)
-                levels[name] = tuple(map(str, found))
+        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+            X[:, position] = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        else:
+            cells = texts(values)
+            if given.get(name) == CATEGORICAL or (name not in given and _kind(cells) == CATEGORICAL):
+                X[:, position], levels[name] = _codes(cells)
                 continue
-        X[:, position] = values.to_numpy(dtype=np.float64)
-        if (bad := ~missing & ~np.isfinite(X[:, position])).any():
+            X[:, position] = numbers(cells)
+        if (bad := np.isinf(X[:, position])).any():
             raise TableError(
                 f'{file}: column "{name}", data row {int(np.argmax(bad)) + 1}: not a finite number.'
             )
     return Columns(X, levels)
 
 
-def kinds(features: tuple[str, ...], X: Floats, levels: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Return what each column holds."""
-    empty: NDArray[np.bool_] = np.asarray(np.isnan(X).all(axis=0))
-    return [
-        CATEGORICAL if name in levels else EMPTY if nothing else NUMERIC
-        for name, nothing in zip(features, empty, strict=True)
-    ]
+def texts(values: pd.Series) -> list[str]:
+    """Return the cells of a column as texts, empty where pandas says that one is missing."""
+    return [str(cell) for cell in values.astype(object).where(values.notna(), "")]
+
+
+def _kind(cells: list[str]) -> str:
+    profile = Profile()
+    profile.add(cells)
+    return profile.kind
+
+
+def _codes(cells: list[str]) -> tuple[Floats, tuple[str, ...]]:
+    """Return the position of each cell's level, NaN for a gap; and the levels, in the order they come."""
+    levels = dict.fromkeys(cell.strip() for cell in cells if not is_missing(cell))
+    codes = dict(zip(levels, map(float, range(len(levels))), strict=True))
+    return np.array([codes.get(cell.strip(), np.nan) for cell in cells]), tuple(levels)
 
 
 def frequent_levels(codes: Floats, levels: tuple[str, ...]) -> dict[str, int]:
@@ -110,4 +106,4 @@ class Moments:
 
     def arrays(self, prefix: str = "") -> dict[str, Floats]:
         """Return what travels."""
-        return {f"{prefix}mean": self.mean, f"{prefix}m2": self.m2, f"{prefix}m3": self.m3}
+        return {f"{prefix}{name}": getattr(self, name) for name in MOMENTS}

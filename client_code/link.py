@@ -1,23 +1,9 @@
 """The client's end of the stream: join, take messages, reply, and write down everything that leaves.
 
-One bidirectional gRPC stream runs to the server, opened from here; nothing listens on the client. Each
-frame is one byte that says what it is, and a body:
-
-====  =================  ==========================================================
-kind  direction          body
-====  =================  ==========================================================
-J     client to server   JSON: protocol, client, instance, proof, label, features, schema
-W     server to client   JSON: node_id
-R     server to client   JSON: code, reason (the join is refused)
-M     both               a part of a message, more follow
-E     both               the last part of a message
-F     server to client   JSON: ok, reason (the run is over)
-====  =================  ==========================================================
-
-The parts of a message, joined, are what ``messages.py`` makes of it.
+One bidirectional gRPC stream runs to the server, opened from here; nothing listens on the client. What frames
+and messages are is in `protocol.frames` and `protocol.messages`.
 """
 
-import hashlib
 import json
 import logging
 import queue
@@ -25,23 +11,35 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TextIO
 
 import grpc
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 
-from messages import LAST_PART, PART, decode, encode, frames
+from errors import (
+    ClientError,
+    IdentityError,
+    JoinRefusedError,
+    ProtocolError,
+    RunFailedError,
+    ServerUnreachableError,
+)
+from ledger import Ledger
+from protocol.frames import (
+    FINISH,
+    LAST_PART,
+    METHOD,
+    PART,
+    REFUSED,
+    SERVICE,
+    WELCOME,
+    Join,
+    schema_hash,
+)
+from protocol.messages import decode, encode, frames
 
-PROTOCOL = 4
-METHOD = "/federation.Federation/Stream"
 MAX_MESSAGE_BYTES = 1 << 30
-
-JOIN, WELCOME, REFUSED, FINISH = b"J", b"W", b"R", b"F"
 
 CLIENT_APP_RAISED = 2  # Flower's ErrorCode.CLIENT_APP_RAISED_EXCEPTION
 
@@ -55,51 +53,6 @@ CHANNEL_OPTIONS = (
 )
 
 log = logging.getLogger("client.link")
-
-
-class ClientError(Exception):
-    """A failure that is safe to tell the server: its text never holds a value of the data.
-
-    Each subclass has its own ``exit_code``, described in ``docs/reference-errors.md``.
-    """
-
-    exit_code = 50
-
-
-class JoinRefusedError(ClientError):
-    """The server does not let this client in."""
-
-    exit_code = 51
-
-
-class ServerUnreachableError(ClientError):
-    """The server did not answer for longer than the client was told to wait."""
-
-    exit_code = 52
-
-
-class RunFailedError(ClientError):
-    """The server ended the run without a model."""
-
-    exit_code = 53
-
-
-class LedgerError(ClientError):
-    """What is about to be sent cannot be written down, so it is not sent."""
-
-    exit_code = 90
-
-
-class IdentityError(ClientError):
-    """The client cannot prove who it is, or the server does not accept its proof."""
-
-    exit_code = 58
-
-
-class ProtocolError(ClientError):
-    """What the server sent is not what a server of this protocol sends."""
-
-    exit_code = 59
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,86 +101,15 @@ class Identity:
 
     def frame(self) -> bytes:
         """Return the join frame."""
-        return (
-            JOIN
-            + json.dumps(
-                {
-                    "protocol": PROTOCOL,
-                    "client": self.name,
-                    "instance": self.instance,
-                    "proof": dict(self.prove()),
-                    "label": self.label,
-                    "features": self.features,
-                    "schema": schema_hash(self.label, self.features, self.contract),
-                }
-            ).encode()
+        join = Join(
+            client=self.name,
+            instance=self.instance,
+            proof=self.prove(),
+            label=self.label,
+            features=self.features,
+            schema=schema_hash(self.label, self.features, self.contract),
         )
-
-
-def schema_hash(label: str, features: tuple[str, ...], contract: str = "") -> str:
-    """Return the SHA-256 of the column names, and of the contract's; the order of features does not count."""
-    parts = [label, sorted(features), *([contract] if contract else [])]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-class Ledger:
-    """The egress ledger: one JSON line for everything this client sent, written before it is sent.
-
-    Parameters
-    ----------
-    stream : TextIO
-        Where the lines go.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lines = 0
-
-    def record(
-        self,
-        pieces: Sequence[bytes],
-        *,
-        kind: str,
-        content: RecordDict | None = None,
-        server_round: object = None,
-    ) -> None:
-        """Write one line about what is sent, naming its arrays, metrics and settings but not their values.
-
-        Raises
-        ------
-        LedgerError
-            The disk is full, or fails.
-        """
-        self._lines += 1
-        digest = hashlib.sha256()
-        for piece in pieces:
-            digest.update(piece)
-        line = {
-            "line": self._lines,
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "kind": kind,
-            "round": server_round,
-            "bytes": sum(map(len, pieces)),
-            "sha256": digest.hexdigest(),
-            "arrays": [
-                {"name": f"{record}.{name}", "shape": array.shape, "dtype": array.dtype}
-                for record, arrays in (content.array_records.items() if content else ())
-                for name, array in arrays.items()
-            ],
-            "metrics": [
-                f"{r}.{name}" for r, m in (content.metric_records.items() if content else ()) for name in m
-            ],
-            "config": [
-                f"{r}.{name}" for r, c in (content.config_records.items() if content else ()) for name in c
-            ],
-        }
-        try:
-            self._stream.write(json.dumps(line) + "\n")
-            self._stream.flush()
-        except OSError as error:
-            raise LedgerError(
-                f"cannot write the egress ledger ({error.strerror or error}); nothing is sent."
-            ) from error
+        return join.to_frame()
 
 
 def serve(app: ClientApp, context: Context, *, server: Server, identity: Identity, ledger: Ledger) -> None:
@@ -330,7 +212,7 @@ def _converse(answer: Answer, server: Server, identity: Identity, ledger: Ledger
     outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     credentials = grpc.ssl_channel_credentials(root_certificates=server.certificate)
     with grpc.secure_channel(server.address, credentials, CHANNEL_OPTIONS) as channel:
-        stream = channel.stream_stream(METHOD)
+        stream = channel.stream_stream(f"/{SERVICE}/{METHOD}")
         join = identity.frame()
         ledger.record([join], kind="join")
         outbox.put(join)
@@ -386,15 +268,3 @@ def _end(kind: bytes, body: bytes, identity: Identity) -> None:
 def _status(error: grpc.RpcError) -> str:
     code = error.code() if isinstance(error, grpc.Call) else None
     return f"{code.name}: {error.details()}" if code else type(error).__name__
-
-
-@contextmanager
-def open_ledger(folder: Path) -> Iterator[TextIO]:
-    """Open ``ledger.jsonl`` in ``folder``, which is made if need be, for appending."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stream = (folder / "ledger.jsonl").open("a", encoding="utf-8")
-    try:
-        yield stream
-    finally:
-        with suppress(OSError):  # what could not be written has been told
-            stream.close()

@@ -12,17 +12,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from link import ClientError
+from errors import PyarrowMissingError
 
 LOCK = "requirements-arrow.txt"
 
 log = logging.getLogger("client.parquet")
-
-
-class PyarrowMissingError(ClientError):
-    """A file needs pyarrow, which is neither installed nor among this job's wheels."""
-
-    exit_code = 91
 
 
 def stand_in(path: Path) -> Path:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -14,31 +14,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from columns import TableError
+from errors import TableError
+from protocol.features import Feature
+from protocol.pipeline import STEPS, Plan, plan
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Feature:
-    """One number the model sees: a column's number, 1 where its value is missing, or 1 where it is a level.
-
-    Parameters
-    ----------
-    column : str
-        What it is made of.
-    kind : {"number", "missing", "level"}
-        How.
-    level : str, optional
-        Only of kind "level".
-    fill : float, optional
-        What stands for a missing number; without it none may be missing.
-    """
-
-    column: str
-    kind: str = "number"
-    level: str | None = None
-    fill: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,18 +79,11 @@ class Preprocessing:
         """
         if absent := sorted({feature.column for feature in self.made_of} - set(columns)):
             raise TableError(f"the model takes columns that are not here: {', '.join(absent)}.")
-        parts = []
-        for feature in self.made_of:
-            values = X[:, columns.index(feature.column)]
-            if feature.kind == "missing":
-                values = np.isnan(values)
-            elif feature.kind == "level":
-                known = levels.get(feature.column, ())
-                values = values == (known.index(feature.level) if feature.level in known else -1)
-            elif feature.fill is not None:
-                values = np.where(np.isnan(values), feature.fill, values)
-            parts.append(values)
-        return np.column_stack(parts).astype(np.float64)
+        parts = [
+            feature.values(X[:, columns.index(feature.column)], levels.get(feature.column, ()))
+            for feature in self.made_of
+        ]
+        return np.column_stack(parts)
 
     def transform(self, X: Floats) -> Floats:
         """Return features, in their order, standardised."""
@@ -123,8 +96,8 @@ class Preprocessing:
 
 def pipeline(preprocessing: Preprocessing, model: LogisticRegression) -> Pipeline:
     """Return one fitted pipeline that takes raw columns by name: transform, scale, classify."""
-    groups = _groups(preprocessing)
-    order = [position for positions in groups.values() for position in positions]
+    planned = plan(preprocessing.made_of, preprocessing.log1p)
+    order = planned.order
     scaler = StandardScaler()
     scaler.mean_, scaler.scale_ = preprocessing.mean[order], preprocessing.scale[order]
     scaler.var_, scaler.n_features_in_, scaler.n_samples_seen_ = scaler.scale_**2, len(order), 0
@@ -132,56 +105,23 @@ def pipeline(preprocessing: Preprocessing, model: LogisticRegression) -> Pipelin
     classifier.classes_, classifier.n_features_in_ = np.array([0, 1]), len(order)
     classifier.coef_, classifier.intercept_ = model.coef_[:, order], model.intercept_
     classifier.n_iter_ = np.zeros(1, dtype=np.int32)
-    transform = _transformer(preprocessing, groups)
-    return Pipeline([("transform", transform), ("scale", scaler), ("classify", classifier)])
+    return Pipeline([("transform", _transformer(planned)), ("scale", scaler), ("classify", classifier)])
 
 
-def _groups(preprocessing: Preprocessing) -> dict[str, list[int]]:
-    """Return the positions of the features that are made alike, in the order of the transformer."""
-    names = ("log1p", "identity", "filled-log1p", "filled", "missing", "level")
-    groups: dict[str, list[int]] = {name: [] for name in names}
-    for position, feature in enumerate(preprocessing.made_of):
-        logged = preprocessing.log1p[position]
-        if feature.kind != "number":
-            groups[feature.kind].append(position)
-        elif feature.fill is None:
-            groups["log1p" if logged else "identity"].append(position)
-        else:
-            groups["filled-log1p" if logged else "filled"].append(position)
-    return {name: positions for name, positions in groups.items() if positions}
-
-
-def _transformer(preprocessing: Preprocessing, groups: dict[str, list[int]]) -> ColumnTransformer:
+def _transformer(planned: Plan) -> ColumnTransformer:
     """Return the transformer of raw columns, fitted to one row that tells names and fillings."""
-    made_of = preprocessing.made_of
-    columns = {
-        name: list(dict.fromkeys(made_of[position].column for position in positions))
-        for name, positions in groups.items()
+    steps = {
+        "log1p": FunctionTransformer(np.log1p, feature_names_out="one-to-one"),
+        "numbers": _as_type("float64"),
+        "texts": _as_type("str"),
+        "fill": SimpleImputer(strategy="mean"),  # fitted to the one row, it fills in that row's values
+        "missing": FunctionTransformer(pd.isna),
+        "levels": OneHotEncoder(categories=planned.levels, handle_unknown="ignore", sparse_output=False),
     }
-    row: dict[str, list[object]] = {feature.column: [0.0] for feature in made_of}
-    row |= {feature.column: [feature.fill] for feature in made_of if feature.fill is not None}
-    row |= {column: [""] for column in columns.get("level", [])}
-    levels = [
-        np.array(
-            [feature.level for feature in made_of if feature.column == column and feature.kind == "level"]
-        )
-        for column in columns.get("level", [])
-    ]
-    parts = [(name, _step(name, levels), of_name) for name, of_name in columns.items()]
-    return ColumnTransformer(parts, verbose_feature_names_out=False).fit(pd.DataFrame(row))
+    made = {part: Pipeline([(name, steps[name]) for name in names]) for part, names in STEPS.items() if names}
+    parts = [(part, made.get(part, "passthrough"), columns) for part, columns in planned.columns.items()]
+    return ColumnTransformer(parts, verbose_feature_names_out=False).fit(pd.DataFrame(planned.row))
 
 
-def _step(name: str, levels: list[NDArray[np.str_]]) -> Any:  # noqa: ANN401 - any transformer
-    log1p = FunctionTransformer(np.log1p, feature_names_out="one-to-one")
-    numbers = FunctionTransformer(np.asarray, kw_args={"dtype": "float64"}, feature_names_out="one-to-one")
-    texts = FunctionTransformer(np.asarray, kw_args={"dtype": "str"}, feature_names_out="one-to-one")
-    fill = SimpleImputer(strategy="mean")  # fitted to the one row, it fills in that row's values
-    encoder = OneHotEncoder(categories=levels, handle_unknown="ignore", sparse_output=False)
-    return {
-        "log1p": log1p,
-        "identity": "passthrough",
-        "filled-log1p": Pipeline([("numbers", numbers), ("fill", fill), ("log1p", log1p)]),
-        "filled": Pipeline([("numbers", numbers), ("fill", fill)]),
-        "missing": Pipeline([("missing", FunctionTransformer(pd.isna)), ("numbers", numbers)]),
-        "level": Pipeline([("texts", texts), ("levels", encoder)]),
-    }[name]
+def _as_type(dtype: str) -> FunctionTransformer:
+    return FunctionTransformer(np.asarray, kw_args={"dtype": dtype}, feature_names_out="one-to-one")

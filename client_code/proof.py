@@ -7,30 +7,22 @@ client's name, so that the proof is worth nothing for any other join. AWS calls 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 """
 
-import hashlib
-import ssl
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import link
+from errors import IdentityError
+from link import Server
+from protocol.proof import BODY, NONCE, bound_headers, fingerprint
 
 Prove = Callable[[], Mapping[str, str]]
-
-BODY = b"Action=GetCallerIdentity&Version=2011-06-15"
-CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
 
 
 def by_token(token: str) -> Prove:
     """Return a proof by the secret of a run whose server started this process itself."""
     return lambda: {"token": token}
-
-
-def fingerprint(certificate: bytes) -> str:
-    """Return the SHA-256 of a PEM certificate."""
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.decode())).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +35,7 @@ class ByRole:
         Whose STS the server asks.
     run_id : str
         The run to join.
-    server : link.Server
+    server : Server
         The server to join.
     name : str
         This client's name in the federation.
@@ -53,7 +45,7 @@ class ByRole:
 
     region: str
     run_id: str
-    server: link.Server
+    server: Server
     name: str
     session: Any = field(default=None, repr=False)
 
@@ -69,24 +61,22 @@ class ByRole:
         from botocore.awsrequest import AWSRequest  # noqa: PLC0415
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
-        bound = {
-            "Content-Type": CONTENT_TYPE,
-            "X-Federation-Run": self.run_id,
-            "X-Federation-Server": self.server.address,
-            "X-Federation-Certificate": fingerprint(self.server.certificate),
-            "X-Federation-Client": self.name,
-            "X-Federation-Nonce": uuid.uuid4().hex,
-        }
+        bound = bound_headers(
+            run_id=self.run_id,
+            server=self.server.address,
+            certificate=fingerprint(self.server.certificate),
+            client=self.name,
+        )
         try:
             session, endpoint = self._sts
             credentials = session.get_credentials()
             if credentials is None:
-                raise link.IdentityError("this job has no credentials of a role to prove itself with.")
-            request = AWSRequest("POST", endpoint, headers=bound, data=BODY)
+                raise IdentityError("this job has no credentials of a role to prove itself with.")
+            request = AWSRequest("POST", endpoint, headers=bound | {NONCE: uuid.uuid4().hex}, data=BODY)
             # Frozen: botocore renews what is about to expire, then hands out one consistent set.
             SigV4Auth(credentials.get_frozen_credentials(), "sts", self.region).add_auth(request)
         except BotoCoreError as error:
-            raise link.IdentityError(f"this job cannot get the credentials of its role ({error}).") from error
+            raise IdentityError(f"this job cannot get the credentials of its role ({error}).") from error
         return dict(request.headers.items())
 
     @cached_property

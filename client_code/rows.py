@@ -25,8 +25,8 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from link import ClientError
-from utils import TableError
+from errors import RowsChangedError, TableError
+from protocol.cells import is_missing, spellings
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
@@ -37,17 +37,13 @@ BLOCK_VALUES = 1 << 19  # 4 MB: a block and its square root weights stay in a pr
 BATCH_VALUES = 1 << 21  # decoded from Parquet at a time: each start in all columns takes its time
 SPARE_BYTES = 1 << 30  # of disk, left alone
 CSV_BYTES = 4 << 20  # read at a time
+MISSING = "a value is missing, and rows that are read in blocks need all"
+NOT_FINITE = "not a finite number"
 AHEAD = 8  # blocks that wait for a core: all of a batch and more, or cores would wait for the next one
 
 
 with suppress(NotImplementedError):  # not in every build; it needs 100 MB less here than the usual one
     pa.set_memory_pool(pa.jemalloc_memory_pool())
-
-
-class RowsChangedError(ClientError):
-    """A file of rows changed, or ended early, while it was being read."""
-
-    exit_code = 56
 
 
 class Rows:
@@ -142,7 +138,8 @@ class Rows:
                 column = int(np.argmin(exact.all(axis=1)))
                 row = first + int(np.argmin(exact[column]))
                 name = self.features[column]
-                raise TableError(f'{self.path.name}: column "{name}", data row {row}: not a finite number.')
+                problem = MISSING if np.isnan(block[column, row - first]) else NOT_FINITE
+                raise TableError(f'{self.path.name}: column "{name}", data row {row}: {problem}.')
         if not ((block[-1] == 0) | (block[-1] == 1)).all():
             raise TableError(f'{self.path.name}: the label "{self.label}" holds values other than 0 and 1.')
 
@@ -201,7 +198,9 @@ def _csv(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
         with pa.csv.open_csv(
             path,
             pa.csv.ReadOptions(block_size=CSV_BYTES, use_threads=False),  # else errors do not tell the row
-            convert_options=pa.csv.ConvertOptions(column_types=types, include_columns=columns),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=types, include_columns=columns, null_values=spellings()
+            ),
         ) as reader:
             yield from reader
     except pa.ArrowInvalid as error:
@@ -218,7 +217,9 @@ def _located(message: str, names: list[str]) -> str:
     column = re.search(r"In CSV column #(\d+)", message)
     row_ = re.search(r"Row #(\d+)", message)
     where = f'column "{names[int(column.group(1))]}"' if column else "a column"
-    return f"{where}{f', data row {int(row_.group(1)) - 1}' if row_ else ''}: not a finite number."
+    value = re.search(r"invalid value '(.*)'", message, re.DOTALL)
+    problem = MISSING if value and is_missing(value.group(1)) else NOT_FINITE
+    return f"{where}{f', data row {int(row_.group(1)) - 1}' if row_ else ''}: {problem}."
 
 
 def _decoded(batch: pa.RecordBatch) -> Floats:

@@ -12,11 +12,13 @@ from sklearn.linear_model import LogisticRegression
 
 import newton
 import utils
-from columns import NUMERIC
-from memory import check_fits
+from capacity import check_fits
+from errors import TableError
 from moments import BlockMoments, moments
+from preprocessing import Preprocessing
+from protocol.columns import NUMERIC
 from rows import Rows, Scratch, in_order
-from utils import Floats, TableError
+from utils import Floats
 
 Prepared = tuple[Floats, NDArray[np.int64]]
 
@@ -77,7 +79,7 @@ class StreamedTable:
             self._scratch = scratch
         return total
 
-    def design(self, preprocessing: utils.Preprocessing) -> Iterator[Callable[[], Prepared]]:
+    def design(self, preprocessing: Preprocessing) -> Iterator[Callable[[], Prepared]]:
         """Yield what makes each block of prepared rows, (m, d + 1) with ones in the last column, and labels.
 
         Raises
@@ -97,7 +99,7 @@ class StreamedTable:
             yield partial(_after, read, finish)
 
     def newton(
-        self, preprocessing: utils.Preprocessing, w: Floats, class_weight: tuple[float, float]
+        self, preprocessing: Preprocessing, w: Floats, class_weight: tuple[float, float]
     ) -> newton.Contribution:
         """Return the sums over all rows at the parameters ``w``, of the first pass or of one by all cores."""
         if self._start and class_weight == (1.0, 1.0) and not w[:-1].any():
@@ -122,11 +124,11 @@ class StreamedTable:
 class Start:
     """Products of all rows, prepared as the first block of them suggests."""
 
-    guess: utils.Preprocessing
+    guess: Preprocessing
     products: newton.Products
 
 
-def _guess(features: tuple[str, ...], block: Floats) -> utils.Preprocessing:
+def _guess(features: tuple[str, ...], block: Floats) -> Preprocessing:
     """Return a preprocessing that resembles the one that will be agreed on."""
     told = moments(block)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -135,10 +137,10 @@ def _guess(features: tuple[str, ...], block: Floats) -> utils.Preprocessing:
     mean, m2 = (np.where(log1p, both[1], both[0]) for both in (told.mean, told.m2))
     scale = np.sqrt(m2 / told.rows)
     scale[scale == 0] = 1.0
-    return utils.Preprocessing(features=features, log1p=log1p, mean=mean, scale=scale)
+    return Preprocessing(features=features, log1p=log1p, mean=mean, scale=scale)
 
 
-def _columns(features: tuple[str, ...], preprocessing: utils.Preprocessing) -> list[int | None]:
+def _columns(features: tuple[str, ...], preprocessing: Preprocessing) -> list[int | None]:
     """Return which column each prepared one is made of.
 
     No value is missing here: what marks one, for clients that lack some, is 0 in every row, so it is of none.
@@ -149,9 +151,7 @@ def _columns(features: tuple[str, ...], preprocessing: utils.Preprocessing) -> l
     ]
 
 
-def _change(
-    features: tuple[str, ...], guess: utils.Preprocessing, agreed: utils.Preprocessing
-) -> Floats | None:
+def _change(features: tuple[str, ...], guess: Preprocessing, agreed: Preprocessing) -> Floats | None:
     """Return the matrix that turns rows as guessed into rows as agreed, None if none does."""
     columns = _columns(features, agreed)
     change = np.zeros((len(features) + 1, len(columns) + 1))
@@ -259,7 +259,7 @@ class StreamedTask:
         self, agreement: str, model: LogisticRegression, class_weight: tuple[float, float]
     ) -> newton.Contribution:
         """Return the sums over the training rows."""
-        return self.train.newton(utils.Preprocessing.from_json(agreement), utils.flat(model), class_weight)
+        return self.train.newton(Preprocessing.from_json(agreement), utils.flat(model), class_weight)
 
     def score(self, agreement: str, model: LogisticRegression) -> tuple[int, dict[str, float]]:
         """Return the number of validation rows, and the model's quality there.
@@ -272,6 +272,6 @@ class StreamedTask:
             A, y = make()
             return A @ w, y
 
-        parts = list(in_order(scored, self.validation.design(utils.Preprocessing.from_json(agreement))))
+        parts = list(in_order(scored, self.validation.design(Preprocessing.from_json(agreement))))
         z, y = np.concatenate([z for z, _ in parts]), np.concatenate([y for _, y in parts])
         return y.size, utils.quality(y, z)

@@ -18,23 +18,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 import newton
-from columns import (
-    CATEGORICAL,
-    MISSING,
-    NUMERIC,
-    Moments,
-    TableError,
-    frequent_levels,
-    kinds,
-    read_columns,
-)
+from columns import Moments, frequent_levels, read_columns, texts
+from errors import TableError
 from preprocessing import Preprocessing, pipeline
-
-__all__ = (
-    "Preprocessing",
-    "TableError",
-    "pipeline",
-)
+from protocol.cells import numbers, spellings
+from protocol.columns import CATEGORICAL, LOG1P, NUMERIC, kinds
 
 Floats = NDArray[np.float64]
 
@@ -202,14 +190,14 @@ def _read_csv(path: Path, kinds_given: Mapping[str, str]) -> pd.DataFrame:
         path,
         index_col=False,
         keep_default_na=False,
-        na_values=MISSING,
+        na_values=spellings(),
         dtype={name: "str" for name, kind in kinds_given.items() if kind == CATEGORICAL},
     )
 
 
 def _labels(values: pd.Series, label: str, file: str) -> NDArray[np.int64]:
-    y = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
-    if (missing := values.isna().to_numpy()).any():
+    y = numbers(texts(values))
+    if (missing := np.isnan(y)).any():
         raise TableError(f'{file}: column "{label}", data row {int(np.argmax(missing)) + 1}: no label.')
     if not np.isin(y, (0, 1)).all():
         raise TableError(f'{file}: the label "{label}" holds values other than 0 and 1.')
@@ -260,11 +248,11 @@ def statistics(train: Table, validation: Table) -> Statistics:
     for name, *both in zip(train.features, held, other, strict=True):
         if {*both} == {NUMERIC, CATEGORICAL}:
             raise TableError(f'column "{name}" holds numbers in one file and texts in the other.')
-    numbers = np.where([kind == CATEGORICAL for kind in held], 0.0, train.X)
+    values = np.where([kind == CATEGORICAL for kind in held], 0.0, train.X)
     non_negative = np.logical_and.reduce([~(table.X < 0).any(axis=0) for table in tables])
     arrays = {"observed": (~np.isnan(train.X)).sum(axis=0).astype(np.float64)}
-    for prefix, values in (("", numbers), ("log1p-", np.log1p(np.where(non_negative, numbers, 0.0)))):
-        of_values = Moments.of(values)
+    for prefix, column_values in (("", values), (LOG1P, np.log1p(np.where(non_negative, values, 0.0)))):
+        of_values = Moments.of(column_values)
         if not (finite := np.isfinite(of_values.m2) & np.isfinite(of_values.m3)).all():
             raise TableError(f'column "{train.features[np.argmin(finite)]}": its values are too large.')
         arrays |= of_values.arrays(prefix)

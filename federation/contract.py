@@ -4,6 +4,7 @@ How a table is checked is in `federation.data.contract_check`.
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +13,7 @@ import typer
 from federation.cli.command import Debug, run
 from federation.cli.tables import open_tables
 from federation.config.contract import load_contract
-from federation.data.contract_check import check, describe, infer
+from federation.data.contract_check import check, infer
 from federation.data.readers import table_files
 from federation.data.table import read_table
 from federation.errors import ContractBrokenError, SettingError
@@ -74,10 +75,10 @@ def main(
             raise SettingError(f"{data}: no CSV or Parquet file is there.", "Name a table.")
         found = check(agreed, files)
     if as_json:
-        typer.echo(json.dumps(found))
+        typer.echo(json.dumps({name: list(map(asdict, broken)) for name, broken in found.items()}))
     else:
         for name, broken in found.items():
-            typer.echo("\n".join(f"{name}: {describe(violation)}" for violation in broken))
+            typer.echo("\n".join(f"{name}: {violation}" for violation in broken))
     if found:
         raise ContractBrokenError(f"{', '.join(found)}: broken contract.", "The lines above say where.")
     typer.echo(f"{len(files)} files keep the contract {contract}.", err=True)

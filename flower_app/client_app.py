@@ -16,6 +16,7 @@ from flwr.clientapp import ClientApp
 import client
 import link
 import utils
+from errors import ClientError
 
 log = logging.getLogger("client")
 
@@ -27,7 +28,7 @@ class NodeApp(ClientApp):
         """Answer a message; what goes wrong in an unforeseen way is told to this account's log only."""
         try:
             return _app(json.dumps([context.node_config, context.run_config]))(message, context)
-        except link.ClientError as error:
+        except ClientError as error:
             reason = str(error)
         except Exception as error:  # its text may quote a value of the data
             log.exception("%s failed", message.metadata.message_type)

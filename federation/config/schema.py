@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from federation.config.contract import Contract, load_contract
+from client_code.protocol.contract import Contract
+from federation.config.contract import load_contract
 from federation.config.names import ClientNames, ServerNames
 from federation.config.regions import IMAGE_REGISTRIES, S3_PREFIX_LISTS
 from federation.config.rules import check_between_parties, check_external_id, check_party

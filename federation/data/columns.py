@@ -1,69 +1,17 @@
-"""Tell numbers from texts: what kind of column holds these values, and what number a value stands for.
+"""Turn the cells of a column into numbers, or say which one its column cannot hold, and why.
 
-A column is numeric, boolean (true and false, which become 1 and 0) or categorical. A missing value is an
-empty cell or one of a few words for it.
+What a cell is, is in `client_code.protocol.cells`, for every reader.
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["numeric", "boolean", "categorical"]
-
-MISSING = frozenset({"", "na", "n/a", "nan", "null"})
-BOOLEAN = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
-CLEAR_LABELS = {**BOOLEAN, "no": 0, "yes": 1, "n": 0, "y": 1, "negative": 0, "positive": 1}
-"""Values of a label that say themselves which class they are, in any case."""
-
-
-@dataclass
-class Profile:
-    """Count what the values of a column are.
-
-    Parameters
-    ----------
-    numbers, booleans, texts, missing : int
-        How many values are numbers; ``true`` or ``false``; anything else; missing.
-    """
-
-    numbers: int = 0
-    booleans: int = 0
-    texts: int = 0
-    missing: int = 0
-
-    def add(self, values: Iterable[str]) -> None:
-        """Count these values too."""
-        for value, count in Counter(values).items():
-            what = _what(value)
-            setattr(self, what, getattr(self, what) + count)
-
-    @property
-    def kind(self) -> Kind:
-        """The kind of column: numeric if at least half of its values are numbers, or none is there at all.
-
-        So one word among numbers is found as the mistake it is, instead of making levels of all the numbers.
-        """
-        if self.numbers >= self.booleans + self.texts:
-            return "numeric"
-        return "categorical" if self.texts else "boolean"
-
-
-def _what(value: str) -> Literal["numbers", "booleans", "texts", "missing"]:
-    text = value.strip().lower()
-    if text in MISSING:
-        return "missing"
-    if text in ("true", "false"):
-        return "booleans"
-    try:
-        float(text.replace("_", "x"))  # Python alone reads 1_000 as a number: no other reader would
-    except ValueError:
-        return "texts"
-    return "numbers"
+from client_code.protocol.cells import TRUTHS, finite, is_missing, number, word
+from client_code.protocol.contract import Kind
 
 
 class BadValueError(ValueError):
@@ -115,34 +63,25 @@ class Reader:
 
     def _number(self, value: str, index: int) -> float:
         text = value.strip()
-        if text.lower() in MISSING:
+        if is_missing(text):
             return math.nan
         if self.kind == "categorical":
             return self.codes.setdefault(text, len(self.codes))
         if self.kind == "boolean":
-            if text.lower() not in BOOLEAN:
+            if word(text) not in TRUTHS:
                 raise BadValueError(index, "neither true nor false", "Correct it, or leave it empty.")
-            return BOOLEAN[text.lower()]
-        if text.lower() in ("true", "false"):
-            return BOOLEAN[text.lower()]
-        if (number := finite([text])) is not None:
-            return float(number[0])
-        if _what(text) == "numbers":
+            return TRUTHS[word(text)]
+        if word(text) in ("true", "false"):
+            return TRUTHS[word(text)]
+        if (found := number(text)) is None:
+            raise BadValueError(
+                index,
+                "not a number",
+                "Correct it, leave it empty, or let a contract say that the column is categorical.",
+            )
+        if not math.isfinite(found):
             raise BadValueError(index, "infinity or too large", "Correct it, or leave it empty.")
-        raise BadValueError(
-            index,
-            "not a number",
-            "Correct it, leave it empty, or let a contract say that the column is categorical.",
-        )
-
-
-def finite(values: list[str]) -> NDArray[np.float64] | None:
-    """Return the values as numbers, or None if any is something else than a finite number."""
-    try:
-        numbers = np.array(list(map(float, values)), dtype=np.float64)
-    except ValueError:
-        return None
-    return numbers if np.isfinite(numbers).all() and "_" not in "".join(values) else None
+        return found
 
 
 def levels_of(readers: Mapping[str, Reader]) -> dict[str, tuple[str, ...]]:

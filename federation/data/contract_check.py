@@ -1,24 +1,24 @@
 """Check tables against a data contract, and find out the contract that a table keeps.
 
-The rules are evaluated in one place, by the clients' own code (`client_code/contract.py`), which checks a
-client's files before it joins: the check here starts it as a program.
+What breaks a contract is decided in `client_code.protocol.contract_check`: each client holds its own files
+to it before it joins.
 """
 
 import json
 import math
-import subprocess
-import sys
-import tempfile
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from federation.checkout import CLIENT_CODE
-from federation.config.contract import NAME, ColumnRule, Contract, contract_beside
+from client_code.protocol.contract import Contract, Rule
+from client_code.protocol.contract_check import Check, Violation, in_words
+from federation.config.contract import contract_beside
+from federation.data.readers import open_records
 from federation.data.table import Table, read_table
-from federation.errors import ContractBrokenError
+from federation.errors import ContractBrokenError, DataError, MissingFileError
 
+_CHUNK = 4096
 IDENTIFIER_SHARE = 0.5
 _HEAD = """\
 # What every party's table must be, found out from {rows} rows of {file}. Widen what other parties need wider.
@@ -30,8 +30,8 @@ _HEAD = """\
 
 def types_of(table: Table) -> Contract:
     """Return a contract that tells nothing but what the columns of a table hold."""
-    types: dict[str, Any] = {
-        name: ColumnRule(type="categorical" if name in table.levels else "numeric", missing=1.0)
+    types = {
+        name: Rule(type="categorical" if name in table.levels else "numeric", missing=1.0)
         for name in table.features
     }
     return Contract(label=table.label, columns=types, inferred=True)
@@ -91,28 +91,33 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def check(contract: Contract, files: list[Path]) -> dict[str, list[dict[str, Any]]]:
-    """Return what in each file breaks the contract, by the file's name, as the clients' own code finds it.
+def check(contract: Contract, files: list[Path]) -> dict[str, list[Violation]]:
+    """Return what in each file breaks the contract, by the file's name; files that keep it are left out.
 
     Raises
     ------
     ContractBrokenError
         A file cannot be read as a table.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        written = Path(folder) / NAME
-        written.write_text(contract.to_json(), encoding="utf-8")
-        program = [sys.executable, str(CLIENT_CODE / "contract.py"), "--contract", str(written)]
-        done = subprocess.run(  # noqa: S603 - our own program
-            [*program, *map(str, files)], capture_output=True, text=True, check=False
-        )
-    if not done.stdout:
-        problem = (
-            done.stderr.strip().splitlines()[-1].removeprefix("error: ") if done.stderr else "no answer."
-        )
-        raise ContractBrokenError(problem, "Give CSV files in UTF-8, or Parquet files.")
-    found: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
+    found = {}
+    for path in files:
+        try:
+            broken = _violations(contract, path)
+        except (DataError, MissingFileError) as error:
+            raise ContractBrokenError(
+                f"{path.name} cannot be read as a table: {error.problem}", error.remedy
+            ) from error
+        if broken:
+            found[path.name] = broken
     return found
+
+
+def _violations(contract: Contract, path: Path) -> list[Violation]:
+    looking = Check(contract)
+    with open_records(path) as (header, rows):
+        while chunk := [row for _, row in islice(rows, _CHUNK)]:
+            looking.add(dict(zip(header, zip(*chunk, strict=True), strict=True)))
+    return looking.violations()
 
 
 def require(contract: Contract, files: list[Path]) -> None:
@@ -124,17 +129,4 @@ def require(contract: Contract, files: list[Path]) -> None:
         Names file, columns, counts and rows.
     """
     for name, broken in check(contract, files).items():
-        told = "; ".join(map(describe, broken[:5]))
-        more = f"; and {len(broken) - 5} more" if len(broken) > 5 else ""  # noqa: PLR2004 - the five above
-        raise ContractBrokenError(
-            f"{name} breaks the contract: {told}{more}.", "Correct the table, or widen the contract."
-        )
-
-
-def describe(violation: dict[str, Any]) -> str:
-    """Say a violation in words."""
-    column, problem, count, rows = (violation[key] for key in ("column", "problem", "count", "rows"))
-    if not count:
-        return f'column "{column}" {problem}'
-    more = ", ..." if count > len(rows) else ""
-    return f'column "{column}": {count} {problem} (data rows {", ".join(map(str, rows))}{more})'
+        raise ContractBrokenError(in_words(name, broken), "Correct the table, or widen the contract.")

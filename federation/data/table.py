@@ -14,16 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from federation.data.columns import (
-    CLEAR_LABELS,
-    MISSING,
-    BadValueError,
-    Kind,
-    Profile,
-    Reader,
-    finite,
-    levels_of,
-)
+from client_code.protocol.cells import CLEAR_LABELS, Profile, finite, is_missing
+from client_code.protocol.contract import Kind
+from federation.data.columns import BadValueError, Reader, levels_of
 from federation.data.readers import near, open_records
 from federation.errors import DataError, FeatureError, LabelError
 
@@ -244,7 +237,7 @@ def _positions(path: Path, header: list[str], label: str, ignore: Sequence[str])
 
 
 def _label(path: Path, label: str, text: str, number: int, line: int) -> str:
-    if text.strip().lower() in MISSING:
+    if is_missing(text):
         raise LabelError(
             f'{path}: label "{label}", data row {number} (line {line}): empty.',
             "Give every row a label, or remove the row.",

@@ -13,9 +13,10 @@ from typing import Any, Self, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from client_code.protocol.features import Feature
 from federation.data.table import Table
 from federation.errors import DataError, FeatureError
-from federation.model.features import Encoding, Feature
+from federation.model.features import Encoding
 
 T = TypeVar("T")
 Scalar: TypeAlias = str | int | float | bool | None

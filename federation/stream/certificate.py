@@ -1,7 +1,6 @@
 """The TLS certificate of one run: made in memory, valid for its server only, never written to disk."""
 
 import datetime as dt
-import hashlib
 import ipaddress
 import ssl
 from base64 import b64encode
@@ -12,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from client_code.protocol.proof import fingerprint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class RunCertificate:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the certificate, in hexadecimal."""
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(self.certificate.decode())).hexdigest()
+        return fingerprint(self.certificate)
 
     def for_clients(self) -> str:
         """Return the certificate as one line of base64 (DER), as the client's command line takes it."""

@@ -8,10 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import grpc
 from flwr.app import Message
 
-from federation.errors import PortTakenError
-from federation.stream.certificate import RunCertificate
-from federation.stream.clients.members import Arrived, Member, Outbox, Refusal
-from federation.stream.frames import (
+from client_code.protocol.frames import (
     FINISH,
     METHOD,
     REFUSED,
@@ -21,6 +18,9 @@ from federation.stream.frames import (
     Join,
     control_frame,
 )
+from federation.errors import PortTakenError
+from federation.stream.certificate import RunCertificate
+from federation.stream.clients.members import Arrived, Member, Outbox, Refusal
 from federation.stream.limits import Doorkeeper, Exchange, Limits, SparingLog
 from federation.stream.messages import MessageAssembler
 

@@ -9,6 +9,7 @@ import pytest
 import utils
 from federation.learning.training import as_record
 from federation.model import linear as model
+from preprocessing import Preprocessing
 
 FEATURES = ("amount", "balance", "count")
 
@@ -28,9 +29,9 @@ def make_table() -> Callable[..., utils.Table]:
 
 
 @pytest.fixture
-def preprocessing() -> utils.Preprocessing:
+def preprocessing() -> Preprocessing:
     """Return a scaling that fits those tables, with its columns in another order than theirs."""
-    return utils.Preprocessing(
+    return Preprocessing(
         features=("balance", "count", "amount"),
         log1p=np.array([False, True, True]),
         mean=np.array([-5.0, 1.5, 3.0]),
@@ -39,7 +40,7 @@ def preprocessing() -> utils.Preprocessing:
 
 
 @pytest.fixture
-def agreed(preprocessing: utils.Preprocessing) -> model.Preprocessing:
+def agreed(preprocessing: Preprocessing) -> model.Preprocessing:
     """Return the server's form of that scaling."""
     return model.Preprocessing(
         features=preprocessing.features,

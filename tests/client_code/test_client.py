@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 import client
 import utils
+from errors import TableError
 from federation.data.table import Table
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds import Recorder, Round
@@ -30,10 +31,10 @@ from federation.model import linear as server_model
 from federation.model.pipeline import to_pipeline
 
 CLIENT_CODE = Path(client.__file__).parent
-SOURCES = sorted(CLIENT_CODE.glob("*.py"))
+SOURCES = sorted([*CLIENT_CODE.glob("*.py"), *CLIENT_CODE.glob("protocol/*.py")])
 # SageMaker's scikit-learn image brings them.
 IMAGE = {"botocore", "joblib", "numpy", "pandas", "scipy", "sklearn", "threadpoolctl"}
-OURS = {path.stem for path in SOURCES}
+OURS = {path.stem for path in CLIENT_CODE.glob("*.py")} | {"protocol"}
 
 
 class Ignorant:
@@ -187,7 +188,7 @@ def test_columns_that_the_client_lacks_are_named(app: ClientApp, context: Contex
             "config": ConfigRecord({"class-weight": [1.0, 1.0]}),
         }
     )
-    with pytest.raises(utils.TableError, match=r"takes columns that are not here: weight"):
+    with pytest.raises(TableError, match=r"takes columns that are not here: weight"):
         app(Message(content, 2, "train"), context)
 
 
@@ -317,8 +318,8 @@ def imports_of(source: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0
-            names.add(str(node.module))
+            assert node.level == 0 or (node.level == 1 and source.parent.name == "protocol")
+            names.add("protocol" if node.level else str(node.module))
     return {name.partition(".")[0] for name in names}
 
 
@@ -343,6 +344,12 @@ def test_client_code_imports_only_what_the_job_has(source: Path) -> None:
     assert imports_of(source) <= available
 
 
+@pytest.mark.parametrize("source", [*CLIENT_CODE.glob("protocol/*.py")], ids=lambda path: str(path.name))
+def test_the_protocol_imports_nothing_but_numpy_and_flower(source: Path) -> None:
+    """Whoever reads it needs no other file, and the server gets none of the client's libraries with it."""
+    assert imports_of(source) <= set(sys.stdlib_module_names) | {"numpy", "flwr", "protocol"}
+
+
 def test_the_client_runs_the_packages_that_are_tested() -> None:
     """It asks for Flower and pyarrow, in the very versions that these tests run with, and nothing else."""
     assert requirements() == {name: importlib.metadata.version(name) for name in ("flwr", "pyarrow")}
@@ -356,5 +363,6 @@ def test_client_code_keeps_no_state_in_modules(source: Path) -> None:
     values = [node.value for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign) and node.value]
     parts = [part for value in values for part in (value.elts if isinstance(value, ast.Tuple) else [value])]
     constant = (ast.Constant, ast.Tuple, ast.Starred, ast.Subscript, ast.BinOp)  # subscripts are types
+    fixed = ("logging.getLogger(", "TypeVar(", "frozenset(", "MappingProxyType(")
     state = {ast.unparse(part) for part in parts if not isinstance(part, constant)}
-    assert {text for text in state if not text.startswith(("logging.getLogger(", "TypeVar("))} == set()
+    assert {text for text in state if not text.startswith(fixed)} == set()

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,13 @@ from hypothesis import strategies as st
 
 import client
 import link
-import messages
 import proof
 import utils
-from federation.stream import frames
+from client_code.protocol import frames, messages
+from client_code.protocol.frames import FINISH, PROTOCOL, REFUSED, schema_hash
+from errors import IdentityError, JoinRefusedError, LedgerError, ProtocolError, RunFailedError, TableError
 from federation.stream import messages as servers
+from ledger import Ledger, open_ledger
 
 GRPC_DEFAULT_LIMIT = 4 << 20
 LIMIT = 1 << 30
@@ -39,7 +40,7 @@ def an_answer(handler: Handler, ledger: io.StringIO | None = None) -> link.Answe
     app = ClientApp()
     app.train()(handler)
     context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
-    return link.Answer(app, context, link.Ledger(ledger or io.StringIO()))
+    return link.Answer(app, context, Ledger(ledger or io.StringIO()))
 
 
 def echo(message: Message, _context: Context) -> Message:
@@ -70,40 +71,15 @@ def received(pieces: list[bytes]) -> Message:
 # Contract ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("here", "there", "names"),
-    [
-        (link, frames, ["PROTOCOL", "JOIN", "WELCOME", "REFUSED", "FINISH"]),
-        (messages, servers, ["CHUNK_BYTES", "PART", "LAST_PART", "LENGTH_BYTES"]),
-    ],
-)
-def test_both_ends_speak_the_same_protocol(here: ModuleType, there: ModuleType, names: list[str]) -> None:
-    """Version, chunk size and frame kinds are written down on both sides, equal."""
-    assert [getattr(here, name) for name in names] == [getattr(there, name) for name in names]
-
-
-def test_both_ends_name_the_same_method() -> None:
-    """The client calls the method that the server registers."""
-    assert f"/{frames.SERVICE}/{frames.METHOD}" == link.METHOD
-
-
 def test_a_failure_has_flowers_code() -> None:
     """The error code of a failed app is Flower's, so that a stock strategy reads it too."""
     assert link.CLIENT_APP_RAISED == ErrorCode.CLIENT_APP_RAISED_EXCEPTION
 
 
-@given(label=st.text(), features=st.lists(st.text(), unique=True))
-def test_both_ends_hash_a_schema_alike(label: str, features: list[str]) -> None:
-    """Any names, in any order, have one hash on both sides."""
-    here = link.schema_hash(label, tuple(features))
-    assert here == frames.schema_hash(label, features)
-    assert here == link.schema_hash(label, tuple(reversed(features)))
-
-
 def test_the_hash_tells_schemas_apart() -> None:
     """Another label, or another or a moved name, is another schema."""
     schemas = [("y", ("a", "b")), ("a", ("y", "b")), ("y", ("a",)), ("y", ("ab",)), ("y", ("a", "B"))]
-    assert len({link.schema_hash(*schema) for schema in schemas}) == len(schemas)
+    assert len({schema_hash(*schema) for schema in schemas}) == len(schemas)
 
 
 def an_identity() -> link.Identity:
@@ -122,8 +98,8 @@ def test_the_server_reads_the_join_frame() -> None:
         proof={"token": "t0ken"},
         label="y",
         features=identity.features,
-        schema=link.schema_hash("y", identity.features),
-        protocol=link.PROTOCOL,
+        schema=schema_hash("y", identity.features),
+        protocol=PROTOCOL,
     )
 
 
@@ -148,7 +124,7 @@ def test_frames_fit_grpcs_default_limit(size: int) -> None:
     cut = list(messages.frames([payload[:100], b"", payload[100:]]))
     assert max(map(len, cut)) <= GRPC_DEFAULT_LIMIT
     assert b"".join(payload_of(cut)) == payload
-    assert [part[:1] for part in cut] == [messages.PART] * (len(cut) - 1) + [messages.LAST_PART]
+    assert [part[:1] for part in cut] == [frames.PART] * (len(cut) - 1) + [frames.LAST_PART]
 
 
 @given(size=AROUND_THE_CUT | st.integers(0, 1000))
@@ -190,7 +166,7 @@ def test_a_foreseen_error_tells_the_server_its_text() -> None:
     """An error whose text was written to be safe reaches the server's operator."""
 
     def fail(_message: Message, _context: Context) -> Message:
-        raise utils.TableError('column "a": its values are too large.')
+        raise TableError('column "a": its values are too large.')
 
     reply = received(an_answer(fail)(payload_of(sent(RecordDict()))))
     assert reply.error.reason == 'column "a": its values are too large.'
@@ -222,24 +198,22 @@ def ended(kind: bytes, verdict: dict[str, object]) -> None:
 
 def test_a_run_that_failed_says_why() -> None:
     """The server's last word becomes the client's error, each kind with its own exit code."""
-    with pytest.raises(link.RunFailedError, match="round 2: too few") as failed:
-        link._end(
-            link.FINISH, json.dumps({"ok": False, "reason": "round 2: too few"}).encode(), an_identity()
-        )
-    with pytest.raises(link.JoinRefusedError, match='refused client "hospital-ü": wrong token') as refused:
-        ended(link.REFUSED, {"code": 51, "reason": "wrong token"})
-    with pytest.raises(link.IdentityError, match="another role") as unproven:
-        ended(link.REFUSED, {"code": 58, "reason": "another role"})
+    with pytest.raises(RunFailedError, match="round 2: too few") as failed:
+        link._end(FINISH, json.dumps({"ok": False, "reason": "round 2: too few"}).encode(), an_identity())
+    with pytest.raises(JoinRefusedError, match='refused client "hospital-ü": wrong token') as refused:
+        ended(REFUSED, {"code": 51, "reason": "wrong token"})
+    with pytest.raises(IdentityError, match="another role") as unproven:
+        ended(REFUSED, {"code": 58, "reason": "another role"})
     assert unproven.value.exit_code == 58
-    ended(link.FINISH, {"ok": True, "reason": ""})
+    ended(FINISH, {"ok": True, "reason": ""})
     assert (refused.value.exit_code, failed.value.exit_code) == (51, 53)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"null", b'{"ok": true}', b"[" * 100_000, b"\xff"])
-@pytest.mark.parametrize("kind", [link.REFUSED, link.FINISH])
+@pytest.mark.parametrize("kind", [REFUSED, FINISH])
 def test_a_malformed_end_is_a_clear_error(kind: bytes, body: bytes) -> None:
     """What no server of this protocol says ends the client with an error of its own, not a traceback."""
-    with pytest.raises(link.ProtocolError) as error:
+    with pytest.raises(ProtocolError) as error:
         link._end(kind, body, an_identity())
     assert error.value.exit_code == 59
 
@@ -247,7 +221,7 @@ def test_a_malformed_end_is_a_clear_error(kind: bytes, body: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_message_are_a_clear_error(payload: bytes) -> None:
     """The server's bytes are parsed with care too."""
-    with suppress(link.ProtocolError):
+    with suppress(ProtocolError):
         an_answer(echo)([payload])
 
 
@@ -291,7 +265,7 @@ def test_an_error_reply_is_written_down_too() -> None:
     """The ledger has a line for every message, also one without content."""
 
     def fail(_message: Message, _context: Context) -> Message:
-        raise utils.TableError("no")
+        raise TableError("no")
 
     ledger = io.StringIO()
     pieces = an_answer(fail, ledger)(payload_of(sent(RecordDict())))
@@ -306,14 +280,14 @@ def test_what_cannot_be_written_down_is_not_sent() -> None:
         def write(self, _text: str, /) -> int:
             raise OSError("no space left on device")
 
-    with pytest.raises(link.LedgerError, match="no space left"):
+    with pytest.raises(LedgerError, match="no space left"):
         an_answer(echo, FullDisk())(payload_of(sent(RecordDict())))
 
 
 def test_the_ledger_goes_on_where_it_was(tmp_path: Path) -> None:
     """Opening a ledger again appends; its folder is made if need be."""
     for text in ("one\n", "two\n"):
-        with link.open_ledger(tmp_path / "output") as stream:
+        with open_ledger(tmp_path / "output") as stream:
             stream.write(text)
     assert (tmp_path / "output" / "ledger.jsonl").read_text(encoding="utf-8") == "one\ntwo\n"
 
@@ -328,7 +302,7 @@ def test_the_ledger_does_not_grow_with_the_rows(make_task: Callable[..., utils.T
     for rows in (50, 5000):
         stream = io.StringIO()
         context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
-        answer = link.Answer(client.create_app(make_task(rows)), context, link.Ledger(stream))
+        answer = link.Answer(client.create_app(make_task(rows)), context, Ledger(stream))
         for kind in ("query.statistics", "train", "evaluate", "query.save_model"):
             reply = received(answer(payload_of(sent(content, kind, kind))))
             assert not reply.has_error()

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 import contract
-from parquet import PyarrowMissingError, need_pyarrow, pip_install, stand_in
+from client_code.protocol.contract import NAME
+from errors import ContractError, PyarrowMissingError
+from parquet import need_pyarrow, pip_install, stand_in
 
 CLIENT_CODE = Path(contract.__file__).parent
 
@@ -105,10 +107,10 @@ def test_a_parquet_file_stands_in_only_for_a_file_that_is_not_there(tmp_path: Pa
 def test_a_parquet_file_is_held_to_the_contract_too(tmp_path: Path) -> None:
     """The client tells the contract's digest only if the rows that it will use keep it."""
     terms = '{"label": "y", "positive": null, "columns": {"a": {"type": "numeric", "maximum": 1}}}'
-    (tmp_path / contract.NAME).write_text(terms, encoding="utf-8")
+    (tmp_path / NAME).write_text(terms, encoding="utf-8")
     for name, value in (("train", 2.0), ("validation", 1.0)):
         pd.DataFrame({"a": [value], "y": [1]}).to_parquet(tmp_path / f"{name}.parquet")
-    with pytest.raises(contract.ContractError, match=r"train\.parquet breaks the contract"):
+    with pytest.raises(ContractError, match=r"train\.parquet breaks the contract"):
         contract.kept(tmp_path, ("train.csv", "validation.csv"))
 
 

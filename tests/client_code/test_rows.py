@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import rows
-from rows import AHEAD, Rows, RowsChangedError, Scratch, cores, in_order
-from utils import TableError
+from errors import RowsChangedError, TableError
+from rows import AHEAD, Rows, Scratch, cores, in_order
 
 Write = Callable[[pd.DataFrame], Path]
 
@@ -81,13 +81,16 @@ def test_whole_numbers_and_truth_values_are_numbers(tmp_path: Path) -> None:
 # What cannot be used ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [(np.nan, "a value is missing"), (np.inf, "not a finite number"), (-np.inf, "not a finite number")],
+)
 @pytest.mark.parametrize("row", [0, 12_345])
-def test_a_value_that_is_not_finite_is_named(value: float, row: int, write: Write) -> None:
+def test_a_value_that_is_not_finite_is_named(value: float, problem: str, row: int, write: Write) -> None:
     """Column and row across blocks, never the value."""
     frame = _frame()
     frame.loc[row, "x7"] = value
-    with pytest.raises(TableError, match=rf'column "x7", data row {row + 1}: not a finite number'):
+    with pytest.raises(TableError, match=rf'column "x7", data row {row + 1}: {problem}'):
         _all(Rows(write(frame), "fraud"))
 
 

@@ -13,11 +13,15 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+import capacity
 import memory
 import newton
 import rows
 import utils
-from memory import TooLargeError, decoded_bytes, open_task
+from capacity import available_bytes, decoded_bytes
+from errors import RowsChangedError, TableError, TooLargeError
+from memory import open_task
+from preprocessing import Preprocessing
 from rows import Rows
 from streamed import StreamedTable, StreamedTask
 from tests.client_code.conftest import FEATURES
@@ -126,7 +130,7 @@ def test_without_room_for_a_copy_the_file_is_read_each_time(
         sums = stream.newton(agreement, _model(), (1.0, 1.0))
         np.testing.assert_allclose(sums.hessian[0], expected.hessian[0], rtol=1e-10)
     stream.train.source.path.unlink()
-    with pytest.raises(rows.RowsChangedError):
+    with pytest.raises(RowsChangedError):
         stream.newton(agreement, _model(), (1.0, 1.0))
 
 
@@ -136,7 +140,7 @@ def test_columns_that_turn_out_negative_or_are_logged_by_nobody(make_table: Make
     table.X[-1, 0] = -1.0  # in the last of two blocks
     stream = StreamedTable(source=Rows(_write(table, tmp_path / "t.parquet"), "fraud"))
     assert stream.describe().non_negative.tolist() == [False, False, True]
-    preprocessing = utils.Preprocessing(
+    preprocessing = Preprocessing(
         features=FEATURES, log1p=np.zeros(3, dtype=bool), mean=np.zeros(3), scale=np.ones(3)
     )
     for _ in range(2):
@@ -151,7 +155,7 @@ def test_strategies_that_need_memory_load_the_rows_if_they_fit(
     task, stream = both
     np.testing.assert_array_equal(stream.prepared(agreement).train.X, task.prepared(agreement).train.X)
     stream._loaded = None
-    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(capacity, "available_bytes", lambda: 1000)
     with pytest.raises(TooLargeError, match=r"needs about 0\.0 GB .* fednewton") as caught:
         stream.prepared(agreement)
     assert caught.value.exit_code == 55
@@ -196,17 +200,17 @@ def test_a_parquet_file_stands_in_for_a_csv_file(make_table: Make, tmp_path: Pat
 
 def test_memory_is_the_containers_where_that_is_less(tmp_path: Path) -> None:
     """The kernel's figure, or the limit of the control group less what is used."""
-    assert memory.available_bytes(tmp_path) > 1 << 20  # as on macOS, which has no such file: all there is
+    assert available_bytes(tmp_path) > 1 << 20  # as on macOS, which has no such file: all there is
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    4000 kB\n")
-    assert memory.available_bytes(tmp_path) == 4_096_000
+    assert available_bytes(tmp_path) == 4_096_000
     group = tmp_path / "sys/fs/cgroup"
     group.mkdir(parents=True)
     (group / "memory.current").write_text("1000\n")
     (group / "memory.max").write_text("max\n")
-    assert memory.available_bytes(tmp_path) == 4_096_000
+    assert available_bytes(tmp_path) == 4_096_000
     (group / "memory.max").write_text("5000\n")
-    assert memory.available_bytes(tmp_path) == 4000
+    assert available_bytes(tmp_path) == 4000
 
 
 def test_values_too_large_to_be_squared_are_named(tmp_path: Path, make_table: Make) -> None:
@@ -214,7 +218,7 @@ def test_values_too_large_to_be_squared_are_named(tmp_path: Path, make_table: Ma
     table = make_table()
     table.X[5, 1] = 1e200
     stream = StreamedTable(source=Rows(_write(table, tmp_path / "t.parquet"), "fraud"))
-    with pytest.raises(utils.TableError, match='column "balance": its values are too large'):
+    with pytest.raises(TableError, match='column "balance": its values are too large'):
         stream.describe()
 
 
@@ -295,7 +299,7 @@ def test_a_column_that_turns_negative_after_the_first_block(make_table: Make, tm
     table.X[-1, 0] = -2.0
     stream = StreamedTable(source=Rows(_write(table, tmp_path / "t.parquet"), "fraud"))
     stream.describe()
-    plain = utils.Preprocessing(
+    plain = Preprocessing(
         features=FEATURES, log1p=np.zeros(3, dtype=bool), mean=np.zeros(3), scale=np.ones(3)
     )
     sums = stream.newton(plain, np.zeros(4), (1.0, 1.0))

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 import utils
+from errors import TableError
 from federation.data.table import Table
 from federation.learning.preprocessing.pooling import pool
 from federation.learning.preprocessing.statistics import ClientStatistics
@@ -23,6 +24,7 @@ from federation.model.linear import LinearModel
 from federation.model.linear import Preprocessing as ServerPreprocessing
 from federation.model.metrics import evaluate
 from federation.model.pipeline import to_pipeline
+from preprocessing import Preprocessing, pipeline
 
 MakeTable = Callable[..., utils.Table]
 SECRET = "987654.25"
@@ -108,7 +110,7 @@ def test_a_table_that_cannot_be_used_is_refused_without_quoting_it(
     (tmp_path / "train.csv").write_text(text, encoding="utf-8", errors="surrogateescape")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as in a job, where warnings are not errors
-        with pytest.raises(utils.TableError) as caught:
+        with pytest.raises(TableError) as caught:
             utils.load_table(tmp_path / "train.csv", "y")
     assert "train.csv" in str(caught.value)
     assert words in str(caught.value)
@@ -118,7 +120,7 @@ def test_a_table_that_cannot_be_used_is_refused_without_quoting_it(
 
 def test_a_missing_table_is_named(tmp_path: Path) -> None:
     """The message says which file of the channel is not there."""
-    with pytest.raises(utils.TableError, match=r'no "train\.csv" in the training channel'):
+    with pytest.raises(TableError, match=r'no "train\.csv" in the training channel'):
         utils.load_table(tmp_path / "train.csv", "y")
 
 
@@ -132,19 +134,17 @@ def test_reordering_moves_values_with_their_names(make_table: MakeTable) -> None
 
 def test_reordering_to_other_columns_names_the_difference(make_table: MakeTable) -> None:
     """Both the column in excess and the missing one are named, and whose columns were wanted."""
-    with pytest.raises(utils.TableError, match=r"from those of train\.csv: count, weight\."):
+    with pytest.raises(TableError, match=r"from those of train\.csv: count, weight\."):
         make_table().reordered(("amount", "balance", "weight"), whose="train.csv")
 
 
-def test_the_client_reads_what_the_server_agreed_on(
-    agreement: str, preprocessing: utils.Preprocessing
-) -> None:
+def test_the_client_reads_what_the_server_agreed_on(agreement: str, preprocessing: Preprocessing) -> None:
     """Names, transforms and every digit of the scaling arrive."""
-    np.testing.assert_equal(vars(utils.Preprocessing.from_json(agreement)), vars(preprocessing))
+    np.testing.assert_equal(vars(Preprocessing.from_json(agreement)), vars(preprocessing))
 
 
 def test_tables_are_prepared_as_agreed(
-    make_task: Callable[..., utils.Task], agreement: str, preprocessing: utils.Preprocessing
+    make_task: Callable[..., utils.Task], agreement: str, preprocessing: Preprocessing
 ) -> None:
     """Train and validation rows are reordered, logged and scaled; the same agreement is not read again."""
     task = make_task()
@@ -249,7 +249,7 @@ def test_the_order_of_columns_at_one_client_does_not_matter(make_table: MakeTabl
 def test_values_too_large_to_be_squared_are_refused() -> None:
     """A finite value whose cube is infinite is named by its column instead of spoiling the scaling."""
     table = columns(np.array([1.0, 2.0]), np.array([1.0, -1e200]))
-    with pytest.raises(utils.TableError, match=r'column "x1": its values are too large'):
+    with pytest.raises(TableError, match=r'column "x1": its values are too large'):
         utils.statistics(table, table)
 
 
@@ -410,26 +410,26 @@ def shuffled_frame(table: utils.Table) -> pd.DataFrame:
 
 
 def test_the_pipeline_does_what_the_client_does(
-    make_table: MakeTable, preprocessing: utils.Preprocessing, model: LogisticRegression
+    make_table: MakeTable, preprocessing: Preprocessing, model: LogisticRegression
 ) -> None:
     """Raw columns by name, in any order, score as the transformed and scaled columns do by hand."""
     table = make_table()
     Z = preprocessing.transform(table.reordered(preprocessing.features).X)
     by_hand = 1 / (1 + np.exp(-(Z @ model.coef_[0] + model.intercept_[0])))
-    scores = utils.pipeline(preprocessing, model).predict_proba(shuffled_frame(table))[:, 1]
+    scores = pipeline(preprocessing, model).predict_proba(shuffled_frame(table))[:, 1]
     np.testing.assert_allclose(scores, by_hand, rtol=1e-12)
 
 
 @pytest.mark.parametrize("log1p", [(False, True, True), (True, True, True), (False, False, False)])
 def test_client_and_server_make_the_same_pipeline(
     make_table: MakeTable,
-    preprocessing: utils.Preprocessing,
+    preprocessing: Preprocessing,
     model: LogisticRegression,
     log1p: tuple[bool, ...],
 ) -> None:
     """The copy of the model that a client keeps is the server's: steps, settings, numbers and scores."""
-    mine = utils.pipeline(
-        utils.Preprocessing(
+    mine = pipeline(
+        Preprocessing(
             features=preprocessing.features,
             log1p=np.array(log1p),
             mean=preprocessing.mean,
@@ -463,7 +463,7 @@ def test_client_and_server_make_the_same_pipeline(
 
 
 def test_the_saved_model_needs_no_code_of_ours(
-    tmp_path: Path, make_table: MakeTable, preprocessing: utils.Preprocessing, model: LogisticRegression
+    tmp_path: Path, make_table: MakeTable, preprocessing: Preprocessing, model: LogisticRegression
 ) -> None:
     """A program that knows scikit-learn alone loads the file and scores the same."""
     utils.save_model(preprocessing, model, tmp_path / "model")
@@ -476,12 +476,12 @@ def test_the_saved_model_needs_no_code_of_ours(
     done = subprocess.run(
         [sys.executable, "-I", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    expected = utils.pipeline(preprocessing, model).predict_proba(frame)[:, 1].tolist()
+    expected = pipeline(preprocessing, model).predict_proba(frame)[:, 1].tolist()
     assert done.stdout.strip() == str(expected)
 
 
 def test_a_model_is_saved_whole_or_not_at_all(
-    tmp_path: Path, preprocessing: utils.Preprocessing, model: LogisticRegression
+    tmp_path: Path, preprocessing: Preprocessing, model: LogisticRegression
 ) -> None:
     """When saving fails half-way, the older model stays as it was and nothing else is left beside it."""
     utils.save_model(preprocessing, model, tmp_path)

@@ -19,13 +19,15 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, 
 from flwr.clientapp import ClientApp
 
 import link
-import messages
 import proof
+from client_code.protocol import frames, messages
+from client_code.protocol.frames import FINISH, REFUSED
+from errors import ClientError, ProtocolError
 from federation.model.arrays import ArrayError, floats
-from federation.stream import frames
 from federation.stream import messages as servers
 from federation.stream.admission.decision import ProofError
 from federation.stream.admission.role_proof import Binding, Role, read_proof
+from ledger import Ledger
 
 NOW = dt.datetime.now(dt.UTC)
 SERVER = link.Server(address="10.0.0.5:8080", certificate=b"", patience=1)
@@ -131,12 +133,12 @@ def _answer() -> link.Answer:
         return Message(message.content, reply_to=message)
 
     context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
-    return link.Answer(app, context, link.Ledger(Path(os.devnull).open("w")))
+    return link.Answer(app, context, Ledger(Path(os.devnull).open("w")))
 
 
 def message_of_the_server(payload: bytes) -> None:
     """Answer whatever the server sends, or say what is wrong with it, as the client does."""
-    with suppress(link.ProtocolError):
+    with suppress(ProtocolError):
         assert b"".join(_answer()([payload]))
 
 
@@ -146,8 +148,8 @@ VERDICTS = (b'F{"ok": true, "reason": ""}', b'R{"code": 58, "reason": "another r
 
 def verdict_of_the_server(frame: bytes) -> None:
     """Hear how the run ended, or say that it cannot be told, as the client does."""
-    with suppress(link.ClientError):
-        link._end(link.REFUSED if frame[:1] == link.REFUSED else link.FINISH, frame[1:], IDENTITY)
+    with suppress(ClientError):
+        link._end(REFUSED if frame[:1] == REFUSED else FINISH, frame[1:], IDENTITY)
 
 
 @cache
@@ -160,7 +162,7 @@ def _headers() -> bytes:
         patience=1,
     )
     prove = proof.ByRole(region="eu-west-1", run_id="r", server=server, name="a", session=session)
-    return json.dumps(prove() | {"X-Federation-Certificate": "0" * 64}).encode()
+    return json.dumps(prove() | {"x-federation-certificate": "0" * 64}).encode()
 
 
 def proof_of_a_role(text: bytes) -> None:

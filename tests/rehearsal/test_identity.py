@@ -15,6 +15,7 @@ from flwr.clientapp import ClientApp
 
 import link
 import proof
+from errors import ClientError, IdentityError, JoinRefusedError, ServerUnreachableError
 from federation.aws.edge.sts import sts_of
 from federation.errors import JoinDeadlineError
 from federation.rehearse.machine.embedded_aws import EmbeddedAws
@@ -22,6 +23,7 @@ from federation.stream.admission.decision import Admission
 from federation.stream.admission.role_proof import Binding, Role, RoleVerifier
 from federation.stream.certificate import RunCertificate
 from federation.stream.grid import StreamGrid
+from ledger import Ledger
 from tests.rehearsal.conftest import CLIENT, REGION, SERVER, Connect
 
 ROLE, OTHER_ACCOUNT = "FL-claims-training-job", "444444444444"
@@ -88,7 +90,7 @@ class Peer(threading.Thread):
 
     def __init__(self, port: int, prove: Prove, name: str) -> None:
         super().__init__(daemon=True)
-        self.error: link.ClientError | None = None
+        self.error: ClientError | None = None
         self._server = link.Server(
             address=f"127.0.0.1:{port}", certificate=CERTIFICATE.certificate, patience=1.5
         )
@@ -103,16 +105,16 @@ class Peer(threading.Thread):
             return Message(RecordDict({"metrics": MetricRecord({"n": 1})}), reply_to=message)
 
         context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
-        ledger = link.Ledger(io.StringIO())
+        ledger = Ledger(io.StringIO())
         try:
             link.serve(app, context, server=self._server, identity=self._identity, ledger=ledger)
-        except link.ClientError as error:
+        except ClientError as error:
             self.error = error
 
     def refusal(self) -> str:
         """Wait until the server refused it for who it is; return the reason."""
         self.join(15)
-        assert isinstance(self.error, link.IdentityError), self.error
+        assert isinstance(self.error, IdentityError), self.error
         assert self.error.exit_code == 58
         return str(self.error)
 
@@ -203,7 +205,7 @@ def test_a_stale_proof_is_refused(minutes: int, connect: Connect) -> None:
         assert "more than 5 minutes" in gate.start(gate.proof()).refusal()
 
 
-@pytest.mark.parametrize("header", ["X-Federation-Nonce", "X-Amz-Security-Token"])
+@pytest.mark.parametrize("header", ["x-federation-nonce", "X-Amz-Security-Token"])
 def test_a_changed_header_breaks_the_signature(header: str, run: Gate) -> None:
     """AWS itself notices a header that was changed after it was signed."""
     changed = dict(run.proof()()) | {header: "0" * 32}
@@ -213,7 +215,7 @@ def test_a_changed_header_breaks_the_signature(header: str, run: Gate) -> None:
 
 def test_a_header_swapped_for_the_servers_facts_breaks_the_signature(run: Gate) -> None:
     """A proof for another run does not become one for this by changing what it says."""
-    changed = dict(run.proof(run_id="r0")()) | {"X-Federation-Run": RUN}
+    changed = dict(run.proof(run_id="r0")()) | {"x-federation-run": RUN}
     assert "SignatureDoesNotMatch" in run.start(lambda: changed).refusal()
 
 
@@ -227,7 +229,7 @@ def test_two_clients_under_one_name_are_one_too_many(run: Gate) -> None:
     """Even with the right role, a second process is refused while the first is connected."""
     second = run.start(run.proof())
     second.join(15)
-    assert isinstance(second.error, link.JoinRefusedError)
+    assert isinstance(second.error, JoinRefusedError)
     assert "another process" in str(second.error)
     assert run.runs()
 
@@ -245,5 +247,5 @@ def test_an_sts_that_does_not_answer_is_tried_again(gate: Gate, monkeypatch: pyt
             grid.wait_for_clients(4, lambda _joined, _missing: None)
         assert "AWS STS does not answer the server" in str(admission.explanation_of(missing.value))
         peer.join(15)
-    assert isinstance(peer.error, link.ServerUnreachableError)
+    assert isinstance(peer.error, ServerUnreachableError)
     assert "AWS STS does not answer the server" in str(peer.error)

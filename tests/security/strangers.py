@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from federation.stream.frames import PROTOCOL
+from client_code.protocol.frames import PROTOCOL
 
 METHOD = "/federation.Federation/Stream"
 

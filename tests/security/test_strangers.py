@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import link
+from client_code.protocol.frames import REFUSED
 from federation.stream.certificate import RunCertificate
 from federation.stream.limits import Limits
 from tests.security import strangers
@@ -98,7 +98,7 @@ def test_a_guessed_token_is_refused_and_logged(run: Running, certificate: bytes)
     """The stranger is told the reason, and the server's log has it once."""
     before = len(run.refusals())
     (answer,), _ = speak(run.port, certificate, join_frame())
-    assert answer[:1] == link.REFUSED
+    assert answer[:1] == REFUSED
     assert b"join token" in answer
     run.await_rounds(2)
     (line,) = run.refusals()[before:]

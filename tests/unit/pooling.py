@@ -16,6 +16,7 @@ import utils
 from federation.data.table import Table
 from federation.learning.federate import Federated, federate
 from federation.learning.settings import TrainingSettings
+from ledger import Ledger
 from streamed import StreamedTask
 from tests.unit.test_checked_strategy import FakeGrid, Notes, Spoil
 
@@ -89,7 +90,7 @@ class Pool:
             link.Answer(
                 client.create_app(task),
                 Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
-                link.Ledger(io.StringIO()),
+                Ledger(io.StringIO()),
             )
             for task in tasks or in_memory
         ]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from client_code.protocol.frames import PROTOCOL, Join, schema_hash
 from federation.errors import (
     IdentityRefusedError,
     IdentityUncheckedError,
@@ -13,7 +14,6 @@ from federation.errors import (
 )
 from federation.stream.admission.decision import Admission, ProofError, UncheckedError, by_token
 from federation.stream.clients.members import Refusal
-from federation.stream.frames import PROTOCOL, Join, schema_hash
 
 FEATURES = ("age", "claims", "money")
 

@@ -6,9 +6,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from client_code.protocol.proof import BODY
 from federation.aws.edge.sts import sts_of
 from federation.stream.admission.decision import ProofError, UncheckedError
-from federation.stream.admission.role_proof import BODY, SignedRequest
+from federation.stream.admission.role_proof import SignedRequest
 
 ARN = "arn:aws:sts::222222222222:assumed-role/FL-claims-training-job/SageMaker"
 NAMESPACE = 'xmlns="https://sts.amazonaws.com/doc/2011-06-15/"'

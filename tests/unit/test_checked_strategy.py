@@ -17,8 +17,8 @@ from flwr.supercore.run import Run
 
 import client
 import link
-import messages as messages_at_the_client
 import utils
+from client_code.protocol.messages import frames as frames_of
 from federation.data.synthetic import LABEL, SITE, generate
 from federation.data.table import Table
 from federation.errors import RoundError, SettingError
@@ -31,6 +31,7 @@ from federation.learning.strategies.catalogue import STRATEGIES
 from federation.learning.strategies.checked import MOST_ROWS
 from federation.model.pipeline import to_pipeline
 from federation.stream.messages import MessageAssembler, MessageEncoder
+from ledger import Ledger
 
 NAMES = ("anna", "bert", "carl")
 QUORUM = 2
@@ -98,7 +99,7 @@ class FakeGrid(Grid):
         frames = encoder.frames(message, str(self._sent))
         payload = self._clients[node_id]([frame[1:] for frame in frames])
         assembler = MessageAssembler(lambda: 1 << 24)
-        *_, reply = (assembler.add(frame) for frame in messages_at_the_client.frames(payload))
+        *_, reply = (assembler.add(frame) for frame in frames_of(payload))
         assert reply is not None
         return self._spoil[node_id](reply) if node_id in self._spoil else reply
 
@@ -172,7 +173,7 @@ class Federation:
             link.Answer(
                 client.create_app(task),
                 Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
-                link.Ledger(io.StringIO()),
+                Ledger(io.StringIO()),
             )
             for task in self.tasks
         ]
@@ -539,7 +540,7 @@ def test_an_unexpected_record_is_ignored_by_clients(federation: Federation) -> N
     answer = link.Answer(
         client.create_app(federation.tasks[0]),
         Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
-        link.Ledger(io.StringIO()),
+        Ledger(io.StringIO()),
     )
     grid = FakeGrid([answer], {})
     content = RecordDict({"new": ConfigRecord({"setting": 1})})

@@ -12,6 +12,7 @@ import pytest
 from moto import mock_aws
 
 import memory
+from capacity import decoded_bytes
 from federation.aws.checks.checks import Check, Finding
 from federation.aws.checks.client import client_checks
 from federation.aws.edge.buckets.s3 import Store, stores
@@ -43,7 +44,7 @@ def test_no_job_leaves_a_smaller_csv_in_its_file(tmp_path: Path, text: str) -> N
     """Whatever is in it: the client's own estimate of the decoded rows stays within what it loads."""
     (tmp_path / "train.csv").write_text(text * 1000, encoding="utf-8")
     size = (tmp_path / "train.csv").stat().st_size
-    assert memory.decoded_bytes(tmp_path / "train.csv") * LARGE_CSV <= size * memory.IN_MEMORY_BYTES
+    assert decoded_bytes(tmp_path / "train.csv") * LARGE_CSV <= size * memory.IN_MEMORY_BYTES
 
 
 def test_the_job_gets_the_pyarrow_that_notebooks_have() -> None:
@@ -139,8 +140,9 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     """Return an operator with CSV files who has published nothing yet."""
     code = tmp_path / "client_code"
-    code.mkdir()
-    (code / "client.py").write_text("", encoding="utf-8")
+    (code / "protocol").mkdir(parents=True)
+    for name in ("client.py", "protocol/__init__.py"):
+        (code / name).write_text("", encoding="utf-8")
     for lock, name in (("requirements.txt", "flwr"), ("requirements-arrow.txt", "pyarrow")):
         (code / lock).write_text(format_lock([_lock(name)], head="--no-index"), encoding="utf-8")
     made = Site(config=load_config(ROOT / "config" / "example.toml"), code=code, data=tmp_path / "data")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from client_code.protocol.contract import NAME, Contract
 from federation.aws.ports import Bucket
 from federation.aws.publishing.notebook_bundle import NotebookPackages
 from federation.aws.publishing.publisher import Publisher
 from federation.aws.publishing.wheel_lock import format_lock
-from federation.config.contract import NAME, Contract, contract_beside, governing, load_contract
+from federation.config.contract import contract_beside, governing, load_contract
 from federation.config.schema import FederationConfig, contract_of, load_config
 from federation.data.contract_check import read_prepared, types_of
 from federation.data.preparation.prepare import PreparationSettings, prepare
@@ -106,8 +107,9 @@ class Operator:
 def operator(tmp_path: Path) -> Operator:
     """Return an operator who has published nothing yet."""
     code = tmp_path / "client_code"
-    code.mkdir()
-    (code / "client.py").write_text("", encoding="utf-8")
+    (code / "protocol").mkdir(parents=True)
+    for name in ("client.py", "protocol/__init__.py"):
+        (code / name).write_text("", encoding="utf-8")
     for lock in ("requirements.txt", "requirements-arrow.txt"):
         (code / lock).write_text(format_lock([], head="--no-index"), encoding="utf-8")
     return Operator(path=configuration(tmp_path / "config"), code=code)
@@ -127,7 +129,7 @@ def test_a_configuration_names_the_contract_beside_it(operator: Operator) -> Non
     [
         (None, "contract.toml", r'federation.contract = "contract.toml" .* cannot be read'),
         ("label = ", "contract.toml", "not TOML"),
-        ('label = "y"', "contract.toml", "columns: Field required"),
+        ('label = "y"', "contract.toml", "columns: this key is needed"),
         (CONTRACT, "federation.toml", "federation.contract = .* does not fit"),
         (None, "../contract.toml", "federation.contract = .* does not fit"),
     ],
@@ -168,8 +170,9 @@ def test_rows_that_break_the_configurations_contract_are_not_published(tmp_path:
     """The operator hears of it now, not when the client refuses to join."""
     path = configuration(tmp_path / "config", contract=CONTRACT.replace("99", "9"))
     code = tmp_path / "client_code"
-    code.mkdir()
-    (code / "client.py").write_text("", encoding="utf-8")
+    (code / "protocol").mkdir(parents=True)
+    for name in ("client.py", "protocol/__init__.py"):
+        (code / name).write_text("", encoding="utf-8")
     for lock in ("requirements.txt", "requirements-arrow.txt"):
         (code / lock).write_text(format_lock([], head="--no-index"), encoding="utf-8")
     with pytest.raises(ContractBrokenError, match=r'column "age": .* values above 9'):

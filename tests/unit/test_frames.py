@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from federation.stream.frames import JOIN, PROTOCOL, FrameError, Join, control_frame, schema_hash
+from client_code.protocol.frames import JOIN, PROTOCOL, FrameError, Join, control_frame, schema_hash
 
 GOOD: dict[str, Any] = {
     "protocol": PROTOCOL,
@@ -29,6 +29,17 @@ json_values = st.recursive(
 def join_frame(**changes: object) -> bytes:
     """Return a join frame with parts replaced."""
     return control_frame(JOIN, **(GOOD | changes))
+
+
+@given(label=st.text(), features=st.lists(st.text(), unique=True))
+def test_the_order_of_features_does_not_change_the_hash(label: str, features: list[str]) -> None:
+    """A client whose columns come in another order has the same schema."""
+    assert schema_hash(label, features) == schema_hash(label, features[::-1])
+
+
+def test_another_contract_is_another_schema() -> None:
+    """With the same columns another contract, or none, makes another schema hash."""
+    assert len({schema_hash("y", ("a", "b"), digest) for digest in ("", "one", "other")}) == 3
 
 
 def test_a_join_frame_is_read() -> None:

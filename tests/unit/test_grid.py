@@ -19,11 +19,14 @@ from numpy.typing import NDArray
 
 import link
 import proof
+from client_code.protocol.frames import METHOD, SERVICE, WELCOME
+from errors import ClientError, IdentityError, JoinRefusedError, RunFailedError, ServerUnreachableError
 from federation.errors import ClientFailedError, JoinDeadlineError, PortTakenError, SchemaMismatchError
 from federation.stream.admission.decision import Admission, by_token
 from federation.stream.certificate import RunCertificate
 from federation.stream.grid import StreamGrid
 from federation.stream.limits import Limits
+from ledger import Ledger
 
 TOKEN, LABEL, FEATURES = "open sesame", "y", ("a", "b")
 NAMES = ("anna", "bert", "carl")
@@ -117,9 +120,9 @@ class Peer:
                 self.context,
                 server=self._server,
                 identity=link.Identity(**self._identity),  # type: ignore[arg-type]
-                ledger=link.Ledger(self.ledger),
+                ledger=Ledger(self.ledger),
             )
-        except link.ClientError as error:
+        except ClientError as error:
             self.error = error
 
     def ended(self) -> Exception | None:
@@ -195,7 +198,7 @@ def test_clients_hear_why_a_run_failed(opened: Opened) -> None:
     (peer,) = ready(grid, "anna")
     grid.close(failure="the sky fell")
     error = peer.ended()
-    assert isinstance(error, link.RunFailedError)
+    assert isinstance(error, RunFailedError)
     assert "the sky fell" in str(error)
 
 
@@ -292,7 +295,7 @@ def test_who_does_not_belong_is_told_why(identity: dict[str, object], words: str
     """A refused client ends with the reason, and does not count as joined."""
     grid = opened("anna")
     error = Peer(grid.port, "anna", **identity).ended()
-    assert isinstance(error, link.IdentityError if "prove" in identity else link.JoinRefusedError)
+    assert isinstance(error, IdentityError if "prove" in identity else JoinRefusedError)
     assert words in str(error)
     assert grid.get_node_ids() == []
 
@@ -310,7 +313,7 @@ def test_a_second_process_under_a_taken_name_is_refused(opened: Opened) -> None:
     grid = opened("anna", rejoin_seconds=0.5)
     ready(grid, "anna")
     error = Peer(grid.port, "anna").ended()
-    assert isinstance(error, link.JoinRefusedError)
+    assert isinstance(error, JoinRefusedError)
     assert "another process" in str(error)
     assert not ask(grid, np.array([1.0]))[0].has_error()
 
@@ -322,8 +325,8 @@ def test_another_certificate_is_not_trusted(opened: Opened) -> None:
     server = link.Server(address=f"127.0.0.1:{grid.port}", certificate=other.certificate, patience=0.5)
     identity = link.Identity(name="anna", prove=proof.by_token(TOKEN), label=LABEL, features=FEATURES)
     context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
-    with pytest.raises(link.ServerUnreachableError, match="no answer from"):
-        link.serve(echo(), context, server=server, identity=identity, ledger=link.Ledger(io.StringIO()))
+    with pytest.raises(ServerUnreachableError, match="no answer from"):
+        link.serve(echo(), context, server=server, identity=identity, ledger=Ledger(io.StringIO()))
     assert grid.get_node_ids() == []
 
 
@@ -351,8 +354,10 @@ def test_what_nobody_asked_for_ends_the_stream(opened: Opened, caplog: pytest.Lo
     credentials = grpc.ssl_channel_credentials(root_certificates=CERTIFICATE.certificate)
     identity = link.Identity(name="anna", prove=proof.by_token(TOKEN), label=LABEL, features=FEATURES)
     with grpc.secure_channel(f"127.0.0.1:{grid.port}", credentials) as channel:
-        answers = channel.stream_stream(link.METHOD)(iter([identity.frame(), b"M" + b"x" * 1000]), timeout=10)
-        assert [answer[:1] for answer in answers] == [link.WELCOME]
+        answers = channel.stream_stream(f"/{SERVICE}/{METHOD}")(
+            iter([identity.frame(), b"M" + b"x" * 1000]), timeout=10
+        )
+        assert [answer[:1] for answer in answers] == [WELCOME]
     assert "a message came that nothing had asked for" in caplog.text
     ready(grid, "anna")
     assert not ask(grid, np.array([1.0]))[0].has_error()

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import messages as at_the_client
+from client_code.protocol import messages
+from client_code.protocol.frames import LAST_PART, PART, FrameError
+from client_code.protocol.messages import CHUNK_BYTES
 from federation.model.arrays import ArrayError, ArrayView, floats
-from federation.stream.frames import FrameError
-from federation.stream.messages import CHUNK_BYTES, LAST_PART, PART, MessageAssembler, MessageEncoder
+from federation.stream.messages import MessageAssembler, MessageEncoder
 
 LIMIT = 64 << 20
 
@@ -180,7 +181,7 @@ def test_an_array_of_another_length_than_it_says_is_refused(change: int) -> None
 def test_an_error_reply_is_read() -> None:
     """A client's error arrives with its reason."""
     reply = Message(Error(2, "column a"), reply_to=Message(a_content(), 2, "train"))
-    got = assembled(list(at_the_client.frames(at_the_client.encode(reply))))
+    got = assembled(list(messages.frames(messages.encode(reply))))
     assert got.error == reply.error
 
 

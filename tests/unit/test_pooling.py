@@ -16,10 +16,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 import columns as client_columns
+import preprocessing
 import utils
+from client_code.protocol.columns import MOST_LEVELS
 from federation.data.table import Table, read_table, write_table
 from federation.errors import DataError
-from federation.learning.preprocessing.pooling import MOST_LEVELS, Moments, dropped, pool
+from federation.learning.preprocessing.pooling import Moments, dropped, pool
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.training import as_record
 from federation.model.linear import LinearModel, Preprocessing
@@ -126,7 +128,7 @@ def test_the_clients_prepare_rows_as_the_server_does(tmp_path: Path) -> None:
     rows = frame()
     agreed = agreement([rows[:400], rows[400:]], rows[:50], tmp_path)
     record = str(as_record(agreed)["json"])
-    mine = utils.Preprocessing.from_json(record)
+    mine = preprocessing.Preprocessing.from_json(record)
     table = client_table(rows, tmp_path)
     Z = mine.transform(mine.encode(table.features, table.X, table.levels))
     theirs = agreed.prepare(read(rows, tmp_path))
@@ -152,7 +154,7 @@ def test_the_saved_pipelines_take_raw_rows(tmp_path: Path, keeper: str) -> None:
         utils.initialise_parameters(copy, model.coef.size)
         copy.coef_[0], copy.intercept_[0] = model.coef, model.intercept
         record = str(as_record(agreed)["json"])
-        utils.save_model(utils.Preprocessing.from_json(record), copy, tmp_path)
+        utils.save_model(preprocessing.Preprocessing.from_json(record), copy, tmp_path)
     new = frame(300, seed=5)
     new.loc[:9, "state"] = "never seen, and longer than any other level"
     table = read(new, tmp_path)
@@ -179,7 +181,8 @@ def with_levels(*counts: dict[str, int]) -> list[pd.DataFrame]:
 def levels_of(*counts: dict[str, int], folder: Path) -> tuple[str, ...]:
     """Return the levels that become features."""
     parts = with_levels(*counts)
-    return agreement(parts, parts[0][:5], folder).encoding.levels("s")
+    features = agreement(parts, parts[0][:5], folder).encoding.features
+    return tuple(str(feature.level) for feature in features if feature.kind == "level")
 
 
 def test_levels_are_those_that_enough_rows_of_one_client_hold(tmp_path: Path) -> None:

@@ -139,8 +139,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def site(tmp_path: Path, prepared: Path) -> Site:
     """Return an operator who has published nothing yet."""
     code, wheelhouse = tmp_path / "client_code", tmp_path / "wheelhouse"
-    code.mkdir()
+    (code / "protocol").mkdir(parents=True)
     wheelhouse.mkdir()
+    (code / "protocol" / "__init__.py").write_text("", encoding="utf-8")
     (code / "client.py").write_text("print('trains')\n", encoding="utf-8")
     for lock, wheels in (("requirements.txt", LOCK), ("requirements-arrow.txt", [])):
         (code / lock).write_text(format_lock(wheels, head="--no-index"), encoding="utf-8")

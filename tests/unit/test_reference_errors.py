@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator
 
-import contract
-import link
-import memory
-import parquet
-import rows
-import utils
+from errors import (
+    ClientError,
+    ContractError,
+    PyarrowMissingError,
+    RowsChangedError,
+    TableError,
+    TooLargeError,
+)
 from federation.errors import FederationError
 from federation.rehearse.errors import EmbeddedAwsError
 from tests.conftest import ROOT
@@ -29,15 +31,15 @@ def _documented() -> dict[str, int]:
 def test_every_error_has_a_heading_with_its_exit_code() -> None:
     """Who meets an error finds it on the page, and finds nothing there that does not exist."""
     of_clients = (
-        utils.TableError,
-        memory.TooLargeError,
-        parquet.PyarrowMissingError,
-        rows.RowsChangedError,
-        contract.ContractError,
+        TableError,
+        TooLargeError,
+        PyarrowMissingError,
+        RowsChangedError,
+        ContractError,
     )
-    assert all(issubclass(error, link.ClientError) for error in of_clients)
+    assert all(issubclass(error, ClientError) for error in of_clients)
     assert issubclass(EmbeddedAwsError, FederationError)
-    errors = [*_family(FederationError), *_family(link.ClientError)]
+    errors = [*_family(FederationError), *_family(ClientError)]
     assert {error.__name__: error.exit_code for error in errors} == _documented()  # type: ignore[attr-defined]
 
 

@@ -18,8 +18,8 @@ import pandas as pd
 import pytest
 
 import client
-import link
 import proof
+from errors import ClientError
 from federation.aws.checks.server import own_address
 from federation.aws.jobs.request import ClientNetwork, JobSettings
 from federation.aws.ports import JobStatus
@@ -76,7 +76,7 @@ class ThreadAccount:
         assert isinstance(prove, proof.ByRole)
         try:
             client.take_part(options, prove=replace(prove, session=self._session))
-        except link.ClientError as error:
+        except ClientError as error:
             self._error = error
 
     def job_status(self, name: str) -> JobStatus:

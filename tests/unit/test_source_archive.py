@@ -21,7 +21,8 @@ from tests.conftest import ROOT
 
 
 def _code(folder: Path) -> Path:
-    folder.mkdir(parents=True)
+    (folder / "protocol").mkdir(parents=True)
+    (folder / "protocol" / "__init__.py").write_text("", encoding="utf-8")
     (folder / "client.py").write_text("print('trains')\n", encoding="utf-8")
     for lock in ("requirements.txt", "requirements-arrow.txt"):
         (folder / lock).write_text("--no-index\n", encoding="utf-8")
@@ -58,14 +59,19 @@ def test_only_code_goes_in(tmp_path: Path) -> None:
     (folder / "__pycache__" / "client.cpython-312.pyc").write_bytes(b"cache")
     (folder / "requirements.in").write_text("flwr\n", encoding="utf-8")
     (folder / "rows.csv").write_text("secret\n", encoding="utf-8")
-    assert sorted(read_code(folder)) == ["client.py", "requirements-arrow.txt", "requirements.txt"]
+    (folder / "protocol" / "__pycache__").mkdir()
+    (folder / "notes").mkdir()
+    (folder / "notes" / "old.py").write_text("", encoding="utf-8")
+    files = ["client.py", "protocol/__init__.py", "requirements-arrow.txt", "requirements.txt"]
+    assert sorted(read_code(folder)) == files
 
 
-def test_any_change_of_the_code_changes_the_digest(tmp_path: Path) -> None:
-    """The digest names the code."""
+@pytest.mark.parametrize("file", ["client.py", "protocol/__init__.py", "protocol/frames.py"])
+def test_any_change_of_the_code_changes_the_digest(tmp_path: Path, file: str) -> None:
+    """The digest names the code, the protocol's too."""
     folder = _code(tmp_path / "code")
     before = source_archive(folder)
-    (folder / "client.py").write_text("print('trains!')\n", encoding="utf-8")
+    (folder / file).write_text("print('trains!')\n", encoding="utf-8")
     assert source_archive(folder).digest != before.digest
 
 
@@ -80,7 +86,12 @@ def test_script_mode_can_unpack_it() -> None:
     archive = source_archive()
     with tarfile.open(fileobj=io.BytesIO(archive.content), mode="r:gz") as tar:
         members = tar.getmembers()
-        assert {member.name for member in members} >= {"client.py", "link.py", "utils.py", "requirements.txt"}
+        assert {member.name for member in members} >= {
+            "client.py",
+            "link.py",
+            "protocol/frames.py",
+            "requirements.txt",
+        }
         assert {(it.mode, it.uid, it.gid, it.mtime, it.uname) for it in members} == {(0o644, 0, 0, 0, "")}
         unpacked = tar.extractfile("client.py")
         assert unpacked is not None
@@ -96,7 +107,9 @@ def test_what_is_packed_comes_back(content: bytes) -> None:
         assert unpacked.read() == content
 
 
-@pytest.mark.parametrize("missing", ["client.py", "requirements.txt", "requirements-arrow.txt"])
+@pytest.mark.parametrize(
+    "missing", ["client.py", "protocol/__init__.py", "requirements.txt", "requirements-arrow.txt"]
+)
 def test_an_incomplete_folder_is_refused(tmp_path: Path, missing: str) -> None:
     """A job without entry point or packages would fail minutes later, and cost."""
     folder = _code(tmp_path / "code")

@@ -9,8 +9,9 @@ from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 from botocore.parsers import ResponseParserError, create_parser
 
+from client_code.protocol.proof import BODY
 from federation.stream.admission.decision import ProofError, UncheckedError
-from federation.stream.admission.role_proof import BODY, SignedRequest
+from federation.stream.admission.role_proof import SignedRequest
 
 TIMEOUTS = (3.0, 5.0)  # to connect, to read: both within the verifier's deadline
 OK, SERVER_ERROR = 200, 500

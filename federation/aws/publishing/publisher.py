@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
+from client_code.protocol.contract import NAME as CONTRACT
+from client_code.protocol.contract import Contract
 from federation.aws.ports import Bucket, OpenBucket
 from federation.aws.publishing.client_wheels import client_locks
 from federation.aws.publishing.notebook_bundle import (
@@ -36,8 +38,7 @@ from federation.aws.publishing.source_archive import source_archive
 from federation.aws.publishing.wheel_lock import LockedWheel
 from federation.aws.publishing.wheelhouse import fetch
 from federation.checkout import CLIENT_CODE
-from federation.config.contract import NAME as CONTRACT
-from federation.config.contract import Contract, contract_beside, governing
+from federation.config.contract import contract_beside, governing
 from federation.config.names import DATA_PREFIX, NOTEBOOK_PREFIX, SOURCE_PREFIX, WHEELS_PREFIX, PartyNames
 from federation.config.schema import Client, FederationConfig, contract_of
 from federation.data.preparation.prepared import (

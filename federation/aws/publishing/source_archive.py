@@ -22,6 +22,8 @@ from federation.errors import PublishError
 REQUIREMENTS = "requirements.txt"
 ARROW_REQUIREMENTS = "requirements-arrow.txt"
 """What a job installs only if its data need it."""
+PROTOCOL = "protocol"
+"""The package that both ends import; the only folder of a client's code."""
 _BLOCK = 0xFFFF
 
 
@@ -62,20 +64,21 @@ def source_archive(folder: Path = CLIENT_CODE) -> SourceArchive:
     Parameters
     ----------
     folder : Path
-        Its Python files and its two locks go in; subfolders and other files do not.
+        Its Python files, those of its package ``protocol``, and its two locks go in; other files do not.
 
     Raises
     ------
     PublishError
-        There is no ``client.py``, or a lock is missing.
+        There is no ``client.py``, no package ``protocol``, or a lock is missing.
     """
     files = read_code(folder)
     return SourceArchive(content=pack(files), files=len(files))
 
 
 def read_code(folder: Path = CLIENT_CODE) -> dict[str, bytes]:
-    """Return the bytes of a folder's code by name, as `source_archive` packs them."""
-    names = sorted([*(path.name for path in folder.glob("*.py")), REQUIREMENTS, ARROW_REQUIREMENTS])
+    """Return the bytes of a folder's code by path, as `source_archive` packs them."""
+    code = [path for pattern in ("*.py", f"{PROTOCOL}/*.py") for path in folder.glob(pattern)]
+    names = sorted([*(it.relative_to(folder).as_posix() for it in code), REQUIREMENTS, ARROW_REQUIREMENTS])
     try:
         files = {name: (folder / name).read_bytes() for name in names}
     except OSError as error:
@@ -83,8 +86,11 @@ def read_code(folder: Path = CLIENT_CODE) -> dict[str, bytes]:
             f"{error.filename}: cannot be read ({error.strerror}).",
             "Restore client_code/ from the repository.",
         ) from error
-    if "client.py" not in files:
-        raise PublishError(f"{folder}: there is no client.py.", "Restore client_code/ from the repository.")
+    for needed in ("client.py", f"{PROTOCOL}/__init__.py"):
+        if needed not in files:
+            raise PublishError(
+                f"{folder}: there is no {needed}.", "Restore client_code/ from the repository."
+            )
     return files
 
 

@@ -16,8 +16,8 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from federation.config.contract import NAME as CONTRACT
-from federation.config.contract import Contract
+from client_code.protocol.contract import NAME as CONTRACT
+from client_code.protocol.contract import Contract
 from federation.data import synthetic
 from federation.data.contract_check import require, types_of
 from federation.data.preparation.manifest import NAME, ClientRows, Count, Manifest, Source

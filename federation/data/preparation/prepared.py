@@ -4,8 +4,8 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from federation.config.contract import NAME as CONTRACT
-from federation.config.contract import Contract
+from client_code.protocol.contract import NAME as CONTRACT
+from client_code.protocol.contract import Contract
 from federation.data.contract_check import require
 from federation.data.preparation.manifest import NAME, Manifest, read_manifest
 from federation.data.readers import near

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from client_code.protocol.columns import NUMERIC
 from federation.learning.preprocessing.pooling import Moments, merged
-from federation.learning.preprocessing.statistics import NUMERIC, ClientStatistics
+from federation.learning.preprocessing.statistics import ClientStatistics
 
 FEWEST_POSITIVES = 20
 FAR = 1.0

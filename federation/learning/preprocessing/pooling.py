@@ -9,13 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from client_code.protocol.columns import CATEGORICAL, MOST_LEVELS, NUMERIC, kinds
+from client_code.protocol.features import Feature
 from federation.data.table import Table
 from federation.errors import DataError
-from federation.learning.preprocessing.statistics import CATEGORICAL, EMPTY, NUMERIC, ClientStatistics
-from federation.model.features import Encoding, Feature
+from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.model.features import Encoding
 from federation.model.linear import Preprocessing
 
-MOST_LEVELS = 100
 _HEAVY_TAIL = 1.0
 _BETTER = 0.9
 
@@ -60,11 +61,7 @@ class Moments:
 
 def kinds_of(table: Table) -> dict[str, str]:
     """Return what every feature column of a table holds."""
-    empty = np.asarray(np.isnan(table.X).all(axis=0))
-    return {
-        name: CATEGORICAL if name in table.levels else EMPTY if none else NUMERIC
-        for name, none in zip(table.features, empty, strict=True)
-    }
+    return dict(zip(table.features, kinds(table.features, table.X, table.levels), strict=True))
 
 
 def pool(statistics: Sequence[ClientStatistics], test: Table) -> Preprocessing:
@@ -136,8 +133,7 @@ def _varies(mean: float, scale: float, rows: int) -> bool:
 
 def most_features(table: Table) -> int:
     """Return how many features the columns of a table may become at most."""
-    kinds = kinds_of(table).values()
-    return sum(2 if kind == NUMERIC else MOST_LEVELS + 1 for kind in kinds)
+    return sum(2 if kind == NUMERIC else MOST_LEVELS + 1 for kind in kinds_of(table).values())
 
 
 def dropped(preprocessing: Preprocessing, test: Table) -> tuple[str, ...]:

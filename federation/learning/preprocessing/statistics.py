@@ -10,20 +10,19 @@ import numpy as np
 from flwr.app import Message
 from numpy.typing import NDArray
 
+from client_code.protocol.columns import CATEGORICAL, COUNTS, EMPTY, LOG1P, MOMENTS, NUMERIC
 from federation.data.table import describe_mismatch
 from federation.errors import RoundError, SchemaMismatchError
 from federation.model.arrays import floats
 
 Floats = NDArray[np.float64]
-NUMERIC, CATEGORICAL, EMPTY = "numeric", "categorical", "empty"
 RARE = 0.05  # of the rows, weighted
-ARRAYS = ("observed", "mean", "m2", "m3", "log1p_mean", "log1p_m2", "log1p_m3")
-COUNTS = {
-    "rows": "num-examples",
-    "positives": "positives",
-    "validation_rows": "validation-examples",
-    "validation_positives": "validation-positives",
+ARRAYS = {"observed": "observed"}
+ARRAYS |= {
+    f"{prefix}{name}".replace("-", "_"): f"{prefix}{name}" for prefix in ("", LOG1P) for name in MOMENTS
 }
+"""The name of each array in a client's reply, by its field."""
+_COUNTS = dict(zip(("rows", "positives", "validation_rows", "validation_positives"), COUNTS, strict=True))
 _HOLDS = {NUMERIC: "numbers", CATEGORICAL: "texts"}
 
 
@@ -90,8 +89,8 @@ class ClientStatistics:
             content = reply.content
             schema, counts = content.config_records["schema"], content.metric_records["counts"]
             moments = content.array_records["moments"]
-            parts: dict[str, Any] = {name: floats(moments[name.replace("_", "-")]) for name in ARRAYS}
-            parts |= {name: _count(counts[key]) for name, key in COUNTS.items()}
+            parts: dict[str, Any] = {name: floats(moments[key]) for name, key in ARRAYS.items()}
+            parts |= {name: _count(counts[key]) for name, key in _COUNTS.items()}
             statistics = cls(
                 client=client,
                 label=str(schema["label"]),

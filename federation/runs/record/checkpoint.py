@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from client_code.protocol.features import Feature
 from federation.errors import ResumeError, StorageError
 from federation.files import replacing
 from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.record import Checkpoint
 from federation.learning.rounds import Round
-from federation.model.features import Feature
 from federation.model.linear import Preprocessing
 from federation.runs.record.archive import read_archive, write_archive
 

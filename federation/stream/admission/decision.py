@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
 
+from client_code.protocol.frames import IDENTITY_REFUSED, PROTOCOL, Join, schema_hash
 from federation.data.table import describe_mismatch
 from federation.errors import (
     FederationError,
@@ -10,8 +11,7 @@ from federation.errors import (
     IdentityUncheckedError,
     SchemaMismatchError,
 )
-from federation.stream.clients.members import IDENTITY_REFUSED, Refusal
-from federation.stream.frames import PROTOCOL, Join, schema_hash
+from federation.stream.clients.members import Refusal
 
 Verify = Callable[[Join], Awaitable[None]]
 """Checks who sent a join; raises `ProofError`, or `UncheckedError` if that cannot be known now."""

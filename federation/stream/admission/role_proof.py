@@ -1,6 +1,6 @@
 """Check that a client is the training role it should be, by a request to AWS STS that it signed.
 
-The client signs "who am I?" (``GetCallerIdentity``) and sends the headers; `client_code/proof.py` is its end.
+The client signs "who am I?" (``GetCallerIdentity``) and sends the headers; see `client_code.protocol.proof`.
 Method, host, path and body are the server's own, so that the signature fits nothing but that one question
 to the STS that the server chose. What the headers must say is checked here first, so that a stranger
 without the run's facts costs no request to AWS.
@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from client_code.protocol.frames import Join
+from client_code.protocol.proof import NONCE, bound_headers
 from federation.stream.admission.decision import ProofError, UncheckedError
-from federation.stream.frames import Join
 
-BODY = b"Action=GetCallerIdentity&Version=2011-06-15"
-CONTENT_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
 MINUTES = 5
 CONCURRENT = 4
-UNBOUND = frozenset({"authorization", "x-amz-date", "x-amz-security-token", "x-federation-nonce"})
+UNBOUND = frozenset({"authorization", "x-amz-date", "x-amz-security-token", NONCE})
 
 _VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,8190}[\x21-\x7e])?")
 _AUTHORIZATION = re.compile(
@@ -71,13 +70,9 @@ class Binding:
 
     def headers(self, client: str) -> dict[str, str]:
         """Return the headers that a client's signature must cover, with their values."""
-        return {
-            "content-type": CONTENT_TYPE,
-            "x-federation-run": self.run_id,
-            "x-federation-server": self.server_address,
-            "x-federation-certificate": self.certificate,
-            "x-federation-client": client,
-        }
+        return bound_headers(
+            run_id=self.run_id, server=self.server_address, certificate=self.certificate, client=client
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,11 @@ from functools import partial
 
 from flwr.app import Message
 
+from client_code.protocol.frames import FINISH, Join, control_frame
 from federation.errors import ClientFailedError, JoinDeadlineError
 from federation.events import Events
 from federation.stream.certificate import RunCertificate
 from federation.stream.clients.members import Arrived, Member, Outbox, Pending, Refusal, error_reply
-from federation.stream.frames import FINISH, Join, control_frame
 from federation.stream.limits import Limits
 from federation.stream.messages import MessageEncoder
 from federation.stream.service import StreamServer

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from flwr.app import Error, Message
 
-NODE_UNAVAILABLE = 5  # Flower's ErrorCode.NODE_UNAVAILABLE
-JOIN_REFUSED, IDENTITY_REFUSED = 51, 58  # exit codes of a client, see client_code/link.py
+from client_code.protocol.frames import JOIN_REFUSED
 
+NODE_UNAVAILABLE = 5  # Flower's ErrorCode.NODE_UNAVAILABLE
 
 Outbox = asyncio.Queue[list[bytes]]
 """Lists of frames to send over one stream; an empty list, or one that ends the run, is the last."""

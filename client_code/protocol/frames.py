@@ -1,8 +1,17 @@
-"""The server's end of the wire format: kinds of frames, and joins.
+"""Frames: what travels over the stream, one byte that says what it is, and a body.
 
-One byte says what a frame is, a body follows; ``client_code/link.py`` holds the table of kinds and the
-client's end, and a contract test keeps the two equal. What messages look like is in
-`federation.stream.messages`.
+====  =================  ==========================================================
+kind  direction          body
+====  =================  ==========================================================
+J     client to server   JSON: protocol, client, instance, proof, label, features, schema
+W     server to client   JSON: node_id
+R     server to client   JSON: code, reason (the join is refused)
+M     both               a part of a message, more follow
+E     both               the last part of a message
+F     server to client   JSON: ok, reason (the run is over)
+====  =================  ==========================================================
+
+The parts of a message, joined, are what `messages` makes of it.
 """
 
 import hashlib
@@ -13,10 +22,14 @@ from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
-PROTOCOL = 4
+PROTOCOL = 5
 SERVICE, METHOD = "federation.Federation", "Stream"
 
 JOIN, WELCOME, REFUSED, FINISH = b"J", b"W", b"R", b"F"
+PART, LAST_PART = b"M", b"E"
+
+JOIN_REFUSED, IDENTITY_REFUSED = 51, 58
+"""Exit codes of a client that the server refuses, sent as the code of a refusal."""
 
 
 class FrameError(ValueError):
@@ -41,6 +54,8 @@ class Join:
         Names of its feature columns.
     schema : str
         SHA-256 of label, features and contract, see :func:`schema_hash`.
+    protocol : int
+        The version that it speaks.
     """
 
     client: str
@@ -49,7 +64,11 @@ class Join:
     label: str
     features: tuple[str, ...]
     schema: str
-    protocol: int
+    protocol: int = PROTOCOL
+
+    def to_frame(self) -> bytes:
+        """Return the join frame."""
+        return control_frame(JOIN, **vars(self) | {"proof": dict(self.proof)})
 
     @classmethod
     def from_frame(cls, frame: bytes, limit: int = 256 << 10) -> Self:

@@ -3,8 +3,7 @@
 A message is, in this order: the length of the head (4 bytes, big endian), the head, the bytes of all
 arrays. The head is Flower's own ``Message`` protobuf in which each array's data is replaced by its length as
 decimal digits: protobuf would copy 100 MB of arrays a dozen times; here they are copied once at each end.
-Cut into frames, a message fits gRPC's default message limit. ``federation/stream/messages.py`` is the
-server's end.
+Cut into frames, a message fits gRPC's default message limit.
 """
 
 from collections import deque
@@ -15,9 +14,9 @@ from flwr.common.serde import message_from_proto, recorddict_to_proto
 from flwr.common.serde_utils import error_to_proto, metadata_to_proto
 from flwr.proto.message_pb2 import Message as MessageProto
 
-CHUNK_BYTES = 1 << 19
-PART, LAST_PART = b"M", b"E"
+from .frames import LAST_PART, PART
 
+CHUNK_BYTES = 1 << 19
 LENGTH_BYTES = 4
 
 
@@ -30,8 +29,12 @@ def encode(message: Message) -> list[bytes]:
         head.content.CopyFrom(recorddict_to_proto(hollow))
     else:
         head.error.CopyFrom(error_to_proto(message.error))
-    serialised: bytes = head.SerializeToString()
-    return [len(serialised).to_bytes(LENGTH_BYTES, "big") + serialised, *data]
+    return [with_length(head.SerializeToString()), *data]
+
+
+def with_length(head: bytes) -> bytes:
+    """Return the head of a message with its length before it."""
+    return len(head).to_bytes(LENGTH_BYTES, "big") + head
 
 
 def without_data(content: RecordDict) -> tuple[RecordDict, list[bytes]]:
@@ -108,7 +111,7 @@ class Bytes:
 
 
 def frames(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut a message's bytes into frames; a small message is one frame."""
+    """Cut bytes into frames; few bytes are one frame."""
     remaining = Bytes(pieces)
     while remaining.size:
         body = remaining.views(min(CHUNK_BYTES, remaining.size))

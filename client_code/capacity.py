@@ -1,0 +1,52 @@
+"""How much memory a client's rows take, how much is free, and whether a fit of them fits."""
+
+import os
+from pathlib import Path
+
+from errors import TooLargeError
+from parquet import need_pyarrow
+
+COPIES = 4  # of the rows that a fit in memory holds at most: raw, prepared, scikit-learn's, temporary
+SAMPLE_BYTES = 1 << 20
+
+
+def decoded_bytes(path: Path) -> int:
+    """Return about how many bytes the rows of a file take in memory, by its metadata or its first lines."""
+    if path.suffix == ".parquet":
+        need_pyarrow(path.name)
+        import pyarrow.parquet  # noqa: PLC0415 - small tables do not need it
+
+        metadata = pyarrow.parquet.read_metadata(path)
+        return int(8 * metadata.num_rows * metadata.num_columns)
+    with path.open("rb") as file:
+        sample = file.read(SAMPLE_BYTES)
+    values = sample.count(b"\n") + sample.count(b",")
+    return int(8 * values * path.stat().st_size / max(len(sample), 1))
+
+
+def check_fits(size: int, file: str) -> None:
+    """Raise TooLargeError unless a fit of rows of this size fits into memory."""
+    needed, free = COPIES * size, available_bytes()
+    if needed > free:
+        raise TooLargeError(
+            f"{file} needs about {needed / 1e9:.1f} GB of memory for this strategy, and {free / 1e9:.1f} GB "
+            "are free. Use --strategy fednewton, which reads rows in blocks, or a larger instance."
+        )
+
+
+def available_bytes(root: Path = Path("/")) -> int:
+    """Return how much memory this process may still take: the machine's, or its container's if less."""
+    if not (root / "proc/meminfo").exists():  # macOS, which only tells how much there is in all
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
+    free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    group = root / "sys/fs/cgroup"
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            free = min(free, int((group / limit).read_text()) - int((group / used).read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return free

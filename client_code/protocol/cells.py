@@ -1,0 +1,125 @@
+"""What a cell of a table is: a number, true or false, a text, or a gap.
+
+Every reader of a table decides it here: data preparation, the contract check, and the clients' readers.
+Blanks around a value do not count, nor does the case of the words for a gap and for true and false.
+"""
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .contract import Kind
+
+What = Literal["numbers", "booleans", "texts", "missing"]
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null"})
+TRUTHS = MappingProxyType({"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1})
+CLEAR_LABELS = MappingProxyType({**TRUTHS, "no": 0, "yes": 1, "n": 0, "y": 1, "negative": 0, "positive": 1})
+"""Values of a label that say themselves which class they are, in any case."""
+
+
+def word(cell: str) -> str:
+    """Return a cell as it is compared with words."""
+    return cell.strip().lower()
+
+
+def is_missing(cell: str) -> bool:
+    """Return whether a cell is a gap."""
+    return word(cell) in MISSING
+
+
+def spellings() -> list[str]:
+    """Return every way to write a gap without blanks, for readers that compare letter by letter."""
+    cases = (itertools.product(*({letter, letter.upper()} for letter in it)) for it in MISSING)
+    return sorted("".join(letters) for of_word in cases for letters in of_word)
+
+
+def number(cell: str) -> float | None:
+    """Return the number that a cell holds, which may be infinite, or None if it holds something else."""
+    if "_" in cell or not cell.isascii():  # Python alone reads 1_000 and other scripts' digits as numbers
+        return None
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def finite(cells: Sequence[str]) -> NDArray[np.float64] | None:
+    """Return the cells as numbers, or None if any is something else than a finite number."""
+    together = "".join(cells)
+    if "_" in together or not together.isascii():
+        return None
+    try:
+        numbers = np.array(list(map(float, cells)), dtype=np.float64)
+    except ValueError:
+        return None
+    return numbers if np.isfinite(numbers).all() else None
+
+
+def numbers(cells: Sequence[str]) -> NDArray[np.float64]:
+    """Return a number for each cell: true is 1, false 0, a gap NaN, and what is no finite number infinite."""
+    if (plain := finite(cells)) is not None:
+        return plain
+    known = {cell: _number(cell) for cell in set(cells)}
+    return np.array([known[cell] for cell in cells], dtype=np.float64)
+
+
+def _number(cell: str) -> float:
+    match what(cell):
+        case "missing":
+            return math.nan
+        case "booleans":
+            return TRUTHS[word(cell)]
+        case "numbers":
+            return number(cell) or 0.0
+        case _:
+            return math.inf
+
+
+def what(cell: str) -> What:
+    """Return what a cell is."""
+    text = word(cell)
+    if text in MISSING:
+        return "missing"
+    if text in ("true", "false"):
+        return "booleans"
+    return "texts" if number(text) is None else "numbers"
+
+
+@dataclass
+class Profile:
+    """Count what the cells of a column are.
+
+    Parameters
+    ----------
+    numbers, booleans, texts, missing : int
+        How many are numbers; ``true`` or ``false``; anything else; gaps.
+    """
+
+    numbers: int = 0
+    booleans: int = 0
+    texts: int = 0
+    missing: int = 0
+
+    def add(self, cells: Iterable[str]) -> None:
+        """Count these cells too."""
+        for cell, count in Counter(cells).items():
+            kind = what(cell)
+            setattr(self, kind, getattr(self, kind) + count)
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of column: numeric if at least half of its values are numbers, or none is there at all.
+
+        So one word among numbers is found as the mistake it is, instead of making levels of all the numbers.
+        """
+        if self.numbers >= self.booleans + self.texts:
+            return "numeric"
+        return "categorical" if self.texts else "boolean"

@@ -1,0 +1,175 @@
+"""The data contract: what every party's table must be. How a table is checked is in `contract_check`.
+
+It travels as ``contract.json`` beside a party's files: the label, its positive value or null, and for each
+column a type, a minimum and a maximum or null, and the largest share of missing values.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, Literal, Self, cast
+
+Kind = Literal["numeric", "boolean", "categorical"]
+"""What a column of features holds."""
+
+NAME = "contract.json"
+"""What a contract is called beside the files of a party."""
+
+_TYPES = NUMERIC, BOOLEAN, CATEGORICAL, IGNORED = "numeric", "boolean", "categorical", "ignored"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What a column must be.
+
+    Parameters
+    ----------
+    type : {"numeric", "boolean", "categorical", "ignored"}
+        What it holds; an ignored column is not used, and need not be there.
+    minimum, maximum : float, optional
+        Of a numeric column.
+    missing : float
+        Largest share of missing values, 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        The parts contradict each other, or are none.
+    """
+
+    type: Any
+    minimum: float | None = None
+    maximum: float | None = None
+    missing: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be, and make every number a float, for `Contract.digest` is of the text."""
+        _need(self.type in _TYPES, f"type: {' or '.join(_TYPES)} is needed")
+        for name in ("minimum", "maximum", "missing"):
+            if (value := getattr(self, name)) is not None or name == "missing":
+                object.__setattr__(self, name, _finite(name, value))
+        low, high = self.minimum, self.maximum
+        _need(0 <= self.missing <= 1, "missing: a share from 0 to 1 is needed")
+        has_range = (low, high) != (None, None)
+        _need(self.type == NUMERIC or not has_range, f"a {self.type} column has no minimum or maximum")
+        _need(low is None or high is None or low <= high, "the minimum is above the maximum")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """What every party's table must be.
+
+    Parameters
+    ----------
+    label : str
+        The label column.
+    positive : str, optional
+        The label's value that counts as 1, if its values do not say so themselves, as 0 and 1,
+        true and false, or yes and no do; in prepared files they are 0 and 1.
+    columns : mapping of str to Rule
+        The other columns.
+    inferred : bool
+        Whether nobody wrote it: data preparation tells with it what the columns of its files hold.
+
+    Raises
+    ------
+    ValueError
+        The parts contradict each other, or are none.
+    """
+
+    label: str
+    columns: Mapping[str, Rule]
+    positive: str | None = None
+    inferred: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        _need(isinstance(self.label, str) and self.label != "", "label: a name is needed")
+        _need(isinstance(self.positive, str | None), "positive: a text is needed, in quotes")
+        _need(isinstance(self.inferred, bool), "inferred: true or false is needed")
+        _need(len(self.columns) > 0, "columns: at least one is needed")
+        _need(self.label not in self.columns, f'the label "{self.label}" is also a column')
+        _need(len(self.kinds) > 0, "every column is ignored")
+
+    @classmethod
+    def of(cls, parts: object) -> Self:
+        """Return the contract that a file's content says.
+
+        Raises
+        ------
+        ValueError
+            It says none; names the key.
+        """
+        known = _known("", parts, cls)
+        columns = _table("columns", known["columns"])
+        return cls(**known | {"columns": {name: _rule(name, rule) for name, rule in columns.items()}})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote; ValueError if it is none."""
+        try:
+            return cls.of(json.loads(text))
+        except RecursionError as error:
+            raise ValueError("not a contract") from error
+
+    def to_json(self) -> str:
+        """Return the same text for the same contract: what travels, and what `digest` is of."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 that a client joins with; "" if nobody wrote the contract."""
+        return "" if self.inferred else hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """What each feature column holds."""
+        return {name: rule.type for name, rule in self.columns.items() if rule.type != IGNORED}
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The columns that are not used."""
+        return tuple(name for name, rule in self.columns.items() if rule.type == IGNORED)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all columns that are used hold numbers without gaps."""
+        used = [rule for rule in self.columns.values() if rule.type != IGNORED]
+        return all(rule.type != CATEGORICAL and not rule.missing for rule in used)
+
+
+def _rule(name: str, parts: object) -> Rule:
+    known = _known(f"columns.{name}.", parts, Rule)
+    try:
+        return Rule(**known)
+    except ValueError as error:
+        raise ValueError(f"columns.{name}.{error}") from None
+
+
+def _known(place: str, parts: object, kind: type) -> dict[str, Any]:
+    """Return the parts of a table whose keys are the fields of a class."""
+    table = _table(place.rstrip(".") or "the contract", parts)
+    names = {one.name: one.default for one in fields(kind)}
+    for key in sorted(set(table) - set(names)):
+        raise ValueError(f"{place}{key}: there is no such key. The keys are {', '.join(names)}")
+    for name, default in names.items():
+        _need(name in table or default is not MISSING, f"{place}{name}: this key is needed")
+    return table
+
+
+def _table(place: str, parts: object) -> dict[str, Any]:
+    _need(isinstance(parts, dict), f"{place}: a table is needed")
+    return cast("dict[str, Any]", parts)
+
+
+def _finite(name: str, value: object) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    _need(is_number and math.isfinite(cast("float", value)), f"{name}: a finite number is needed")
+    return float(cast("float", value))
+
+
+def _need(holds: bool, problem: str) -> None:  # noqa: FBT001 - as an assertion
+    if not holds:
+        raise ValueError(problem)
