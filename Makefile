@@ -22,7 +22,7 @@ SET_UP = @for p in $(PYTHON) python3.12 python3 python3.13 python3.11 python3.14
 	"$$p" -c "" >/dev/null 2>&1 && exec "$$p" tools/set_up.py $(if $(PYTHON),--python $(PYTHON)) $(1); done; \
 	echo "error: there is no Python. Install Python 3.11 to 3.14 with venv (Debian: apt-get install python3-venv)." >&2; exit 1
 
-.PHONY: help wheel demo demo-local synth deploy destroy test faults fuzz check reference fix docs bench bench-full lock clean
+.PHONY: help wheel demo demo-local synth deploy destroy unit test faults fuzz check reference fix docs bench bench-full lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,7 +45,10 @@ destroy: set-up-demo ## remove them again; see docs/how-to-clean-up.md
 	@$(MUST_NAME_CONFIG)
 	@$(CDK) destroy $(STACKS) -c config=$(CONFIG)
 
-test: set-up-test ## run the tests, two at a time
+unit: set-up-test ## run the tests that start no process and do not wait, in under a minute
+	@$(BIN)/python -m pytest --numprocesses 2 -m "not process" tests/unit tests/client_code tests/fuzz
+
+test: set-up-test ## run all tests, two at a time
 	@$(BIN)/python -m pytest --numprocesses 2
 
 faults: set-up-test ## break a running federation in every way of docs/faults.md, and write that page

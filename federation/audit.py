@@ -27,7 +27,7 @@ def main(
         ),
     ] = None,
     as_json: AsJsonData = False,
-    debug: Debug = False,  # noqa: ARG001 - read by federation.cli.command
+    debug: Debug = False,
 ) -> None:
     """Compare each client's egress ledger, line by line, with the server's record of received messages.
 
@@ -39,7 +39,7 @@ def main(
     Examples:
       python -m federation.audit runs/20261122-155228
       python -m federation.audit runs/20261122-155228 --ledger hospital-a=downloads/ledger.jsonl
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    """
     received = read_events(folder / events.NAME)
     given = _given(ledger or [])
     took_part = [name for name, lines in received.items() if any(one["event"] != "refused" for one in lines)]

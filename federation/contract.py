@@ -41,7 +41,7 @@ def main(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="check: print JSON instead of text.")] = False,
-    debug: Debug = False,  # noqa: ARG001 - read by federation.cli.command
+    debug: Debug = False,
 ) -> None:
     """Write a data contract for every party's table (infer), or check a table against it (check).
 
@@ -53,7 +53,7 @@ def main(
     Examples:
       python -m federation.contract infer --data claims.csv --label fraud
       python -m federation.contract check --data claims.csv
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    """
     if action == "infer":
         if label is None:
             raise SettingError("no label column is chosen.", f"Name a column of {data} with --label.")

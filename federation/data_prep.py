@@ -68,7 +68,7 @@ def main(  # noqa: PLR0913 - a parameter for each option
         bool,
         typer.Option("--json", help="Print the manifest instead of a table.", rich_help_panel=OUTPUT),
     ] = False,
-    debug: Debug = False,  # noqa: ARG001 - read by `run`
+    debug: Debug = False,
 ) -> None:
     """Prepare a table for a federation: one folder for each client, and one for the server.
 
@@ -81,11 +81,11 @@ def main(  # noqa: PLR0913 - a parameter for each option
       python -m federation.data_prep --out prepared
       python -m federation.data_prep --out prepared --input claims.csv --label fraud --clients 4
       python -m federation.data_prep --out prepared --input claims.csv --label fraud --partition column:site
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    """
     # Imported here: scikit-learn and pandas take a second, in which Ctrl-C and --help should work already.
-    from federation.config.contract import load_contract  # noqa: PLC0415
-    from federation.data.preparation.prepare import PreparationSettings, prepare  # noqa: PLC0415
-    from federation.data.synthetic import LABEL  # noqa: PLC0415
+    from federation.config.contract import load_contract
+    from federation.data.preparation.prepare import PreparationSettings, prepare
+    from federation.data.synthetic import LABEL
 
     agreed = load_contract(contract) if contract else None
     label = label or (agreed.label if agreed else None)

@@ -20,7 +20,7 @@ def main(
     yes: Annotated[
         bool, typer.Option("--yes", help="Delete; without it, only show what would be deleted.")
     ] = False,
-    debug: Debug = False,  # noqa: ARG001 - read by `run`
+    debug: Debug = False,
 ) -> None:
     """Delete every object version in one party's buckets, so that its stack can be destroyed.
 
@@ -31,8 +31,8 @@ def main(
     Examples:
       python -m federation.empty --config config/mine.toml --party hospital-a
       python -m federation.empty --config config/mine.toml --party hospital-a --yes
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
-    from federation.aws.edge.buckets.emptying import bucket_client, count_versions, empty_bucket  # noqa: PLC0415
+    """
+    from federation.aws.edge.buckets.emptying import bucket_client, count_versions, empty_bucket
 
     federation = load_config(config)
     if federation.federation.removal_policy == "retain":

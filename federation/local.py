@@ -90,7 +90,7 @@ def main(  # noqa: PLR0913 - a command's options
       python -m federation.local --strategy fedavgm --param server_momentum=0.5
       python -m federation.local --resume runs/20261122-155228
       python -m federation.local --data claims.csv --label fraud --repeat 10
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    """
     carry_out(context)
 
 
@@ -106,11 +106,11 @@ def carry_out(context: typer.Context, **how: Any) -> None:
     """
     log_failed_handshakes()
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
-    from federation.cli.options import all_options, given_options  # noqa: PLC0415
-    from federation.cli.progress import Progress, show_metrics  # noqa: PLC0415
-    from federation.cli.tables import open_tables  # noqa: PLC0415
-    from federation.runs.local.training import train_locally  # noqa: PLC0415
-    from federation.runs.record.settings import recall  # noqa: PLC0415
+    from federation.cli.options import all_options, given_options
+    from federation.cli.progress import Progress, show_metrics
+    from federation.cli.tables import open_tables
+    from federation.runs.local.training import train_locally
+    from federation.runs.record.settings import recall
 
     log_refusals_only()
     resume = Path(context.params["resume"]) if context.params["resume"] else None
@@ -139,7 +139,7 @@ def _settings(
     options: Mapping[str, Any], training: TrainingSettings, data: Path | None, *, resume: Path | None
 ) -> "LocalRun":
     """Return what to run, from the options of this command or of the one that is resumed."""
-    from federation.runs.local.training import LocalRun, choose_preparation  # noqa: PLC0415
+    from federation.runs.local.training import LocalRun, choose_preparation
 
     how = ("label", "positive", "clients", "partition", "resample")
     contract = Path(options["contract"]) if options.get("contract") else None
@@ -159,9 +159,9 @@ def _settings(
 
 
 def _repeat(settings: "LocalRun", times: int, *, as_json: bool) -> None:
-    from federation.cli.progress import Progress, show_spread  # noqa: PLC0415
-    from federation.runs.local.repeat import SUMMARY, repeat  # noqa: PLC0415
-    from federation.runs.local.training import train_locally  # noqa: PLC0415
+    from federation.cli.progress import Progress, show_spread
+    from federation.runs.local.repeat import SUMMARY, repeat
+    from federation.runs.local.training import train_locally
 
     progress = Progress()
 

@@ -37,7 +37,7 @@ def main(
             "--id", metavar="COLUMN", help="Column that identifies a row. [default: its number, from 1]"
         ),
     ] = None,
-    debug: Debug = False,  # noqa: ARG001  federation.cli.command reads it
+    debug: Debug = False,
 ) -> None:
     """Score the rows of a CSV file with a trained model.
 
@@ -47,7 +47,7 @@ def main(
     \b
     Example:
       python -m federation.predict --model run/model.json --input rows.csv --out scores.csv
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    """
     linear_model = read_model(model)
     count = 0
     with _writing(out) as sink:

@@ -38,7 +38,7 @@ def main(
     test_data: TestData = None,
     host: Host = None,
     as_json: AsJsonData = False,
-    debug: Debug = False,  # noqa: ARG001 - read by `run`
+    debug: Debug = False,
 ) -> None:
     """Run all pre-run checks; print each result and how to fix it. Changes nothing.
 
@@ -50,7 +50,7 @@ def main(
     Examples:
       python -m federation.preflight --config federation.toml --label fraudulent_provider
       python -m federation.preflight --config config/my.toml --client hospital-a --label fraudulent_provider
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    """
     federation = load_config(config)
     checks = (
         _of_client(federation, client, code, label)
@@ -72,12 +72,12 @@ def main(
 def _of_server(
     config: FederationConfig, path: Path, test_data: Path, label: str | None, host: str | None
 ) -> list[Check]:
-    from federation.aws.checks.server import server_checks  # noqa: PLC0415
-    from federation.aws.edge.views import OnAws  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
-    from federation.aws.publishing.source_archive import source_archive  # noqa: PLC0415
-    from federation.config.contract import contract_beside, governing  # noqa: PLC0415
-    from federation.data.contract_check import read_prepared  # noqa: PLC0415
-    from federation.data.table import read_header  # noqa: PLC0415
+    from federation.aws.checks.server import server_checks
+    from federation.aws.edge.views import OnAws
+    from federation.aws.publishing.source_archive import source_archive
+    from federation.config.contract import contract_beside, governing
+    from federation.data.contract_check import read_prepared
+    from federation.data.table import read_header
 
     agreed = governing(contract_of(config, path), contract_beside(test_data), str(test_data))
     rows = (
@@ -89,10 +89,10 @@ def _of_server(
 
 
 def _of_client(config: FederationConfig, name: str, code: str | None, label: str | None) -> list[Check]:
-    from federation.aws.checks.client import client_checks  # noqa: PLC0415
-    from federation.aws.edge.buckets.s3 import stores  # noqa: PLC0415
-    from federation.aws.edge.views import caller_in  # noqa: PLC0415
-    from federation.aws.publishing.source_archive import source_archive  # noqa: PLC0415
+    from federation.aws.checks.client import client_checks
+    from federation.aws.edge.buckets.s3 import stores
+    from federation.aws.edge.views import caller_in
+    from federation.aws.publishing.source_archive import source_archive
 
     client = config.client(name)
     return client_checks(

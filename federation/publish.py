@@ -46,7 +46,7 @@ def main(  # noqa: PLR0913 - a parameter for each option
         bool, typer.Option("--check", help="Only compare; the exit code is 73 if anything differs.")
     ] = False,
     as_json: AsJsonData = False,
-    debug: Debug = False,  # noqa: ARG001 - read by `run`
+    debug: Debug = False,
 ) -> None:
     """Publish a party's code, packages and data to its own buckets, with its operator's credentials.
 
@@ -58,8 +58,8 @@ def main(  # noqa: PLR0913 - a parameter for each option
       python -m federation.publish --config config/my.toml --server --data prepared
       python -m federation.publish --config config/my.toml --client hospital-a --data prepared
       python -m federation.publish --config config/my.toml --client hospital-a --check
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
-    from federation.aws.edge.buckets.s3 import stores  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
+    """
+    from federation.aws.edge.buckets.s3 import stores
 
     if server == (client is not None) or (notebook and server):
         raise SettingError(

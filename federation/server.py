@@ -95,7 +95,7 @@ def main(  # noqa: PLR0913 - a command's options
       python -m federation.server --config federation.toml --label fraudulent_provider
       python -m federation.server --config federation.toml --label fraud --rounds 10 --quorum 2 --spot
       python -m federation.server --config federation.toml --label fraud --resume runs/20261122-155228-3f46
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    """
     carry_out(context)
 
 
@@ -103,16 +103,16 @@ def carry_out(context: typer.Context) -> None:
     """Run what the command line asks for."""
     log_failed_handshakes()
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
-    from federation.aws.checks.checks import first_error, run_checks  # noqa: PLC0415
-    from federation.aws.checks.server import server_checks  # noqa: PLC0415
-    from federation.aws.edge.views import OnAws  # noqa: PLC0415
-    from federation.aws.jobs.found_jobs import note_jobs, stop_former_jobs  # noqa: PLC0415
-    from federation.aws.publishing.source_archive import source_archive  # noqa: PLC0415
-    from federation.cli.progress import Progress, show_metrics  # noqa: PLC0415
-    from federation.config.contract import contract_beside, governing  # noqa: PLC0415
-    from federation.config.schema import contract_of, load_config  # noqa: PLC0415
-    from federation.data.contract_check import read_prepared  # noqa: PLC0415
-    from federation.runs.record.settings import attempts, remember  # noqa: PLC0415
+    from federation.aws.checks.checks import first_error, run_checks
+    from federation.aws.checks.server import server_checks
+    from federation.aws.edge.views import OnAws
+    from federation.aws.jobs.found_jobs import note_jobs, stop_former_jobs
+    from federation.aws.publishing.source_archive import source_archive
+    from federation.cli.progress import Progress, show_metrics
+    from federation.config.contract import contract_beside, governing
+    from federation.config.schema import contract_of, load_config
+    from federation.data.contract_check import read_prepared
+    from federation.runs.record.settings import attempts, remember
 
     log_refusals_only()
     options = _options(context)
@@ -152,11 +152,11 @@ def carry_out(context: typer.Context) -> None:
 
 def _run(settings: "ServerRun", test: "Table", aws: "OnAws", progress: "Progress") -> "RunMetrics":
     """Run, and keep what there is in the results bucket, also of a run that fails."""
-    from federation.aws.edge.sts import sts_of  # noqa: PLC0415
-    from federation.config.names import RUNS_PREFIX  # noqa: PLC0415
-    from federation.runs.on_aws import keep_in_bucket, run_on_aws  # noqa: PLC0415
-    from federation.runs.record.bucket_copy import BucketCopy  # noqa: PLC0415
-    from federation.runs.record.record import RunRecord  # noqa: PLC0415
+    from federation.aws.edge.sts import sts_of
+    from federation.config.names import RUNS_PREFIX
+    from federation.runs.on_aws import keep_in_bucket, run_on_aws
+    from federation.runs.record.bucket_copy import BucketCopy
+    from federation.runs.record.record import RunRecord
 
     folder, prefix = settings.out, f"{RUNS_PREFIX}{settings.run_id}/"
     record = RunRecord(folder)
@@ -181,9 +181,9 @@ def _options(context: typer.Context) -> dict[str, Any]:
     OutputExistsError
         The folder of a new run is there already.
     """
-    from federation.aws.jobs.found_jobs import new_run_id  # noqa: PLC0415
-    from federation.cli.options import all_options, given_options  # noqa: PLC0415
-    from federation.runs.record.settings import recall  # noqa: PLC0415
+    from federation.aws.jobs.found_jobs import new_run_id
+    from federation.cli.options import all_options, given_options
+    from federation.runs.record.settings import recall
 
     if resume := context.params["resume"]:
         return recall(Path(resume), given_options(context)) | {"out": str(resume)}
@@ -198,8 +198,8 @@ def _options(context: typer.Context) -> dict[str, Any]:
 
 def _settings(options: Mapping[str, Any], config: "FederationConfig", source_key: str) -> "ServerRun":
     """Return what to run, from the options of this command or of the one that is resumed."""
-    from federation.aws.jobs.request import JobSettings  # noqa: PLC0415
-    from federation.runs.on_aws import ServerRun  # noqa: PLC0415
+    from federation.aws.jobs.request import JobSettings
+    from federation.runs.on_aws import ServerRun
 
     training = TrainingSettings.from_options(options)
     of_jobs = ("label", "spot", "keep_alive")

@@ -34,7 +34,7 @@ def main(
     *,
     config: Config,
     as_json: AsJsonData = False,
-    debug: Debug = False,  # noqa: ARG001 - read by `run`
+    debug: Debug = False,
 ) -> None:
     """Show the state of a federation: stacks, peering, notebooks, training jobs, the last run.
 
@@ -45,8 +45,8 @@ def main(
     Examples:
       python -m federation.status --config federation.toml
       python -m federation.status --config config/my.toml --json
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
-    from federation.aws.edge.views import caller_in  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
+    """
+    from federation.aws.edge.views import caller_in
 
     federation = load_config(config)
     caller = caller_in(federation.server.region)()
@@ -72,7 +72,7 @@ def main(
 
 
 def _of_server(config: FederationConfig, *, by_notebook: bool) -> list[Check]:
-    from federation.aws.edge.views import OnAws  # noqa: PLC0415
+    from federation.aws.edge.views import OnAws
 
     aws, server = OnAws(config), config.server
     stacks = [SERVER_NETWORK_STACK, SERVER_STACK]
@@ -114,7 +114,7 @@ def _of_client_by_server(aws: "OnAws", client: Client) -> list[Check]:
 
 
 def _of_client(config: FederationConfig, client: Client) -> list[Check]:
-    from federation.aws.edge.views import own_account  # noqa: PLC0415
+    from federation.aws.edge.views import own_account
 
     own = config.client_names(client)
     account = own_account(own)

@@ -35,7 +35,7 @@ def main(
         typer.Option(help="Maximum time for the jobs to end.", metavar="SECONDS", min=0, callback=finite),
     ] = 300.0,
     as_json: AsJsonData = False,
-    debug: Debug = False,  # noqa: ARG001 - read by `run`
+    debug: Debug = False,
 ) -> None:
     """Stop every training job of the federation in every client's account, and wait until none runs.
 
@@ -45,8 +45,8 @@ def main(
     \b
     Examples:
       python -m federation.stop --config federation.toml
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
-    from federation.aws.edge.views import OnAws  # noqa: PLC0415 - boto3 takes a second, in which --help should answer
+    """
+    from federation.aws.edge.views import OnAws
 
     federation = load_config(config)
     aws = OnAws(federation)

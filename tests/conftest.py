@@ -2,28 +2,46 @@
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from flwr.supercore.task_identity import TaskIdentity
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
+UNIT = ("unit", "client_code", "fuzz")
+"""Folders of tests that start no process, but for those marked so; the tests in all other folders do."""
+
+pytest_plugins = ["tests.side_by_side"] if find_spec("xdist") else []
+
+_started: list[str] = []
 
 
-class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """Give a file's tests to one process, and all that share the deployed rehearsal and its port too."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        shared = "tests/rehearsal/"
-        return shared if nodeid.startswith(shared) else str(super()._split_scope(nodeid))
+def _note_process(event: str, _: object) -> None:
+    if event in {"subprocess.Popen", "os.fork", "os.posix_spawn", "os.system"}:
+        _started.append(event)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
-    """Say which tests may run side by side."""
-    return ByFile(config, log)
+sys.addaudithook(_note_process)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of folders whose tests all start processes."""
+    for item in items:
+        if item.path.relative_to(ROOT / "tests").parts[0] not in UNIT:
+            item.add_marker("process")
+
+
+@pytest.fixture(autouse=True)
+def _no_process_without_its_mark(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep `make unit` quick: a test that starts a process says so."""
+    _started.clear()
+    yield
+    if _started and not request.node.get_closest_marker("process"):
+        pytest.fail("it starts a process: mark it with @pytest.mark.process")
 
 
 @pytest.fixture(autouse=True)

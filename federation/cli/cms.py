@@ -31,7 +31,7 @@ def cms(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest instead of a summary.")] = False,
-    debug: Debug = False,  # noqa: ARG001 - read by `run`
+    debug: Debug = False,
 ) -> None:
     """Make the curated table of providers from the public CMS files as downloaded.
 
@@ -46,8 +46,8 @@ def cms(
       python -m federation.data_prep cms --out providers.csv --part-b raw/synthetic_part_b_2017.txt \\
         --part-b raw/synthetic_part_b_2023.csv --part-d raw/synthetic_part_d_2023.csv \\
         --dmepos raw/synthetic_dmepos_2023.csv --leie raw/synthetic_leie.csv
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
-    from federation.data.cms.preparation import prepare_cms  # noqa: PLC0415 - DuckDB; --help answers at once
+    """
+    from federation.data.cms.preparation import prepare_cms
 
     paths = {PART_B: part_b, PART_D: part_d, DMEPOS: dmepos, LEIE: [leie], GENDER: gender or []}
     manifest = prepare_cms(paths, out, lambda text: typer.echo(text, err=True))
@@ -61,7 +61,7 @@ def cms_sample(
     out: Annotated[Path, typer.Option(help="Folder to write; new or empty.", metavar="FOLDER")],
     providers: Annotated[int, typer.Option(help="Number of providers.")] = 2_000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.", min=0)] = 0,
-    debug: Debug = False,  # noqa: ARG001 - read by `run`
+    debug: Debug = False,
 ) -> None:
     """Write small synthetic files in the format of CMS and OIG, to try the cms command with.
 
@@ -71,8 +71,8 @@ def cms_sample(
     \b
     Example:
       python -m federation.data_prep cms-sample --out raw --providers 500
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
-    from federation.data.cms.sample import make_sample  # noqa: PLC0415 - NumPy; --help answers at once
+    """
+    from federation.data.cms.sample import make_sample
 
     first, second, part_d, dmepos, leie = (
         shlex.quote(str(path)) for path in make_sample(out, providers=providers, seed=seed)

@@ -5,6 +5,7 @@ Messages name columns, rows and lines but never a value: logs travel, rows do no
 
 import csv
 import difflib
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from federation.errors import DataError, MissingFileError
 
 _BATCH = 4096
+_READ_BYTES = 1 << 20
 Record = tuple[int, list[str]]
 """The line that a row begins on, and its texts."""
 
@@ -168,3 +170,13 @@ def _rows(path: Path, numbered: Iterator[Record], width: int) -> Iterator[Record
         yield line, row
     if empty:
         raise DataError(f"{path}: a header without rows.", "Check that the export is complete.")
+
+
+def digest_of_tables(path: Path) -> str:
+    """Return the SHA-256 of a file, or of a folder's tables one after the other."""
+    digest = hashlib.sha256()
+    for file in table_files(path) if path.is_dir() else [path]:
+        with file.open("rb") as stream:
+            while part := stream.read(_READ_BYTES):
+                digest.update(part)
+    return digest.hexdigest()

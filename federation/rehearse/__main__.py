@@ -82,7 +82,7 @@ def main(  # noqa: PLR0913 - a command's options
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    debug: Debug = False,  # noqa: ARG001 - read by federation.cli.command
+    debug: Debug = False,
     **training: object,
 ) -> None:
     """Rehearse a whole federation on this machine, without an AWS account.
@@ -96,10 +96,10 @@ def main(  # noqa: PLR0913 - a command's options
       python -m federation.rehearse --data claims.csv --label fraud --clients 3
       python -m federation.rehearse --strategy fednewton --quorum 2
       python -m federation.rehearse --keep
-    """  # noqa: D301 - a backspace keeps typer from joining the lines
+    """
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
-    from federation.rehearse.rehearsal import RehearsalSettings, rehearse  # noqa: PLC0415
-    from federation.rehearse.stage.steps import Steps  # noqa: PLC0415
+    from federation.rehearse.rehearsal import RehearsalSettings, rehearse
+    from federation.rehearse.stage.steps import Steps
 
     started = time.monotonic()
     settings = RehearsalSettings(
@@ -130,7 +130,7 @@ def _await_enter(text: str) -> None:
 
 
 def _stay_up(aws: "EmbeddedAws", config: "FederationConfig") -> None:
-    from federation.rehearse.rehearsal import how_to_look_around  # noqa: PLC0415
+    from federation.rehearse.rehearsal import how_to_look_around
 
     with suppress(KeyboardInterrupt):
         typer.echo(how_to_look_around(aws, config), err=True)

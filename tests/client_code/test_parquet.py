@@ -70,6 +70,7 @@ def _wheel(folder: Path, name: str) -> str:
     return f"{name}==1.0 --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("spoilt", "installed"), [(False, True), (True, False)], ids=["the locked wheel", "another"]
 )
@@ -114,6 +115,7 @@ def test_a_parquet_file_is_held_to_the_contract_too(tmp_path: Path) -> None:
         contract.kept(tmp_path, ("train.csv", "validation.csv"))
 
 
+@pytest.mark.process
 def test_small_csv_files_are_read_without_pyarrow(tmp_path: Path) -> None:
     """And without installing it: it stays out of the process that opens the task."""
     rows = "a,y\n" + "1.5,0\n2.5,1\n" * 20

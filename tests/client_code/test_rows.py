@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -32,10 +33,11 @@ def write(request: pytest.FixtureRequest, tmp_path: Path) -> Write:
 
     def to_file(frame: pd.DataFrame) -> Path:
         path = tmp_path / f"train.{request.param}"
+        table = pa.Table.from_pandas(frame, preserve_index=False)
         if request.param == "csv":
-            frame.to_csv(path, index=False)
+            pa.csv.write_csv(table, path)  # a tenth of the time that pandas takes
         else:
-            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), path, row_group_size=7000)
+            pq.write_table(table, path, row_group_size=7000)
         return path
 
     return to_file

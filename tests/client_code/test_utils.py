@@ -462,6 +462,7 @@ def test_client_and_server_make_the_same_pipeline(
     )
 
 
+@pytest.mark.process
 def test_the_saved_model_needs_no_code_of_ours(
     tmp_path: Path, make_table: MakeTable, preprocessing: Preprocessing, model: LogisticRegression
 ) -> None:

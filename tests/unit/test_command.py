@@ -78,6 +78,7 @@ run(main, [])
 """
 
 
+@pytest.mark.process
 def test_kill_ends_as_one_line_with_143_also_while_a_line_is_written() -> None:
     """The handler itself writes nothing: standard error may be in the middle of a line."""
     done = subprocess.run(
@@ -109,6 +110,7 @@ def test_help_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\\" not in shown
 
 
+@pytest.mark.process
 def test_a_real_process_ends_the_same_way(tmp_path: Path) -> None:
     """The exit code reaches the shell, and nothing is written."""
     process = subprocess.run(
@@ -136,6 +138,7 @@ def test_a_real_process_ends_the_same_way(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.process
 def test_a_machine_without_lscpu_shows_no_traceback(tmp_path: Path) -> None:
     """Small containers lack it, and joblib, asked for the number of cores, prints where it missed it."""
     code = (

@@ -68,6 +68,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.process
 def test_synthetic_default_is_one_client_for_each_site(prepared: Path) -> None:
     """Three sites, 49 features without the site, and synthetic said in the manifest."""
     manifest = read_manifest(prepared)
@@ -132,6 +133,7 @@ def test_balanced_leaves_rows_alone_and_is_recorded(tmp_path: Path) -> None:
     assert all(client.train == client.train_before for client in manifest.clients.values())
 
 
+@pytest.mark.process
 def test_the_same_seed_gives_the_same_bytes_in_any_process(prepared: Path, tmp_path: Path) -> None:
     """Neither the process, its hash seed nor its number of threads matters."""
     subprocess.run(

@@ -49,6 +49,7 @@ def test_a_failed_handshake_has_an_address_and_a_reason() -> None:
     assert others == []
 
 
+@pytest.mark.process
 def test_only_grpcs_lines_are_dropped() -> None:
     """What Python or a native library writes to standard error arrives there."""
     done = subprocess.run(
@@ -70,6 +71,7 @@ def test_whoever_asks_for_grpcs_lines_has_them(monkeypatch: pytest.MonkeyPatch) 
     assert (os.environ["GRPC_VERBOSITY"], os.fstat(2)) == ("DEBUG", before)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", ["federation.local", "federation.server"])
 def test_commands_that_listen_do_not_load_grpc_at_their_top(command: str) -> None:
     """It reads its settings when it is imported: by then they must be made."""

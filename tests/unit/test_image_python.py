@@ -57,6 +57,7 @@ def _nothing(_folder: Path) -> None:
     return
 
 
+@pytest.mark.process
 def test_one_of_the_images_version_is_taken_from_the_path(tmp_path: Path, own: Path) -> None:
     """Nothing is downloaded then; a shim that answers with another version is passed over."""
     _fake(tmp_path / "shims", "3.10.1")
@@ -66,6 +67,7 @@ def test_one_of_the_images_version_is_taken_from_the_path(tmp_path: Path, own: P
     assert found == Interpreter(path=program, version="3.12.7")
 
 
+@pytest.mark.process
 def test_own_looks_for_no_other(tmp_path: Path) -> None:
     """``--image-python own`` takes the base of this environment, even if the image's version is there."""
     _fake(tmp_path / "bin", "3.12.7")
@@ -75,6 +77,7 @@ def test_own_looks_for_no_other(tmp_path: Path) -> None:
     assert Path(sys.base_prefix).resolve() in found.path.resolve().parents
 
 
+@pytest.mark.process
 def test_one_is_downloaded_once(tmp_path: Path, alone: dict[str, str], own: Path) -> None:
     """Where there is none, and the next time it is there."""
 
@@ -86,6 +89,7 @@ def test_one_is_downloaded_once(tmp_path: Path, alone: dict[str, str], own: Path
     assert image_python(alone, cache=tmp_path / "cache", own=own, download=_refuse) == found
 
 
+@pytest.mark.process
 def test_else_it_is_the_machines_own(tmp_path: Path, alone: dict[str, str], own: Path) -> None:
     """A download that fails is no error; once the own environment is built, none is tried."""
     mine = Interpreter(path=own, version="3.13.5")
@@ -95,6 +99,7 @@ def test_else_it_is_the_machines_own(tmp_path: Path, alone: dict[str, str], own:
         image_python(alone, cache=tmp_path, own=own, choice=ImagePython.IMAGE, download=_nothing)
 
 
+@pytest.mark.process
 def test_a_download_without_network_gives_up(tmp_path: Path) -> None:
     """It is quiet, leaves nothing that would be taken for a Python, and raises nothing."""
     nowhere = {**os.environ, "UV_PYTHON_INSTALL_MIRROR": "http://127.0.0.1:9", "HTTPS_PROXY": ""}

@@ -5,6 +5,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from federation.errors import JoinDeadlineError, RoundError
 from federation.runs.local.clients import ClientJob, LocalClients
 
@@ -17,6 +19,7 @@ class FailingJob(ClientJob):
         return [sys.executable, "-c", "import sys; print('error: no rows. Publish them.'); sys.exit(3)"]
 
 
+@pytest.mark.process
 def test_a_failed_client_is_told_in_one_sentence(tmp_path: Path) -> None:
     """With the client's own words and one full stop; a deadline to join stays what it is."""
     ended = threading.Event()

@@ -24,6 +24,7 @@ def call(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.process
 def test_help_lists_every_door_with_its_purpose() -> None:
     """The commands are the modules that ``python -m federation.X`` runs, and no others."""
     doors = {path.stem.replace("_", "-") for path in (ROOT / "federation").glob("[a-z]*.py")}
@@ -34,6 +35,7 @@ def test_help_lists_every_door_with_its_purpose() -> None:
         assert any(line.split()[:1] == [name] and line.endswith(".") for line in lines), name
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["predict", "data-prep", "rehearse"])
 def test_a_command_is_the_door_itself(name: str) -> None:
     """Its help is that of ``python -m federation.NAME``, under the name that was typed."""
@@ -42,6 +44,7 @@ def test_a_command_is_the_door_itself(name: str) -> None:
     assert f"Usage: federation {name} [OPTIONS]" in done.stdout
 
 
+@pytest.mark.process
 def test_an_unknown_command_names_the_nearest() -> None:
     """As one line, with the exit code of a setting that does not exist."""
     done = call("sever")
@@ -49,6 +52,7 @@ def test_an_unknown_command_names_the_nearest() -> None:
     assert done.stderr == 'error: there is no command "sever". Did you mean `federation server`?\n'
 
 
+@pytest.mark.process
 def test_the_version_is_the_packages() -> None:
     """One number, for the command, the module and the wheel."""
     assert call("--version").stdout == f"federation {__version__}\n"
@@ -66,6 +70,7 @@ def test_a_missing_extra_is_named(
     assert "pip install 'federation[aws,rehearsal]'" in capsys.readouterr().err
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("words", "position", "offered"),
     [("federation pre", "1", "preflight"), ("federation predict --m", "2", "--model")],

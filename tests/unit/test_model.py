@@ -96,6 +96,7 @@ def test_pipeline_shows_its_fitted_attributes() -> None:
     assert list(pipeline[:-1].get_feature_names_out()) == ["claims", "money", "delta", "rate"]
 
 
+@pytest.mark.process
 def test_saved_pipeline_loads_without_our_code(tmp_path: Path) -> None:
     """With scikit-learn and pandas alone, model.joblib gives the same scores, and no warning."""
     model, X = a_model(), raw_rows(20)

@@ -140,6 +140,7 @@ def test_output_that_cannot_be_written_is_named(run: Path) -> None:
         main(model=run / "model.json", source=run / "rows.csv", out=run / "rows.csv" / "out.csv")
 
 
+@pytest.mark.process
 def test_command_scores_to_stdout_without_scikit_learn(run: Path) -> None:
     """``--out -`` prints the scores alone; neither scikit-learn nor joblib is imported for it."""
     (run / "rows.csv").write_text("claims,delta\n6.4,0.1\n")
@@ -165,6 +166,7 @@ def test_command_scores_to_stdout_without_scikit_learn(run: Path) -> None:
     assert out.stdout == f"row,score\n1,{expected}\n"
 
 
+@pytest.mark.process
 def test_command_ends_with_the_errors_exit_code(run: Path) -> None:
     """A missing file is one line on stderr and exit code 11."""
     arguments = ["--model", str(run / "model.json"), "--input", str(run / "no.csv"), "--out", "-"]

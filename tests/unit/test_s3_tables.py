@@ -171,6 +171,7 @@ def _block(scratch: Path) -> None:
         (folder / "1.csv").mkdir(exist_ok=True)
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("s3")
 def test_the_commands_take_an_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A contract is inferred and checked, and data prepared, from a bucket; what was read is told by name."""
@@ -188,6 +189,7 @@ def test_the_commands_take_an_address(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (manifest.source.name if manifest.source else "", manifest.input.rows) == ("claims", 80)
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("s3")
 def test_a_model_is_trained_from_an_address(
     scratch: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

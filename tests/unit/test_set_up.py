@@ -93,6 +93,7 @@ def ready(checkout: Path, made: Path) -> Path:
     return checkout
 
 
+@pytest.mark.process
 def test_a_second_call_does_nothing(ready: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It says nothing and starts nothing, also for a command that needs less; a changed lock is installed."""
     for command in ("demo", "demo-local"):
@@ -103,6 +104,7 @@ def test_a_second_call_does_nothing(ready: Path, capsys: pytest.CaptureFixture[s
     assert "Set up in" in capsys.readouterr().err
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("note", "reason"),
     [
@@ -123,6 +125,7 @@ def test_a_half_made_or_moved_environment_is_made_anew(
     assert not (environment.folder / "left-over").exists()
 
 
+@pytest.mark.process
 def test_an_environment_whose_python_is_gone_is_stale(ready: Path) -> None:
     """As after an upgrade of the system."""
     environment = Environment(ready)
@@ -130,6 +133,7 @@ def test_an_environment_whose_python_is_gone_is_stale(ready: Path) -> None:
     assert "Python is gone" in (environment.why_stale(None) or "")
 
 
+@pytest.mark.process
 def test_too_little_room_is_said_before_anything_is_made(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +145,7 @@ def test_too_little_room_is_said_before_anything_is_made(
     assert not (checkout / ".venv").exists()
 
 
+@pytest.mark.process
 def test_a_checkout_of_somebody_else_is_refused(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It cannot hold an environment."""
     monkeypatch.setattr(os, "access", lambda *_: False)
@@ -148,6 +153,7 @@ def test_a_checkout_of_somebody_else_is_refused(checkout: Path, monkeypatch: pyt
         set_up.set_up("demo", root=checkout)
 
 
+@pytest.mark.process
 def test_the_environments_own_python_can_start_over(ready: Path) -> None:
     """The Makefile puts the environment first in ``PATH``, so its Python may be the one that removes it."""
     (ready / "tools").mkdir()
@@ -188,6 +194,7 @@ def test_what_is_missing_comes_with_the_command_that_installs_it(
         set_up.set_up("demo", root=checkout)
 
 
+@pytest.mark.process
 def test_an_index_out_of_reach_is_one_line(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pip's last words, and nothing half made is taken for whole."""
     lock = checkout / SETS["demo"].lock
@@ -206,6 +213,7 @@ def test_an_old_python_can_read_the_set_up() -> None:
     ast.parse(source, feature_version=(3, 7))
 
 
+@pytest.mark.process
 def test_an_unknown_command_is_refused() -> None:
     """With the commands there are."""
     program = [sys.executable, str(ROOT / "tools" / "set_up.py"), "tests"]

@@ -36,6 +36,7 @@ def test_the_bytes_are_known() -> None:
     assert hashlib.sha256(packed).hexdigest() == digest
 
 
+@pytest.mark.process
 def test_place_umask_times_and_modes_do_not_matter(tmp_path: Path) -> None:
     """Two checkouts of one commit, made by different people, give one digest."""
     here, there = _code(tmp_path / "here"), _code(tmp_path / "deep" / "there")

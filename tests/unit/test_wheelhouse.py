@@ -90,6 +90,7 @@ def test_a_kept_wheel_that_was_damaged_is_refused(tmp_path: Path) -> None:
         fetch([WHEEL], cache=tmp_path, run=Pip())
 
 
+@pytest.mark.process
 def test_pip_itself_takes_our_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real pip, with a folder for an index: it checks the sha256 and takes the wheel for the target."""
     index = tmp_path / "index"

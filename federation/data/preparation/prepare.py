@@ -4,7 +4,6 @@ The order of the steps keeps the evaluation honest: duplicates go first, then th
 client's validation rows are held back, and only what is left for training is resampled.
 """
 
-import hashlib
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -31,14 +30,13 @@ from federation.data.preparation.partition import (
     smote,
     split,
 )
-from federation.data.readers import near, table_files
+from federation.data.readers import digest_of_tables, near, table_files
 from federation.data.table import Table, read_header, read_table, read_texts, write_table
 from federation.errors import DataError, EmptyClientError, LabelError, OutputExistsError, SettingError
 from federation.files import sha256_of
 
 CLIENTS = 3
 _MOST_CLIENTS = 1_000
-_READ_BYTES = 1 << 20
 _FEWEST_ROWS = 2  # one to train on, one to validate on
 _LIBRARIES = ("numpy", "pandas", "scikit-learn", "imbalanced-learn")
 
@@ -213,7 +211,7 @@ def _read(path: Path, settings: PreparationSettings) -> _Input:
         ignore=(*([column] if column else []), *(contract.ignored if contract else ())),
         kinds=contract.kinds if contract else None,
     )
-    source = Source(name=path.name, sha256=_digest_of_source(path))
+    source = Source(name=path.name, sha256=digest_of_tables(path))
     return _Input(table, source, read_texts(path, column) if column else None)
 
 
@@ -394,13 +392,3 @@ def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest, contract:
             f"{out}: cannot be written ({error.strerror}).", "Choose another folder."
         ) from error
     return manifest
-
-
-def _digest_of_source(path: Path) -> str:
-    """Return the SHA-256 of a file, or of a folder's tables one after the other."""
-    digest = hashlib.sha256()
-    for file in table_files(path) if path.is_dir() else [path]:
-        with file.open("rb") as stream:
-            while part := stream.read(_READ_BYTES):
-                digest.update(part)
-    return digest.hexdigest()
