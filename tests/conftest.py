@@ -1,5 +1,6 @@
 """What all tests share: no AWS, no phoning home, and where the real data are."""
 
+import functools
 import os
 import signal
 import sys
@@ -7,6 +8,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import botocore.loaders
+import botocore.session
 import pytest
 from flwr.supercore.task_identity import TaskIdentity
 
@@ -20,9 +23,11 @@ pytest_plugins = ["tests.side_by_side"] if find_spec("xdist") else []
 _started: list[str] = []
 
 
-def _note_process(event: str, _: object) -> None:
-    if event in {"subprocess.Popen", "os.fork", "os.posix_spawn", "os.system"}:
-        _started.append(event)
+def _note_process(event: str, arguments: tuple[object, ...]) -> None:
+    if event in {"subprocess.Popen", "os.fork", "os.posix_spawn", "os.system"} and arguments[:1] != (
+        "lscpu",
+    ):
+        _started.append(event)  # lscpu is joblib's, once in a process, to count the cores
 
 
 sys.addaudithook(_note_process)
@@ -49,6 +54,13 @@ def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees this machine's AWS configuration."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _aws_models_are_read_once() -> None:
+    """Let all sessions of boto3 share what they read of AWS's service models: half a second each time."""
+    botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
+    botocore.session.create_loader = botocore.loaders.create_loader
 
 
 @pytest.fixture(scope="session", autouse=True)
