@@ -10,9 +10,7 @@ A command is a typed function; `run` makes a command line of it, as ``typer.run`
 """
 
 import functools
-import os
 import re
-import shutil
 import signal
 import sys
 import textwrap
@@ -65,7 +63,6 @@ def run(
     subcommands : mapping of str to callable, optional
         What to run instead when the first argument is this name. A command without a name keeps its usage.
     """
-    _count_cores()
     signal.signal(signal.SIGTERM, _end)  # so that a command cleans up after itself when it is told to end
     given = sys.argv[1:] if arguments is None else list(arguments)
     if subcommands and given and given[0] in subcommands:
@@ -80,12 +77,6 @@ def _program() -> str:
     path = Path(sys.argv[0])
     name = path.parent.name if path.stem == "__main__" else path.stem
     return "python -m federation" if name == "federation" else f"python -m federation.{name}"
-
-
-def _count_cores() -> None:
-    """Tell OpenMP how many threads it has, where joblib would miss lscpu and print a traceback about it."""
-    if sys.platform == "linux" and shutil.which("lscpu") is None:
-        os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count()))
 
 
 def click_command(command: Callable[..., None]) -> click.Command:

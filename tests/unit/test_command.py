@@ -1,6 +1,5 @@
 """Every way a command can end."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -136,21 +135,6 @@ def test_a_real_process_ends_the_same_way(tmp_path: Path) -> None:
     assert process.stderr.endswith("error: absent.csv: no such file. Check the path.\n")
     assert "Traceback" not in process.stderr
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.process
-def test_a_machine_without_lscpu_shows_no_traceback(tmp_path: Path) -> None:
-    """Small containers lack it, and joblib, asked for the number of cores, prints where it missed it."""
-    code = (
-        "import joblib, typer\n"
-        "from federation.cli.command import run\n"
-        "from sklearn.utils._openmp_helpers import _openmp_effective_n_threads as threads\n"
-        "run(lambda: typer.echo(threads()), [])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PATH": str(tmp_path)}
-    )
-    assert (done.stdout.strip(), done.stderr) == (str(os.cpu_count()), "")
 
 
 def test_many_options_stand_under_headings_and_no_name_is_broken(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,9 @@
 """Which row goes where."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +18,7 @@ from federation.data.preparation.partition import (
     split,
 )
 from federation.data.table import Table
+from tests.conftest import ROOT
 
 
 def make_table(rows: int, positives: int) -> Table:
@@ -98,3 +103,20 @@ def test_smote_leaves_one_class_alone() -> None:
     resampled, note = smote(table, np.random.default_rng(0))
     assert resampled is table
     assert note is not None
+
+
+@pytest.mark.process
+def test_a_machine_that_hides_its_cores_shows_no_traceback(tmp_path: Path) -> None:
+    """In small containers joblib finds no physical core, and would print where it looked."""
+    code = (
+        "import numpy as np\n"
+        "from federation.data.preparation.partition import smote\n"
+        "from federation.data.table import Table\n"
+        "rng = np.random.default_rng(0)\n"
+        "X, y = rng.normal(size=(200, 2)), np.repeat([1, 0], [20, 180])\n"
+        "smote(Table(features=('a', 'b'), X=X, y=y, label='y'), rng)\n"
+    )
+    program = [sys.executable, "-c", code]
+    nowhere = {"PATH": str(tmp_path)}
+    done = subprocess.run(program, capture_output=True, text=True, check=True, env=nowhere, cwd=ROOT)
+    assert done.stderr == ""

@@ -1,10 +1,12 @@
 """Decide which row goes where: duplicates, held-back rows, clients, resampling. Pure functions."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Literal
 
+import joblib
 import numpy as np
 import numpy.typing as npt
 from imblearn.over_sampling import SMOTE, RandomOverSampler
@@ -113,6 +115,8 @@ def smote(table: Table, rng: np.random.Generator) -> tuple[Table, str | None]:
         neighbours = min(_NEIGHBOURS, rarer - 1)
         if neighbours < _NEIGHBOURS:
             note = f"{rarer} training rows of the rarer class: SMOTE with {neighbours} neighbours"
+        # Else joblib counts physical cores, and prints a traceback where it finds none, as in some containers.
+        os.environ.setdefault("OMP_NUM_THREADS", str(joblib.cpu_count()))
         sampler = SMOTE(sampling_strategy=_SMOTE_RATIO, k_neighbors=neighbours, random_state=_state(rng))
         if neighbours == 0:
             note = "1 training row of the rarer class: repeated, as SMOTE needs two"
