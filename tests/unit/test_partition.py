@@ -113,8 +113,8 @@ def test_a_machine_that_hides_its_cores_shows_no_traceback(tmp_path: Path) -> No
         "from federation.data.preparation.partition import smote\n"
         "from federation.data.table import Table\n"
         "rng = np.random.default_rng(0)\n"
-        "X, y = rng.normal(size=(200, 2)), np.repeat([1, 0], [20, 180])\n"
-        "smote(Table(features=('a', 'b'), X=X, y=y, label='y'), rng)\n"
+        "X, y = rng.normal(size=(200, 20)), np.repeat([1, 0], [20, 180])\n"
+        "smote(Table(features=tuple('abcdefghijklmnopqrst'), X=X, y=y, label='y'), rng)\n"
     )
     program = [sys.executable, "-c", code]
     nowhere = {"PATH": str(tmp_path)}
