@@ -115,7 +115,7 @@ def smote(table: Table, rng: np.random.Generator) -> tuple[Table, str | None]:
         neighbours = min(_NEIGHBOURS, rarer - 1)
         if neighbours < _NEIGHBOURS:
             note = f"{rarer} training rows of the rarer class: SMOTE with {neighbours} neighbours"
-        # Else joblib counts physical cores, and prints a traceback where it finds none, as in some containers.
+        # Else joblib counts physical cores, and prints a traceback where it finds none, as in a container.
         os.environ.setdefault("OMP_NUM_THREADS", str(joblib.cpu_count()))
         sampler = SMOTE(sampling_strategy=_SMOTE_RATIO, k_neighbors=neighbours, random_state=_state(rng))
         if neighbours == 0:
