@@ -327,6 +327,11 @@ def _pip_install(python: Path, lock: Path) -> None:
             with suppress(subprocess.TimeoutExpired):
                 pip.wait(timeout=10)
             raise
+    if pip.returncode and "Retrying (" in said:
+        raise SetUpError(
+            f"pip cannot reach the package index, which it needs for {lock.name}. Check the network, or pip's"
+            " index and proxy settings, then run the same command again."
+        )
     if pip.returncode:
         lines = said.strip().splitlines() or [f"exit code {pip.returncode}"]
         last = ([line for line in lines if line.startswith("ERROR:")] or lines)[-1]

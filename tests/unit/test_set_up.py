@@ -196,13 +196,13 @@ def test_what_is_missing_comes_with_the_command_that_installs_it(
 
 @pytest.mark.process
 def test_an_index_out_of_reach_is_one_line(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pip's last words, and nothing half made is taken for whole."""
+    """Nothing half made is taken for whole afterwards."""
     lock = checkout / SETS["demo"].lock
     lock.write_text(f"six==1.17.0 --hash=sha256:{'0' * 64}\n", encoding="utf-8")
     for name, value in {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": "/dev/null"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
-    with pytest.raises(SetUpError, match=r"pip could not install .*\. Check the network"):
+    with pytest.raises(SetUpError, match="pip cannot reach the package index"):
         set_up.set_up("demo", root=checkout)
     assert "did not finish" in (Environment(checkout).why_stale(None) or "")
 
