@@ -29,7 +29,7 @@ if __name__ == "__main__":
     app = cdk.App()
     try:
         if not (path := app.node.try_get_context("config")):
-            raise SettingError("the CDK CLI runs app.py, and tells it a configuration.", "Use make synth.")
+            raise SettingError("app.py needs a configuration.", "Run: make synth CONFIG=FILE")
         compose(app, load_config(Path(path)))
     except FederationError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -132,7 +132,7 @@ def serve(app: ClientApp, context: Context, *, server: Server, identity: Identit
     answer = Answer(app, context, ledger)
     pause, last_heard = 0.1, time.monotonic()
     while True:
-        loss = "closed without a word"
+        loss = "connection closed by the server"
         try:
             for run_is_over in _converse(answer, server, identity, ledger):
                 if run_is_over:

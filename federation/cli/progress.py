@@ -39,7 +39,7 @@ class Progress:
     def checked(self, results: Sequence[Result]) -> None:
         """Say how many checks went well, and what the others found."""
         fine = [result for result in results if result.outcome in ("ok", "unseen")]
-        self._print(f"  {len(fine)} of {len(results)} are as they should be")
+        self._print(f"  {len(fine)} of {len(results)} checks passed")
         for result in results:
             if result.outcome in ("warning", "wrong"):
                 self._print(f"  {result.party}, {result.check}: {result.found} {result.remedy}")

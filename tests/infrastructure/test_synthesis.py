@@ -85,7 +85,7 @@ def test_the_app_without_the_cdk_cli_says_how_to_run_it() -> None:
     """The configuration comes from the CLI, which reads cdk.json."""
     done = _run_app({})
     assert done.returncode == 20
-    assert done.stderr.startswith("error: the CDK CLI runs app.py")
+    assert done.stderr == "error: app.py needs a configuration. Run: make synth CONFIG=FILE\n"
     assert "Traceback" not in done.stderr
 
 
