@@ -11,10 +11,11 @@ from tests.faults.wire import Wire
 
 Seen = Callable[[str], None]
 OPTIONS = ("--rounds", "12", "--seed", "3")
+LONGER = ("--rounds", "100", "--seed", "3")  # a round takes 20 ms: faults over a second still meet a run
 
 
-def _over(wire: Wire, start: Start, **plan: Any) -> Run:
-    run = start(*OPTIONS, "--port", wire.target, wire=wire.port, **plan)
+def _over(wire: Wire, start: Start, options: tuple[str, ...] = OPTIONS, **plan: Any) -> Run:
+    run = start(*options, "--port", wire.target, wire=wire.port, **plan)
     run.until_round(2)
     return run
 
@@ -57,11 +58,11 @@ def test_dropped_for_long(wire: Wire, start: Start, seen: Seen, undisturbed: Cal
 )
 def test_reset(wire: Wire, start: Start, seen: Seen, undisturbed: Callable[..., str]) -> None:
     """A broken stream costs a reconnect, not the round."""
-    run = _over(wire, start)
+    run = _over(wire, start, LONGER)
     for _ in range(3):
         wire.reset()
         time.sleep(0.3)
-    _finished(run, undisturbed(*OPTIONS))
+    _finished(run, undisturbed(*LONGER))
     joins = len(run.find("join"))
     assert joins > 3
     seen(f"{joins} joins, no update lost, the same model; audit agrees")
