@@ -10,7 +10,7 @@ is the strategy.
 import logging
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -129,7 +129,7 @@ class Peers(Grid):
 class Silent:
     """An observer that takes no note."""
 
-    def agreed(self, statistics: list[Any]) -> None:
+    def agreed(self, statistics: list[Any], notes: Sequence[str]) -> None:
         """Take no note."""
 
     def round_ended(self, record: Round, of: int) -> None:

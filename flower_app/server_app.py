@@ -6,7 +6,7 @@ Everything that learns is `federation.learning.federate.federate`, which takes a
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,12 @@ def main(grid: Grid, context: Context) -> None:
 class Log:
     """Tells Flower's log, which `flwr run --stream` shows, how the training goes."""
 
-    def agreed(self, statistics: list[ClientStatistics]) -> None:
-        """Take note of what the clients said of their data."""
+    def agreed(self, statistics: list[ClientStatistics], notes: Sequence[str]) -> None:
+        """Take note of what the clients said of their data, and of what may surprise."""
         for one in statistics:
             log.info("%s: %d training rows, %d positive", one.client, one.rows, one.positives)
+        for note in notes:
+            log.info("note: %s", note)
 
     def round_ended(self, record: Round, of: int) -> None:
         """Take note of a round's figures."""

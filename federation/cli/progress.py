@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from federation.aws.checks.checks import Result
-from federation.learning.preprocessing.heterogeneity import warnings_of
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds import Round
 from federation.report.facts import RunMetrics
@@ -53,11 +52,11 @@ class Progress:
         """Say how a client's training job stands now."""
         self._print(f"  {client}: {status}")
 
-    def agreed(self, statistics: list[ClientStatistics]) -> None:
-        """Say what the clients train on."""
+    def agreed(self, statistics: list[ClientStatistics], notes: Sequence[str]) -> None:
+        """Say what the clients train on, and what may surprise."""
         for one in statistics:
             self._print(f"  {one.client}: {one.rows:,} training rows, {one.positives:,} positive")
-        for line in warnings_of(statistics):
+        for line in notes:
             self._print(f"  note: {line}")
         self._print(HEADER)
 

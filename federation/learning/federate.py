@@ -13,6 +13,7 @@ from flwr.serverapp import Grid
 from federation.data.table import Table
 from federation.errors import RoundError
 from federation.learning.agreement import Agreement, agree, ask_all, read_statistics, refuse_change
+from federation.learning.notes import notes_of
 from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names
 from federation.learning.record import Record, Unrecorded
 from federation.learning.roster import Roster
@@ -37,6 +38,8 @@ class Federated:
         From round 0 on.
     statistics : list of ClientStatistics
         Of every client that was there before round 1.
+    notes : list of str
+        What may surprise, see :func:`federation.learning.notes.notes_of`.
     at_clients : mapping
         Figures of the model on each client's validation rows, by client.
     conclusion : str, optional
@@ -48,6 +51,7 @@ class Federated:
     model: LinearModel
     rounds: list[Round]
     statistics: list[ClientStatistics]
+    notes: list[str]
     at_clients: Mapping[str, Mapping[str, Any]]
     conclusion: str | None = None
     missed: Mapping[str, str] = field(default_factory=dict)
@@ -104,7 +108,8 @@ def federate(
     if saved:
         refuse_change(saved.agreement, statistics, test)
     agreement = saved.agreement if saved else agree(statistics, test)
-    observer.agreed(statistics)
+    notes = notes_of(settings, agreement)
+    observer.agreed(statistics, notes)
 
     roster = Roster(grid, name_of=name_of, process_of=process_of, limit=settings.set_aside_after)
     roster.admit(*node_ids)
@@ -149,6 +154,7 @@ def federate(
         model=model,
         rounds=recorder.rounds,
         statistics=agreement.statistics,
+        notes=notes,
         at_clients=at_clients,
         conclusion=conclusion,
         missed=missed,

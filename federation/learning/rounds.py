@@ -1,7 +1,7 @@
 """What happened in each round: the figures of the server and of every client, and who was rejected."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -56,8 +56,8 @@ class Round:
 class Observer(Protocol):
     """Who is told how the training goes."""
 
-    def agreed(self, statistics: list[ClientStatistics]) -> None:
-        """Take note of what the clients said of their data."""
+    def agreed(self, statistics: list[ClientStatistics], notes: Sequence[str]) -> None:
+        """Take note of what the clients said of their data, and of what may surprise, see `notes`."""
 
     def round_ended(self, record: Round, of: int) -> None:
         """Take note of a round's figures; ``of`` is the number of rounds."""

@@ -20,9 +20,10 @@ from federation.model.features import Encoding
 
 T = TypeVar("T")
 Scalar: TypeAlias = str | int | float | bool | None
-FORMAT_VERSION = 2  # 1 is the same without inference, and still what is written without any
+FORMAT_VERSION = 3  # 1 has none of the optional parts, 2 inference only
 _REMEDY = "Use the model.json of a run as it was written."
 _MODEL_KEYS = ("format_version", "label", "features", "intercept", "provenance")
+_OPTIONAL = ("inference", "references", "left_out", "site_intercepts", "sampling")
 _FEATURE_KEYS = ("name", "transform", "mean", "scale", "coefficient")
 _MADE_OF = "made_of"  # only of features that are more than a column as it is
 _TRANSFORMS = {"log1p": True, "identity": False}
@@ -138,6 +139,14 @@ class LinearModel:
         ``rows``, when present, becomes the scaler's ``n_samples_seen_``.
     inference : mapping of str to JSON values, optional
         Standard errors, tests and intervals, see :func:`federation.learning.strategies.inference.infer`.
+    references : mapping of str to str, optional
+        The reference level of each categorical column: the level that has no coefficient.
+    left_out : mapping of str to str, optional
+        The columns that the model does not use, and why.
+    site_intercepts : mapping of str to float, optional
+        The intercept of each client; `intercept` is then their mean, for rows of no client.
+    sampling : mapping of str to JSON values, optional
+        How the training rows were resampled, and the intercept before it was corrected for that.
 
     Raises
     ------
@@ -151,6 +160,10 @@ class LinearModel:
     intercept: float
     provenance: Mapping[str, Scalar]
     inference: Mapping[str, Any] | None = None
+    references: Mapping[str, str] | None = None
+    left_out: Mapping[str, str] | None = None
+    site_intercepts: Mapping[str, float] | None = None
+    sampling: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         _require_finite("coef", self.coef, (len(self.preprocessing.features),))
@@ -203,17 +216,16 @@ class LinearModel:
         for entry, feature in zip(features, prep.encoding.features, strict=True):
             if not feature.is_plain:
                 entry[_MADE_OF] = feature.as_parts
+        optional = {key: dict(part) for key in _OPTIONAL if (part := getattr(self, key)) is not None}
         values = (
-            1 if self.inference is None else FORMAT_VERSION,
+            FORMAT_VERSION if set(optional) - {"inference"} else 1 + len(optional),
             self.label,
             features,
             float(self.intercept),
             dict(self.provenance),
         )
         parts: dict[str, Any] = dict(zip(_MODEL_KEYS, values, strict=True))
-        if self.inference is not None:
-            parts["inference"] = dict(self.inference)
-        return json.dumps(parts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(parts | optional, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -234,8 +246,9 @@ class LinearModel:
                 f"The model has format {version!r}; this program reads up to {FORMAT_VERSION}.",
                 "Use the version of this program that wrote it.",
             )
-        keys = _MODEL_KEYS if version == 1 else (*_MODEL_KEYS, "inference")
-        parts = _with_keys("The model", parts, keys)
+        optional = _OPTIONAL if version == FORMAT_VERSION else ("inference",) * (version - 1)
+        given = tuple(key for key in optional if isinstance(parts, dict) and key in parts)
+        parts = _with_keys("The model", parts, (*_MODEL_KEYS, *given))
         features = [_read_feature(feature) for feature in _typed(parts, "features", list)]
         names, log1p, mean, scale, coef, made_of = (
             zip(*features, strict=True) if features else ((),) * (len(_FEATURE_KEYS) + 1)
@@ -252,7 +265,7 @@ class LinearModel:
             coef=np.array(coef),
             intercept=_number(parts, "intercept"),
             provenance=_typed(parts, "provenance", dict),
-            inference=_typed(parts, "inference", dict) if "inference" in parts else None,
+            **{key: _typed(parts, key, dict) for key in given},
         )
 
 

@@ -68,8 +68,7 @@ class Run:
     conclusion : str, optional
         How the strategy ended, where it can tell.
     warnings : sequence of str
-        Clients whose rows the global model may not suit, and why; see
-        `federation.learning.preprocessing.heterogeneity`.
+        What may surprise, see `federation.learning.notes`.
     note : str
         A remark of whoever started the run; "" without one.
     """

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import Any
 
 from federation.learning.federate import Federated
-from federation.learning.preprocessing.heterogeneity import warnings_of
 from federation.learning.settings import TrainingSettings
 
 PACKAGES = ("flwr", "scikit-learn", "numpy")
@@ -71,7 +70,7 @@ def facts_of(settings: RunSettings, federated: Federated) -> dict[str, Any]:
         "parameters": {**training.parameters, "penalty": training.penalty, "max_iter": training.max_iter},
         "rounds": federated.rounds[-1].round,
         "conclusion": federated.conclusion,
-        "warnings": warnings_of(federated.statistics),
+        "warnings": federated.notes,
         "seconds": (dt.datetime.now(dt.UTC) - started).total_seconds(),
         "versions": versions(),
         "started": f"{started:%Y-%m-%d %H:%M UTC}",

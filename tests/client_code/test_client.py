@@ -5,7 +5,7 @@ import base64
 import importlib.metadata
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,7 +40,7 @@ OURS = {path.stem for path in CLIENT_CODE.glob("*.py")} | {"protocol"}
 class Ignorant:
     """An observer that takes note of nothing."""
 
-    def agreed(self, statistics: list[ClientStatistics]) -> None:
+    def agreed(self, statistics: list[ClientStatistics], notes: Sequence[str]) -> None:
         """Take no note."""
 
     def round_ended(self, record: Round, of: int) -> None:

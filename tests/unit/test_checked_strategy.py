@@ -112,8 +112,9 @@ class Notes:
         self.rounds: list[Round] = []
         self.at_clients: Mapping[str, Mapping[str, Any]] = {}
 
-    def agreed(self, statistics: list[ClientStatistics]) -> None:
+    def agreed(self, statistics: list[ClientStatistics], notes: Sequence[str]) -> None:
         """Keep the clients' names."""
+        assert all(notes)
         self.clients = [one.client for one in statistics]
 
     def round_ended(self, record: Round, of: int) -> None:

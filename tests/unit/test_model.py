@@ -191,7 +191,7 @@ def edited(*path: str | int, to: object) -> str:
         ("[" * 100_000, "not JSON"),
         ("[]", "not a JSON object"),
         ("{}", "lacks features, format_version, intercept, label, provenance"),
-        (edited("format_version", to=3), "format 3"),
+        (edited("format_version", to=4), "format 4"),
         (edited("extra", to=1), "unknown extra"),
         (edited("label", to=1), '"label"'),
         (edited("features", to={}), '"features"'),
