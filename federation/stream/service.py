@@ -122,7 +122,7 @@ class StreamServer:
         exchange = Exchange(self._limits)
         try:
             await context.write(control_frame(WELCOME, node_id=member.node_id))
-            await _first_to_end(self._read(context, member, exchange), _write(context, outbox, exchange))
+            await _first_to_end(self._read(context, member, exchange), _write(context, member, outbox, exchange))
         finally:
             self._hub.leave(member, outbox)
 
@@ -157,12 +157,13 @@ class StreamServer:
             self._refusals.warning('ended the stream of client "%s": %s', member.name, error)
 
 
-async def _write(context: Stream, outbox: Outbox, exchange: Exchange) -> None:
+async def _write(context: Stream, member: Member, outbox: Outbox, exchange: Exchange) -> None:
     while frames := await outbox.get():
         exchange.asked(sum(map(len, frames)))
         for frame in frames:
             await context.write(frame)
         if frames[-1][:1] == FINISH:
+            member.told = True
             return
 
 

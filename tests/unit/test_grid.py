@@ -253,6 +253,17 @@ def test_a_client_that_does_not_come_back_is_given_up(opened: Opened) -> None:
     assert time.monotonic() - started < 10
 
 
+def test_a_client_that_is_away_when_the_run_ends_hears_of_it(opened: Opened) -> None:
+    """Its line breaks just then: it comes back, and is told that the run is over."""
+    grid = opened("anna")
+    wire = Wire(grid.port)
+    (peer,) = ready(grid, "anna", port=wire.port)
+    wire.cut()
+    grid.close()
+    assert peer.ended() is None
+    wire.close()
+
+
 def test_a_failed_client_is_answered_for_at_once(opened: Opened) -> None:
     """Once its end is known, a message to a client waits for nothing."""
     grid = opened("anna")

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from flwr.app import Message
@@ -18,6 +19,7 @@ from federation.stream.messages import MessageEncoder
 from federation.stream.service import StreamServer
 
 DEAD_STREAM_SECONDS = 16.0  # keepalive asks after 5 s of silence and waits 9 s for the answer
+LAST_SECONDS = 5.0  # for a client that is away when the run ends, and comes back to hear of it
 MOST_REFUSALS = 1000  # written down; a storm of joins must not fill the disk
 
 log = logging.getLogger("federation.stream.grid")
@@ -58,6 +60,7 @@ class ClientHub:
         self._refusals = 0
         self._pushed: dict[str, Pending] = {}
         self._fatal: Exception | None = None
+        self._verdict: list[bytes] = []
         self._changed = asyncio.Event()
         self._server = StreamServer(self, limits)
 
@@ -99,6 +102,8 @@ class ClientHub:
         member.outbox = outbox = Outbox()
         for pending in member.pending.values():
             outbox.put_nowait(pending.frames)
+        if self._verdict:
+            outbox.put_nowait(self._verdict)
         self._announce()
         return member, outbox
 
@@ -120,6 +125,7 @@ class ClientHub:
         if member.outbox is outbox:
             member.outbox = None
             self._event("leave", client=member.name, instance=member.instance)
+            self._announce()
             reason = f"its connection was lost and it did not come back within {self._rejoin_seconds:g} s"
             member.give_up = asyncio.get_running_loop().call_later(
                 self._rejoin_seconds, self.fail, member, reason
@@ -213,13 +219,23 @@ class ClientHub:
         self._announce()
 
     async def finish(self, failure: str) -> None:
-        """Tell every client that the run is over, and why if it failed; then stop listening."""
-        verdict = control_frame(FINISH, ok=not failure, reason=failure)
-        for member in self._members.values():
+        """Tell every client that the run is over, and why if it failed; then stop listening.
+
+        A client whose connection was lost just now would never hear of it: it has some seconds to come back.
+        """
+        self._verdict = [control_frame(FINISH, ok=not failure, reason=failure)]
+        present = [member for member in self._members.values() if member.joined]
+        for member in present:
+            if member.outbox is not None:
+                member.outbox.put_nowait(self._verdict)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(LAST_SECONDS, self._rejoin_seconds)):
+                while any(not (member.told or member.failure) for member in present):
+                    self._changed.clear()
+                    await self._changed.wait()
+        for member in present:
             if member.give_up:
                 member.give_up.cancel()
-            if member.outbox is not None:
-                member.outbox.put_nowait([verdict])
         await self._server.stop()
 
     def _send(self, messages: Iterable[Message]) -> dict[str, Pending]:

@@ -78,6 +78,8 @@ class Member:
         Whether it ever joined.
     failure : str
         Why it will not come back, if that is known.
+    told : bool
+        Whether it was sent the end of the run.
     pending : dict
         The messages it has not answered, by their ids.
     give_up : TimerHandle, optional
@@ -92,6 +94,7 @@ class Member:
     outbox: Outbox | None = None
     joined: bool = False
     failure: str = ""
+    told: bool = False
     pending: dict[str, Pending] = field(default_factory=dict)
     give_up: asyncio.TimerHandle | None = None
     received: list[tuple[str, int]] = field(default_factory=list)
