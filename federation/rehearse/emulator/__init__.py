@@ -1,4 +1,4 @@
-"""What ministack lacks for a federation: one capability per file.
+"""Extensions of ministack that a federation needs: one capability per file.
 
 `plugin.install` registers them. Nothing here is imported by the rest of the product: it runs in the
 emulator's own process (``__main__``).

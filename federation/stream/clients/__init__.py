@@ -1,1 +1,1 @@
-"""What the server's end of the stream knows of its clients."""
+"""The server's state of each connected client."""
