@@ -1,4 +1,4 @@
-"""How much memory a client's rows take, how much is free, and whether a fit of them fits."""
+"""Memory that a client's rows need, free memory, and whether a fit of the rows is possible."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ SAMPLE_BYTES = 1 << 20
 
 
 def decoded_bytes(path: Path) -> int:
-    """Return about how many bytes the rows of a file take in memory, by its metadata or its first lines."""
+    """Return the approximate memory of a file's rows in bytes, from its metadata or its first lines."""
     if path.suffix == ".parquet":
         need_pyarrow(path.name)
         import pyarrow.parquet  # noqa: PLC0415 - small tables do not need it
@@ -35,7 +35,7 @@ def check_fits(size: int, file: str) -> None:
 
 
 def available_bytes(root: Path = Path("/")) -> int:
-    """Return how much memory this process may still take: the machine's, or its container's if less."""
+    """Return the free memory of this process in bytes: the machine's, or its container's if less."""
     if not (root / "proc/meminfo").exists():  # macOS, which only tells how much there is in all
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()

@@ -1,4 +1,4 @@
-"""The egress ledger: what this client sent, written down before it is sent."""
+"""The egress ledger: a record of everything this client sends, written before it is sent."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from errors import LedgerError
 
 
 class Ledger:
-    """The egress ledger: one JSON line for everything this client sent, written before it is sent.
+    """The egress ledger: one JSON line for everything this client sends, written before it is sent.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Ledger:
         content: RecordDict | None = None,
         server_round: object = None,
     ) -> None:
-        """Write one line about what is sent, naming its arrays, metrics and settings but not their values.
+        """Write one line about a message; it names arrays, metrics and settings, but not their values.
 
         Raises
         ------

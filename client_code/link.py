@@ -1,7 +1,7 @@
-"""The client's end of the stream: join, take messages, reply, and write down everything that leaves.
+"""The client's end of the stream: join, receive messages, reply, and record everything that is sent.
 
-One bidirectional gRPC stream runs to the server, opened from here; nothing listens on the client. What frames
-and messages are is in `protocol.frames` and `protocol.messages`.
+The client opens one bidirectional gRPC stream to the server; nothing listens on the client. `protocol.frames`
+and `protocol.messages` define frames and messages.
 """
 
 import json
@@ -57,7 +57,7 @@ log = logging.getLogger("client.link")
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """Where the server is and how to know it.
+    """The server's address and its certificate.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Server:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Who this client is and what its table looks like, the content of the join frame.
+    """The client's identity and the schema of its table: the content of the join frame.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class Identity:
 
 
 def serve(app: ClientApp, context: Context, *, server: Server, identity: Identity, ledger: Ledger) -> None:
-    """Answer the server's messages with ``app`` until the server says that the run is over.
+    """Answer the server's messages with ``app`` until the server ends the run.
 
     A lost stream is opened again, with growing pauses, until ``server.patience`` seconds have passed without
     an answer. A message that comes again because its reply was lost is answered from memory.
@@ -149,7 +149,7 @@ def serve(app: ClientApp, context: Context, *, server: Server, identity: Identit
 
 
 class Answer:
-    """Turn the server's messages into replies, remembering the last one in case it must be sent again.
+    """Turn the server's messages into replies; keep the last reply in case it must be sent again.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ class Answer:
 
 
 def _converse(answer: Answer, server: Server, identity: Identity, ledger: Ledger) -> Iterator[bool]:
-    """Hold one stream; yield whenever the server was heard, True when it said that the run is over."""
+    """Serve one stream; yield whenever the server sent something, True when it ended the run."""
     outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     credentials = grpc.ssl_channel_credentials(root_certificates=server.certificate)
     with grpc.secure_channel(server.address, credentials, CHANNEL_OPTIONS) as channel:
@@ -250,7 +250,7 @@ def _message(parts: Sequence[bytes | memoryview]) -> Message:
 
 
 def _end(kind: bytes, body: bytes, identity: Identity) -> None:
-    """Return if the run ended well; raise what the server said otherwise."""
+    """Return if the run succeeded; otherwise raise the server's reason."""
     try:
         verdict = json.loads(body)
         reason, ended_well = str(verdict["reason"]), bool(verdict.get("ok"))

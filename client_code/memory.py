@@ -1,4 +1,4 @@
-"""Open a client's rows: in memory where they are few, else left in their files."""
+"""Open a client's rows: in memory if they are few, otherwise in their files."""
 
 import logging
 from pathlib import Path
@@ -26,7 +26,7 @@ def open_task(
     terms: Kept | None = None,
     **settings: Any,
 ) -> "utils.Task | StreamedTask":
-    """Return the task of one client: its rows in memory if they are few, else left in their files.
+    """Return the task of one client: its rows in memory if they are few, otherwise in their files.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How this client proves to the server who it is, anew for each join.
+"""Proof of this client's identity to the server, created for each join.
 
 On AWS it signs, without sending it, the question "who am I?" to AWS STS with the credentials of its training
 role. The server sends that request to the STS it trusts, and learns the account and the role from AWS itself:
@@ -21,13 +21,13 @@ Prove = Callable[[], Mapping[str, str]]
 
 
 def by_token(token: str) -> Prove:
-    """Return a proof by the secret of a run whose server started this process itself."""
+    """Return a proof by token, for a run whose server started this process itself."""
     return lambda: {"token": token}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ByRole:
-    """A proof by the role whose credentials this process has.
+    """A proof by the role of this process's credentials.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class ByRole:
     session: Any = field(default=None, repr=False)
 
     def __call__(self) -> dict[str, str]:
-        """Return the headers of a signed request; the server knows the rest of it.
+        """Return the headers of a signed request; the server knows the other parts.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class ByRole:
 
     @cached_property
     def _sts(self) -> tuple[Any, str]:
-        """Return the session, and the URL of the region's STS; nothing is sent there."""
+        """Return the session and the URL of the region's STS; nothing is sent to it."""
         import botocore.session  # noqa: PLC0415
 
         session = self.session or botocore.session.get_session()

@@ -1,4 +1,4 @@
-"""All that one client owns."""
+"""The stack of one client's resources."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -89,7 +89,7 @@ class ClientStack(FederationStack):
         self._tag_for_the_server()
 
     def _tag_for_the_server(self) -> None:
-        """Let the server find with `ec2:Describe*` what it must put into a job's request."""
+        """Tag the values of a job's request, so that the server finds them with `ec2:Describe*`."""
         group = cdk.Tags.of(self.training_group)
         group.add(names.PURPOSE_TAG, names.TRAINING_PURPOSE)
         group.add(names.TRAINING_KEY_TAG, self.key.key_arn)

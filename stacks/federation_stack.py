@@ -1,4 +1,4 @@
-"""What all stacks of a federation share."""
+"""The base class of all stacks of a federation."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
@@ -54,11 +54,11 @@ class FederationStack(cdk.Stack):
 
     @property
     def availability_zones(self) -> list[str]:
-        """The zones of the configuration: the CDK would look them up with credentials."""
+        """The zones of the configuration; without this, the CDK would look them up with credentials."""
         return list(self.party.availability_zones)
 
     def add_log_group(self, construct_id: str, name: str) -> None:
-        """Make one of SageMaker's log groups, with retention, unless the account has it already."""
+        """Create one of SageMaker's log groups, with retention, unless the account already has it."""
         if self.party.log_groups == "existing":
             return
         group = logs.CfnLogGroup(
@@ -70,5 +70,5 @@ class FederationStack(cdk.Stack):
         group.apply_removal_policy(self.removal_policy)
 
     def add_output(self, name: str, value: str, description: str) -> None:
-        """Show a value after the deployment."""
+        """Add an output that is shown after the deployment."""
         cdk.CfnOutput(self, name, value=value, description=description)

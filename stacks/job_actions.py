@@ -1,4 +1,4 @@
-"""What the server does in a client's account, named in one place for the role and for the endpoints."""
+"""The server's actions in a client's account, defined once for the role and for the endpoints."""
 
 JOB_ACTIONS = [
     "sagemaker:AddTags",

@@ -1,4 +1,4 @@
-"""Record, beside the resource it concerns, why a finding of a security check is acceptable."""
+"""Record, beside the resource, why a finding of a security check is acceptable."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def accept_template(construct: IConstruct, rule: str, reason: str) -> None:
 
 
 def unaccepted(assembly: Path) -> list[str]:
-    """Return the findings that nobody acknowledged, warnings included: the CDK itself fails on errors only.
+    """Return the findings that are not acknowledged, including warnings: the CDK itself fails only on errors.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a role may do, each wildcard with the reason why nothing narrower exists."""
+"""The rights of a role; each wildcard has the reason why no narrower resource is possible."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ def role_with(
     trusts: iam.PrincipalBase,
     rights: Mapping[str, Sequence[Right]],
 ) -> iam.Role:
-    """Make a role with all its rights in sight, and acknowledge the wildcards with their reasons.
+    """Create a role with all its rights in one place, and acknowledge the wildcards with their reasons.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def role_with(
 
 
 def read_objects(bucket: str, *prefixes: str) -> list[Right]:
-    """Return the right to list and read what is under some prefixes of a bucket.
+    """Return the right to list and read objects under some prefixes of a bucket.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def read_objects(bucket: str, *prefixes: str) -> list[Right]:
 
 
 def replace_objects(bucket: str, *prefixes: str) -> Right:
-    """Return the right to write and to delete under some prefixes; the versions replaced or deleted stay.
+    """Return the right to write and delete under some prefixes; replaced or deleted versions remain.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def replace_objects(bucket: str, *prefixes: str) -> Right:
 
 
 def write_objects(bucket: str, *prefixes: str) -> Right:
-    """Return the right to write, not to delete, under some prefixes of a bucket.
+    """Return the right to write, but not to delete, under some prefixes of a bucket.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def write_objects(bucket: str, *prefixes: str) -> Right:
 
 
 def use_key_for_s3(key_arn: str, region: str) -> Right:
-    """Return the right to use a key for objects in S3, and for nothing else.
+    """Return the right to use a key only for objects in S3.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def put_metrics(*namespaces: str) -> Right:
 
 
 def describe_network(actions: list[str], region: str) -> Right:
-    """Return the right to see a network's shape in one region.
+    """Return the right to describe a network in one region.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def describe_network(actions: list[str], region: str) -> Right:
 
 
 def write_log_streams(group_arn: str, prefix: str) -> list[Right]:
-    """Return the right to write some streams of a log group, which SageMaker makes sure is there.
+    """Return the right to write some streams of a log group, which SageMaker creates if it is missing.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def list_log_streams(group_arn: str) -> Right:
 
 
 def write_own_notebook_log(own: PartyNames) -> list[Right]:
-    """Return the right to log what the notebook's start script says.
+    """Return the right to log the output of the notebook's start script.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which AWS services the server calls, why, and what it may ask of each."""
+"""The AWS services that the server calls, the purpose of each, and the requests that it may make."""
 
 from federation.config import names
 from federation.config.schema import FederationConfig
@@ -62,5 +62,5 @@ def _job_doors(config: FederationConfig, region: str) -> list[Door]:
 
 
 def _with_streams(groups: list[str]) -> list[str]:
-    """Name log groups as AWS does in requests for a group, and in requests for a stream."""
+    """Return log-group names in the forms of requests for a group and of requests for a stream."""
     return [arn for group in groups for arn in (group, f"{group}:*")]

@@ -1,4 +1,4 @@
-"""The server's network, which every client's stack connects to."""
+"""The server's network, to which every client's stack connects."""
 
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
@@ -14,7 +14,7 @@ from stacks.server_doors import server_doors
 
 
 class ServerNetworkStack(FederationStack):
-    """VPC, endpoints, and for each client the two roles with which its stack connects.
+    """VPC, endpoints, and two roles per client with which its stack connects.
 
     It comes first and knows nothing of what the clients deploy: the server's routes and rules, which need the
     clients' peering connections, are in the server stack.
@@ -93,10 +93,10 @@ class ServerNetworkStack(FederationStack):
         ]
 
     def _export(self, name: str, value: str, description: str) -> str:
-        """Hand a value to the server stack, under a name instead of a generated one."""
+        """Export a value to the server stack under a fixed name instead of a generated one."""
         export = f"{self.config.federation.name}-{self.stack_name}-{name}"
         return self.export_value(value, name=export, description=description)
 
     def shared_group(self, scope: Construct) -> ec2.ISecurityGroup:
-        """Return the notebook's security group, to be used by the server stack."""
+        """Return the notebook's security group, for the server stack."""
         return ec2.SecurityGroup.from_security_group_id(scope, "NotebookGroup", self.shared_group_id)

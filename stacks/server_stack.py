@@ -1,4 +1,4 @@
-"""What the server owns beyond its network."""
+"""The server's resources other than its network."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -16,7 +16,7 @@ from stacks.storage import Storage
 
 
 class ServerStack(FederationStack):
-    """The way to each client, the results, and the notebook that coordinates.
+    """The routes to each client, the results, and the notebook that coordinates the run.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class ServerStack(FederationStack):
         self._add_outputs()
 
     def _connect(self, client: Client) -> None:
-        """Route to one client, and let its addresses reach the federation's port."""
+        """Add a route to one client, and allow its addresses to reach the federation's port."""
         scope = Construct(self, f"Client-{client.name}")
         reader_role = self.config.client_names(client).reader_role_arn(self.config.server.name)
         PeeringRoutes(

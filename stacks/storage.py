@@ -1,4 +1,4 @@
-"""What a party's buckets have in common, filled in from its stack."""
+"""Common settings of a party's buckets, taken from its stack."""
 
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -9,7 +9,7 @@ from stacks.federation_stack import FederationStack
 
 
 class Storage:
-    """Makes the buckets of one party, all alike.
+    """Creates the buckets of one party with the same settings.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Storage:
         )
 
     def bucket(self, construct_id: str, name: str) -> s3.Bucket:
-        """Make one bucket."""
+        """Create one bucket."""
         return PrivateBucket(
             self._stack,
             construct_id,

@@ -1,4 +1,4 @@
-"""Whom a role trusts, said so that it neither fails before the other side exists nor admits anybody else."""
+"""Trust policies that work before the other side exists and admit no other principal."""
 
 from aws_cdk import aws_iam as iam
 

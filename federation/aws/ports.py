@@ -1,6 +1,6 @@
-"""What the package needs of AWS, without boto3: `federation.aws.edge` implements it, tests stand in for it.
+"""Interfaces to AWS without boto3: `federation.aws.edge` implements them, and tests replace them.
 
-Each function takes the smallest port that it can work with.
+Each function takes the smallest interface that it needs.
 """
 
 import datetime as dt
@@ -17,7 +17,7 @@ B_co = TypeVar("B_co", covariant=True)
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who asks.
+    """The identity of the caller.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Caller:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """What S3 says of an object: its size in bytes, and its sha256 if it was stored with one."""
+    """An object's size in bytes, and its sha256 if it was stored with one."""
 
     size: int
     sha256: str | None
@@ -51,36 +51,36 @@ class WritableBucket(Protocol):
         """Its name."""
 
     def put(self, key: str, content: bytes | Path, *, sha256: str) -> None:
-        """Store bytes, or a file's, whose sha256 is given in hexadecimal."""
+        """Store bytes, or the content of a file, with the given hexadecimal sha256."""
 
 
 class Bucket(WritableBucket, Protocol):
-    """A bucket whose content is known, and may be replaced."""
+    """A bucket whose content can be listed and replaced."""
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """Return the size in bytes of every object whose key begins with the prefix, by key."""
 
     def head(self, key: str) -> Stored:
-        """Return what is known of an object without reading it."""
+        """Return an object's metadata without reading the object."""
 
     def remove(self, key: str) -> None:
         """Delete an object."""
 
 
 class ReadableBucket(Bucket, Protocol):
-    """A bucket whose objects may be read as well."""
+    """A bucket whose objects can also be read."""
 
     def reach(self, prefix: str) -> None:
-        """Ask for one key below a prefix: that the bucket is there and answers these credentials."""
+        """Request one key below a prefix, to verify that the bucket exists and accepts these credentials."""
 
     def read(self, key: str) -> bytes:
         """Return an object's bytes."""
 
     def read_start(self, key: str, size: int) -> bytes:
-        """Return an object's first bytes, at most ``size`` of them."""
+        """Return an object's first bytes, a maximum of ``size``."""
 
     def read_end(self, key: str, size: int) -> bytes:
-        """Return an object's last bytes, at most ``size`` of them."""
+        """Return an object's last bytes, a maximum of ``size``."""
 
 
 class OpenBucket(Protocol[B_co]):
@@ -92,7 +92,7 @@ class OpenBucket(Protocol[B_co]):
 
 @dataclass(frozen=True, kw_only=True)
 class JobStatus:
-    """How a training job stands.
+    """The status of a training job.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class JobStatus:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """True if the job's status can no longer change."""
         return self.status in ("Completed", "Failed", "Stopped")
 
 
@@ -118,10 +118,10 @@ class StartedJobs(Protocol):
     """Jobs that may still run; every method raises a `FederationError` if the account refuses."""
 
     def job_status(self, name: str) -> JobStatus:
-        """Return how a job stands."""
+        """Return a job's status."""
 
     def stop_job(self, name: str) -> None:
-        """Stop a job; one that has ended, or is being stopped, is left as it is."""
+        """Stop a job, unless it has ended or is being stopped."""
 
 
 class Jobs(StartedJobs, Protocol):
@@ -131,7 +131,7 @@ class Jobs(StartedJobs, Protocol):
         """Start a job, by its ``CreateTrainingJob`` request."""
 
     def last_log_lines(self, name: str) -> list[str]:
-        """Return what a job printed last."""
+        """Return the last lines that a job printed."""
 
 
 class RunAccount(Jobs, Protocol):
@@ -145,10 +145,10 @@ class Account(RunAccount, Protocol):
     """A client's account, for a run and its checks."""
 
     def side(self, network: ClientNetwork) -> Side:
-        """Return the training network's end of the road to the server."""
+        """Return the training network's half of the path to the server."""
 
     def find_job(self, name: str) -> JobStatus | None:
-        """Return how a job stands, or None if there is none of that name."""
+        """Return a job's status, or None if no job has that name."""
 
     def logged_jobs(self, since: dt.datetime) -> list[str]:
-        """Return the names of the federation's jobs that have begun to print since then."""
+        """Return the names of the federation's jobs that have started to print since then."""

@@ -1,4 +1,4 @@
-"""The whole product once through: deploy, publish, train, collect, destroy, prove that nothing is left."""
+"""The whole product in one run: deploy, publish, train, collect, destroy, prove that nothing is left."""
 
 import json
 import shlex
@@ -27,7 +27,7 @@ SERVER_OPTIONS = ("--poll-seconds", "0.5", "--join-timeout", "300")
 
 @dataclass(frozen=True, kw_only=True)
 class RehearsalSettings:
-    """What to rehearse.
+    """Options of a rehearsal.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class RehearsalSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a rehearsal.
+    """The result of a rehearsal.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def _keep_seconds(out: Path, steps: Steps) -> None:
 
 
 def how_to_look_around(aws: EmbeddedAws, config: FederationConfig) -> str:
-    """Return what to type to explore the accounts with the AWS CLI."""
+    """Return the commands that explore the accounts with the AWS CLI."""
     parties = (config.server, *config.clients)
     lines = [f"Everything is up at {aws.endpoint_url}. In another terminal, as the root of an account:"]
     for party in parties:

@@ -1,4 +1,4 @@
 """The server's end of the gRPC stream: wire format, members, deadlines.
 
-What is learnt from the messages is in `learning`.
+`learning` contains the code that trains with the messages.
 """

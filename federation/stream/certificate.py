@@ -17,7 +17,7 @@ from client_code.protocol.proof import fingerprint
 
 @dataclass(frozen=True, kw_only=True)
 class RunCertificate:
-    """A private key and the self-signed certificate that clients of this run trust, and no other.
+    """A private key and the self-signed certificate; clients of this run trust only this certificate.
 
     Parameters
     ----------

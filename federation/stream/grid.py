@@ -1,8 +1,8 @@
 """The server's end of the stream: Flower's ``Grid`` over one gRPC stream per client.
 
-Clients open the streams; the server listens on one port, with TLS. All state belongs to one event loop in a
-thread of its own (`federation.stream.clients.hub`); the strategy's thread asks that loop and waits, never
-without a deadline.
+Clients open the streams; the server listens on one port, with TLS. All state belongs to one event loop in its
+own thread (`federation.stream.clients.hub`). The strategy's thread calls that loop and waits, always with a
+deadline.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class StreamGrid(Grid):
-    """Flower's grid for the clients in ``names``, and no others.
+    """Flower's grid for exactly the clients in ``names``.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ class StreamGrid(Grid):
         return self._by_node_id[node_id].name
 
     def process_of(self, node_id: int) -> str:
-        """Return what tells apart the processes that speak for the client with ``node_id``."""
+        """Return the id of the process that currently represents the client with ``node_id``."""
         return self._by_node_id[node_id].instance
 
     def received(self) -> dict[str, list[tuple[str, int]]]:
@@ -191,12 +191,12 @@ class StreamGrid(Grid):
         self._ask(self._hub.wait_joined(timeout, on_change, enough))
 
     def fail_client(self, name: str, reason: str) -> None:
-        """Note from outside that a client has ended: its messages are answered with ``reason`` at once."""
+        """Record that a client has ended, and answer its messages with ``reason`` at once."""
         with suppress(RuntimeError):  # the grid is closed already
             self._loop.call_soon_threadsafe(self._hub.fail, self._members[name], reason)
 
     def close(self, *, failure: str = "") -> None:
-        """Tell every client that the run is over, and why if it failed; then stop listening. Idempotent."""
+        """Notify every client of the run's end and the reason of a failure; stop listening. Idempotent."""
         if self._thread.is_alive():
             try:
                 self._ask(self._hub.finish(failure))
@@ -230,7 +230,7 @@ class StreamGrid(Grid):
 
 
 async def _end_other_tasks() -> None:
-    """Cancel what still runs, such as a stream that gRPC gave up on: asyncio would complain of it at exit."""
+    """Cancel the remaining tasks, such as an abandoned stream: asyncio would warn about it at exit."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()

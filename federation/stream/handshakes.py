@@ -1,4 +1,4 @@
-"""TLS handshakes that fail, in our log: gRPC tells of them on the process's standard error only."""
+"""Log failed TLS handshakes, which gRPC reports only on the process's standard error."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ _OF_GRPC = re.compile(
 
 
 def log_failed_handshakes() -> None:
-    """Make warnings of `federation.stream` out of gRPC's lines about failed handshakes; not many in a while.
+    """Log gRPC's lines about failed handshakes as warnings of `federation.stream`, with a rate limit.
 
     Plaintext, old TLS and a client that trusts another certificate end below Python, and gRPC for Python has
     no call that tells of it. Its native log does, on file descriptor 2. From here on that is a pipe: failed
@@ -61,7 +61,7 @@ def _listen(heard: int) -> None:
 
 
 def failed_handshakes(lines: Iterable[str], others: Callable[[str], object]) -> Iterator[tuple[str, str]]:
-    """Yield address and reason of each handshake that failed; hand on the lines that are not gRPC's."""
+    """Yield the address and reason of each failed handshake; pass on the lines that are not gRPC's."""
     why = ""
     for line in lines:
         if failed := _FAILED.search(line):

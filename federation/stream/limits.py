@@ -1,4 +1,4 @@
-"""What a stranger, or a client that is broken or hostile, can cost the server at most."""
+"""Limits on the resources of the server that any peer can consume."""
 
 import logging
 import time
@@ -13,24 +13,24 @@ FEW_PARTS, PART_BYTES = 16, 1024  # a message may have a few parts, and one more
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Bounds of everything that peers choose.
+    """Limits on every value that a peer controls.
 
     Parameters
     ----------
     join_bytes : int
-        Most bytes of a first frame: names of columns, and a proof.
+        Maximum bytes of a first frame: names of columns, and a proof.
     waiting, waiting_of_address : int
-        Most streams that have not joined yet, in all and from one address.
+        Maximum number of streams that have not joined yet, in total and from one address.
     joins, joins_of_address : float
-        Most joins per second that are looked at, in all and from one address.
+        Maximum joins per second that are examined, in total and from one address.
     burst : int
-        How many seconds' worth of joins may come at once.
+        Number of seconds' worth of joins that may arrive at once.
     reply_bytes : int
-        Most bytes of a reply to a small message.
+        Maximum bytes of a reply to a small message.
     reply_growth : float
-        How much larger a reply may be for each byte of the message that it answers.
+        Additional bytes that a reply may have for each byte of the message that it answers.
     connections : int
-        Most TCP connections at a time.
+        Maximum number of simultaneous TCP connections.
     """
 
     join_bytes: int = 256 << 10
@@ -45,20 +45,20 @@ class Limits:
 
     @classmethod
     def for_features(cls, count: int) -> Self:
-        """Return the limits of a run whose model has so many features.
+        """Return the limits of a run whose model has ``count`` features.
 
         The largest that a strategy asks for is a matrix of features by features; there is room for four.
         """
         return cls(reply_bytes=(16 << 20) + 4 * 8 * (count + 1) ** 2)
 
     def reply_limit(self, sent: int) -> int:
-        """Return the most bytes that a reply to a message of ``sent`` bytes may have."""
+        """Return the maximum bytes of a reply to a message of ``sent`` bytes."""
         return self.reply_bytes + int(self.reply_growth * sent)
 
 
 @dataclass(eq=False)
 class Bucket:
-    """Tokens that come at a rate and are kept up to a burst."""
+    """Tokens that are added at a rate and kept up to a burst."""
 
     rate: float
     burst: int
@@ -99,7 +99,7 @@ class Doorkeeper:
         self._addresses: dict[str, Bucket] = {}
 
     def enter(self, address: str) -> str:
-        """Take note of a new stream; return why it must not go on, or nothing."""
+        """Count a new stream; return the reason to refuse it, or None."""
         limits, now = self._limits, self._clock()
         if self._waiting.total() >= limits.waiting or self._waiting[address] >= limits.waiting_of_address:
             return "too many streams wait to join"
@@ -111,13 +111,13 @@ class Doorkeeper:
         return ""
 
     def leave(self, address: str) -> None:
-        """Take note that a stream has joined or ended."""
+        """Record that a stream has joined or ended."""
         self._waiting[address] -= 1
         if not self._waiting[address]:
             del self._waiting[address]
 
     def _forget(self, now: float) -> None:
-        """Drop the addresses whose share is full again, so that many addresses fill no memory."""
+        """Drop the addresses whose share is full again, so that many addresses cannot fill memory."""
         if len(self._addresses) > self._limits.waiting:
             self._addresses = {
                 address: bucket
@@ -127,7 +127,7 @@ class Doorkeeper:
 
 
 class Exchange:
-    """What went over one stream: a client may answer what it was asked, once, in proportion.
+    """The traffic of one stream: a client may answer each request once, within a proportional size.
 
     Parameters
     ----------
@@ -141,22 +141,22 @@ class Exchange:
         self._largest = 0
 
     def asked(self, size: int) -> None:
-        """Take note of a message of so many bytes to the client."""
+        """Record a message of ``count`` bytes to the client."""
         self._open += 1
         self._largest = max(self._largest, size)
 
     def answered(self) -> None:
-        """Take note of a reply."""
+        """Record a reply."""
         self._open -= 1
 
     @property
     def room(self) -> int:
-        """Most bytes that the next message from the client may have; 0 if nothing is asked."""
+        """Maximum bytes of the next message from the client; 0 if no request is open."""
         return self._limits.reply_limit(self._largest) if self._open > 0 else 0
 
 
 class SparingLog:
-    """Write warnings, but not more than a few in a while: a flood of strangers must not fill the disk.
+    """Write warnings at a limited rate: a flood of strangers must not fill the disk.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class SparingLog:
         self._written = self._kept_back = 0
 
     def warning(self, text: str, *parts: object) -> None:
-        """Write a line, or count it; what strangers chose stays on one line, and short."""
+        """Write a line, or count it; text that strangers chose stays short and on one line."""
         if self._clock() - self._since >= self._seconds:
             self.flush()
         if self._written < self._lines:
@@ -187,13 +187,13 @@ class SparingLog:
             self._kept_back += 1
 
     def flush(self) -> None:
-        """Say how many lines were kept back, if any, and begin anew."""
+        """Log the number of omitted lines, if any, and reset it."""
         if self._kept_back:
             self._log.warning("kept back %d more lines like these", self._kept_back)
         self._since, self._written, self._kept_back = self._clock(), 0, 0
 
 
 def one_line(text: str, most: int = 300) -> str:
-    """Return a text that cannot pretend to be several lines of a log."""
+    """Return a text that cannot look like several lines of a log."""
     shown = "".join(character if character.isprintable() else "?" for character in text[:most])
     return shown + ("…" if len(text) > most else "")

@@ -1,6 +1,6 @@
-"""The server's end of messages: serialise each content once, and take from a client no more than it may send.
+"""The server's end of messages: serialise each content once, and limit what a client may send.
 
-What messages look like is in `client_code.protocol.messages`.
+`client_code.protocol.messages` defines the format of messages.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from federation.stream.limits import FEW_PARTS, PART_BYTES
 
 
 class MessageEncoder:
-    """Serialise messages, each distinct content once however many clients it goes to.
+    """Serialise messages, each distinct content once for any number of clients.
 
     Protobuf merges concatenated serialisations: a head is its metadata's bytes, then its content's.
     """
@@ -70,7 +70,7 @@ class MessageAssembler:
         self._size = 0
 
     def add(self, frame: bytes) -> Message | None:
-        """Take the next frame; return the message it completes, if it does.
+        """Add the next frame; return the message that it completes, if any.
 
         Raises
         ------
@@ -102,7 +102,7 @@ class MessageAssembler:
 
 
 def _decoded(parts: list[memoryview]) -> Message:
-    """Return a message whose arrays are read where their bytes lie."""
+    """Return a message whose arrays are views of the received bytes."""
     message = decode(parts)
     if message.has_content():
         for record in message.content.array_records.values():

@@ -48,20 +48,20 @@ Stream: TypeAlias = Any
 
 
 class Hub(Protocol):
-    """Whom the streams belong to."""
+    """The owner of the streams."""
 
     async def join(self, join: Join, arrived: Arrived) -> Refusal | tuple[Member, Outbox]:
         """Decide on a join."""
 
     def leave(self, member: Member, outbox: Outbox) -> None:
-        """Take note that a stream has ended."""
+        """Record that a stream has ended."""
 
     def deliver(self, member: Member, message: Message, arrived: Arrived) -> None:
-        """Take a message from a client."""
+        """Accept a message from a client."""
 
 
 class StreamServer:
-    """Listen for clients and carry their messages; runs in the event loop it is started in.
+    """Listen for clients and transfer their messages; runs in the event loop that starts it.
 
     Parameters
     ----------
@@ -102,12 +102,12 @@ class StreamServer:
         return bound
 
     async def stop(self) -> None:
-        """Let streams send what they have, then close them."""
+        """Let streams send their pending data, then close them."""
         await self._server.stop(FINISH_SECONDS)
         self._refusals.flush()
 
     async def _serve(self, _requests: object, context: Stream) -> None:
-        """Hold one stream: its join, then messages out and replies in, until either side ends it."""
+        """Serve one stream: its join, then messages out and replies in, until either side ends it."""
         address = context.peer().rpartition(":")[0]
         if problem := self._doorkeeper.enter(address):
             self._refusals.warning("refused a stream from %s: %s", address, problem)
@@ -127,7 +127,7 @@ class StreamServer:
             self._hub.leave(member, outbox)
 
     async def _join(self, context: Stream) -> tuple[Member, Outbox] | None:
-        """Read who it is that opened a stream, and decide; None if it is refused, which it has been told."""
+        """Read the join of a new stream and decide; None if it is refused and has been notified."""
         try:
             first = await asyncio.wait_for(context.read(), FIRST_FRAME_SECONDS)
             join = Join.from_frame(first if isinstance(first, bytes) else b"", self._limits.join_bytes)
@@ -168,7 +168,7 @@ async def _write(context: Stream, member: Member, outbox: Outbox, exchange: Exch
 
 
 async def _first_to_end(*coroutines: Any) -> None:
-    """Run coroutines side by side until one ends; then cancel the rest."""
+    """Run coroutines concurrently until one ends; then cancel the others."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

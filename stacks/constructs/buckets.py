@@ -1,4 +1,4 @@
-"""Buckets that nobody outside the account can read, not even by a mistake in somebody's role."""
+"""Buckets that no principal outside the account can read, even if a role is misconfigured."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -12,7 +12,7 @@ UNFINISHED_UPLOAD = cdk.Duration.days(7)
 
 
 class AccessLogs(Construct):
-    """Where S3 writes who read what in the party's other buckets.
+    """The bucket for S3's access logs of the party's other buckets.
 
     Encrypted with S3's own key, the only one that log delivery supports:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
@@ -63,7 +63,7 @@ class AccessLogs(Construct):
 
 
 class PrivateBucket(Construct):
-    """A bucket of one party: encrypted, versioned, TLS only, logged, closed to every other account.
+    """A bucket of one party: encrypted, versioned, TLS only, logged, inaccessible to every other account.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The key that encrypts all that a party stores."""
+"""The key that encrypts everything that a party stores."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -38,7 +38,7 @@ USE = [
 
 
 class EncryptionKey(Construct):
-    """A key that only its own account can use, as the account's IAM policies say; no other account, ever.
+    """A key that only its own account can use, according to the account's IAM policies.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Private doors to the few AWS services that the server calls."""
+"""Endpoints for the few AWS services that the server calls."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from constructs import Construct
 
 @dataclass(frozen=True, kw_only=True)
 class Door:
-    """One service in one region, and what may be asked of it.
+    """One service in one region, and the requests that its endpoint allows.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Door:
 
 
 class InterfaceEndpoints(Construct):
-    """Interface endpoints that only the given group reaches, each with a policy that names what may pass.
+    """Interface endpoints that only the given group reaches, each with a policy of the allowed requests.
 
     Even a process on the notebook that got hold of foreign credentials could not use them here: the policies
     admit the parties' accounts only.

@@ -10,7 +10,7 @@ from stacks.rights import Right, role_with
 
 
 class FlowLog(Construct):
-    """VPC flow log to CloudWatch: evidence of who talked to whom, and of who was refused.
+    """VPC flow log to CloudWatch: evidence of accepted and refused connections.
 
     The L1 resource with a role of its own, because the CDK's gives that role `iam:PassRole` on itself.
 

@@ -1,4 +1,4 @@
-"""The one thing the server may do in a client's account: run this federation's training jobs."""
+"""The role with which the server runs training jobs in a client's account, its only right there."""
 
 from constructs import Construct
 
@@ -15,7 +15,7 @@ OWN_JOBS = (
 
 
 class KickoffRole(Construct):
-    """``FL-kickoff-client-job``: run jobs as the client has laid down, and read nothing of its data.
+    """``FL-kickoff-client-job``: run jobs within the client's limits, without access to its data.
 
     Every part of a job that a condition can pin is pinned to the client's own: subnets, security group, keys,
     instance types, run time. Two more doors are shut: no file system may be mounted, no remote shell opened.
@@ -76,7 +76,7 @@ class KickoffRole(Construct):
 def _pinned(
     client: Client, key_arn: str, subnet_ids: list[str], group_id: str, max_job_seconds: int
 ) -> dict[str, dict[str, object]]:
-    """Pin a new job to the client's own; "ForAllValues" alone would hold for a job that names none."""
+    """Pin a new job to the client's own values; "ForAllValues" alone would also admit a job without any."""
     return {
         "Null": {
             "sagemaker:VpcSubnets": "false",

@@ -1,4 +1,4 @@
-"""A VPC without a way out."""
+"""A VPC without internet access."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -21,7 +21,7 @@ S3_ACTIONS = [
 
 
 class PrivateNetwork(Construct):
-    """Isolated subnets that reach S3 through a gateway endpoint, and nothing else until somebody adds it.
+    """Isolated subnets that reach only S3, through a gateway endpoint, unless a stack adds more.
 
     The gateway endpoint is free and necessary: SageMaker loads a job's code and data, and saves its results,
     through the job's own subnets. Its policy lets the party's own principals use the party's own buckets, so
@@ -84,7 +84,7 @@ class PrivateNetwork(Construct):
 
     @property
     def subnet_ids(self) -> list[str]:
-        """Ids of the isolated subnets, one for each zone."""
+        """Ids of the isolated subnets, one per zone."""
         return [subnet.subnet_id for subnet in self.vpc.isolated_subnets]
 
     @property
@@ -93,7 +93,7 @@ class PrivateNetwork(Construct):
         return [subnet.route_table.route_table_id for subnet in self.vpc.isolated_subnets]
 
     def add_security_group(self, construct_id: str, description: str) -> ec2.SecurityGroup:
-        """Make a group that reaches S3 and nothing else, and that nothing reaches."""
+        """Create a group that reaches only S3 and accepts no connection."""
         group = ec2.SecurityGroup(
             self, construct_id, vpc=self.vpc, description=description, allow_all_outbound=False
         )

@@ -1,4 +1,4 @@
-"""A place inside the network from which a party's operator works."""
+"""The notebook inside the network from which a party's operator works."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the notebooks may do."""
+"""The roles of the notebooks."""
 
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -20,7 +20,7 @@ from stacks.rights import (
 
 
 class ServerNotebookRole(Construct):
-    """Assume the kickoff roles, keep results, publish metrics, look at its own network.
+    """Assume the kickoff roles, store results, publish metrics, describe its own network.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class ServerNotebookRole(Construct):
 
 
 class ClientNotebookRole(Construct):
-    """Publish code and data to the client's own buckets, and read what its jobs saved.
+    """Publish code and data to the client's own buckets, and read the output of its jobs.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class ClientNotebookRole(Construct):
 
 
 def _notebooks() -> iam.PrincipalBase:
-    """Return SageMaker; for notebooks it sends no source account that a condition could check.
+    """Return SageMaker as principal; for notebooks it sends no source account for a condition.
 
     Where it does: https://docs.aws.amazon.com/sagemaker/latest/dg/security-confused-deputy-prevention.html
     """

@@ -1,4 +1,4 @@
-"""A window through which another party sees one stack's outputs."""
+"""A role with which another party reads one stack's outputs."""
 
 import aws_cdk as cdk
 from constructs import Construct
@@ -8,7 +8,7 @@ from stacks.trust import only
 
 
 class OutputReader(Construct):
-    """A role that may describe the stack it is in, for CloudFormation deploying one other stack.
+    """A role that may describe its own stack, for CloudFormation when it deploys one other stack.
 
     ``Fn::GetStackOutput`` assumes it:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-getstackoutput.html

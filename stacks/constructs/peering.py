@@ -1,4 +1,4 @@
-"""The private road between a client's network and the server's."""
+"""VPC peering between a client's network and the server's network."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -67,7 +67,7 @@ class PeeringAccepter(Construct):
 
 
 class PeeringRequest(Construct):
-    """A client's peering connection to the server's VPC, and the client's way there.
+    """A client's peering connection to the server's VPC, and the client's routes to it.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class PeeringRequest(Construct):
 
 
 class PeeringRoutes(Construct):
-    """Routes to exactly the other end's addresses.
+    """Routes to exactly the other side's addresses.
 
     Parameters
     ----------

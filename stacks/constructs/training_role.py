@@ -1,4 +1,4 @@
-"""What a training job may do in the client's account."""
+"""The execution role of training jobs in the client's account."""
 
 from constructs import Construct
 
@@ -30,7 +30,7 @@ NEW_INTERFACE = (
 
 
 class TrainingRole(Construct):
-    """The execution role of training jobs: reads this client's data and code, writes its artifacts, no more.
+    """Execution role of training jobs: it only reads this client's data and code and writes its artifacts.
 
     SageMaker's needs for a job in a VPC:
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createtrainingjob-perms

@@ -1,4 +1,4 @@
-"""Look at one thing after the other, and say of each how it is and how to mend it."""
+"""Run checks one after the other, and report the result of each and how to fix a failure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -12,7 +12,7 @@ Outcome = Literal["ok", "unseen", "warning", "wrong", "skipped"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a look found that is not wrong.
+    """The result of a check that did not fail.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing to look at.
+    """One check.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a check came to.
+    """The result of a check.
 
     Parameters
     ----------
@@ -75,12 +75,12 @@ class Result:
     error: FederationError | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what is printed with ``--json``."""
+        """Return the output of ``--json``."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "error"}
 
 
 def run_checks(checks: Iterable[Check]) -> list[Result]:
-    """Run all checks, whatever the earlier ones find."""
+    """Run all checks, including those after a failure."""
     results, closed = list[Result](), dict[str, Check]()
     for check in checks:
         if gate := closed.get("all") or closed.get(check.party):
@@ -117,12 +117,12 @@ def _result(check: Check) -> Result:
 
 
 def first_error(results: Sequence[Result]) -> FederationError | None:
-    """Return what the first failed check would report, or None if none failed."""
+    """Return the error of the first failed check, or None if none failed."""
     return next((result.error for result in results if result.error), None)
 
 
 def as_text(results: Sequence[Result]) -> str:
-    """Return results as people read them: a block for each party, one line for all it skipped."""
+    """Return results as text: a block for each party, and one line for all skipped checks."""
     width = max((len(result.check) for result in results), default=0)
     lines = list[str]()
     for party, group in groupby(results, key=lambda result: result.party):

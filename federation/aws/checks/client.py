@@ -1,4 +1,4 @@
-"""What must hold at a client before a run, which only its own operator may see."""
+"""Checks of a client before a run that only its own operator can make."""
 
 import csv
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ def client_checks(
     label: str | None,
     code: Path = CLIENT_CODE,
 ) -> list[Check]:
-    """Return what must hold in a client's own account.
+    """Return the checks of a client's own account.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def client_checks(
 
 
 def _code(client: Client, bucket: Bucket, digest: str) -> str:
-    """Compare the archive's bytes, whose sha256 S3 computed when they arrived, with the name it goes by."""
+    """Compare the sha256 that S3 computed when the archive arrived with the digest in the archive's name."""
     key = archive_key(digest)
     place = f"s3://{bucket.bucket}/{key}"
     if key not in bucket.sizes(key):

@@ -1,4 +1,4 @@
-"""Whether the clock and the credentials are right, without which nothing else can be."""
+"""Checks of the clock and the credentials, on which all other checks depend."""
 
 from collections.abc import Callable
 from functools import cache
@@ -13,7 +13,7 @@ CLOCK_LIMIT, CLOCK_WARNING = 300.0, 60.0
 
 
 def identity_checks(party: Party, caller: Callable[[], Caller], *, expected_role: str | None) -> list[Check]:
-    """Return the checks of clock and credentials, which everybody needs first.
+    """Return the checks of clock and credentials, which come first for every party.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Decide whether a client's jobs reach the server and its answers come back, from what EC2 describes.
+"""Check the network path between a client's jobs and the server, from EC2's descriptions.
 
-Each side's account shows its own half of the road: subnets, routes, rules, and the state of the peering.
+Each side's account shows its own half of the path: subnets, routes, rules, and the state of the peering.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ class Subnet:
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """A route of a subnet's table: where to, through which peering, and its state."""
+    """A route of a subnet's table: destination, peering and state."""
 
     table: str
     to: str
@@ -35,7 +35,7 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """An address range that a security group lets in or out, with its protocol and ports."""
+    """An address range that a security group allows in or out, with its protocol and ports."""
 
     inbound: bool
     protocol: str
@@ -61,7 +61,7 @@ class Peering:
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """What one party's account shows of the road.
+    """One party's half of the path, from its account.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class Side:
 
 
 def check_subnets(client: Client, side: Side) -> str:
-    """Return what the training subnets are, if they are those of the configuration.
+    """Return a description of the training subnets, if they are those of the configuration.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def check_peering(client: Client, server: Side, theirs: Side) -> str:
 
 
 def check_routes(config: FederationConfig, client: Client, server: Side, theirs: Side) -> str:
-    """Return how packets travel, if every subnet of each side has a way to the other.
+    """Return a description of the routes, if every subnet of each side has a route to the other.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def check_routes(config: FederationConfig, client: Client, server: Side, theirs:
 
 
 def check_rules(config: FederationConfig, client: Client, server: Side, theirs: Side) -> str:
-    """Return which port is open, if both sides' security groups let the client's jobs through.
+    """Return which port is open, if both sides' security groups admit the client's jobs.
 
     Raises
     ------
@@ -202,6 +202,6 @@ def _joins(peering: Peering, one: str, other: str) -> bool:
 
 
 def state_between(peerings: Iterable[Peering], one: str, other: str) -> str:
-    """Return the state of the newest peering between two networks, ``none`` if there is none."""
+    """Return the state of the newest peering between two networks, or ``none``."""
     states = [peering.state for peering in peerings if _joins(peering, one, other)]
     return ACTIVE if ACTIVE in states else (states[-1] if states else "none")

@@ -1,4 +1,4 @@
-"""What must hold before a run, as far as the server may see."""
+"""Checks before a run that the server can make."""
 
 import errno
 import ipaddress
@@ -26,7 +26,7 @@ from federation.errors import (
 
 @dataclass(frozen=True, kw_only=True)
 class ServerView:
-    """What the server's role can look at.
+    """The data that the server's role can read for the checks.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class ServerView:
 def server_checks(
     config: FederationConfig, view: ServerView, *, host: str | None, digest: str, resumed: str | None = None
 ) -> list[Check]:
-    """Return what must hold before a run.
+    """Return the server's checks before a run.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def _test_data(test_rows: Callable[[], Table | tuple[str, ...]]) -> str | Findin
 
 
 def _port(config: FederationConfig, host: str | None) -> str | Finding:
-    """Say where the server would listen; listen there for a moment to be sure."""
+    """Report the server's listening address; listen there for a moment to verify it."""
     address = listening_address(config, host)
     port = config.federation.port
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
@@ -127,7 +127,7 @@ def _port(config: FederationConfig, host: str | None) -> str | Finding:
 
 
 def listening_address(config: FederationConfig, host: str | None) -> str:
-    """Return the address that the server listens on and tells the clients.
+    """Return the address on which the server listens, which the clients receive.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def listening_address(config: FederationConfig, host: str | None) -> str:
 
 
 def own_address(towards: str) -> str:
-    """Return the address of this machine that a route to ``towards`` starts from; nothing is sent.
+    """Return this machine's source address of a route to ``towards``; nothing is sent.
 
     Raises
     ------

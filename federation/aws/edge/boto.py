@@ -1,4 +1,4 @@
-"""Boto3 has no types: what it makes is called here what it is, and is any object to mypy."""
+"""Names for the types of boto3's objects, which mypy treats as any object: boto3 has no types."""
 
 from typing import Any, TypeAlias
 

@@ -1,4 +1,4 @@
-"""What the server does in a client's account, through the kickoff role and nothing else."""
+"""Requests of the server in a client's account, all with the kickoff role."""
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ RETRIES = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeou
 
 
 class ClientAccount:
-    """A client's account as the server sees it.
+    """A client's account, as visible to the server.
 
     botocore renews the role's session before it expires: a federation may last a day, a session an hour.
 
@@ -106,12 +106,12 @@ class ClientAccount:
             self._sagemaker.create_training_job(**request)
 
     def job_status(self, name: str) -> JobStatus:
-        """Return how a job stands."""
+        """Return a job's status."""
         with self._explained("ask for its training job's status"):
             return self._describe(name)
 
     def find_job(self, name: str) -> JobStatus | None:
-        """Return how a job stands, or None if there is none of that name, which SageMaker says in words."""
+        """Return a job's status, or None if no job has that name, which SageMaker reports only as text."""
         with self._explained("ask for its training job's status"):
             try:
                 return self._describe(name)
@@ -129,7 +129,7 @@ class ClientAccount:
         )
 
     def logged_jobs(self, since: dt.datetime) -> list[str]:
-        """Return the names of the federation's jobs that have begun to print since then."""
+        """Return the names of the federation's jobs that have started to print since then."""
         with self._explained("list its training jobs' logs"):
             streams = self._streams(self._names.job_name_prefix)
         earliest = since.timestamp() * 1000
@@ -137,18 +137,18 @@ class ClientAccount:
         return sorted({name.partition("/")[0] for name in recent})
 
     def side(self, network: ClientNetwork) -> Side:
-        """Return the training network's end of the road to the server."""
+        """Return the training network's half of the path to the server."""
         with self._explained("look at its training network"):
             return look_at(self._ec2, network.subnets, [network.security_group])
 
     def stop_job(self, name: str) -> None:
-        """Stop a job; one that has ended, or is being stopped, is left as it is."""
+        """Stop a job, unless it has ended or is being stopped."""
         with self._explained("stop its training job"):
             if self._describe(name).status == "InProgress":
                 self._sagemaker.stop_training_job(TrainingJobName=name)
 
     def last_log_lines(self, name: str) -> list[str]:
-        """Return the last lines that a job printed; none if it never began to."""
+        """Return the last lines that a job printed, or none."""
         with self._explained("read its training job's log"):
             streams = self._streams(f"{name}/")
             if not streams:
@@ -160,7 +160,7 @@ class ClientAccount:
         return [str(event["message"]).rstrip() for event in events]
 
     def _streams(self, prefix: str) -> list[dict[str, Any]]:
-        """Return the log streams whose names begin with a prefix; none if no job has run here yet."""
+        """Return the log streams whose names begin with a prefix, or none if no job has run here yet."""
         pages = self._logs.get_paginator("describe_log_streams").paginate(
             logGroupName=TRAINING_JOB_LOG_GROUP, logStreamNamePrefix=prefix
         )
@@ -198,7 +198,7 @@ class ClientAccount:
 def client_accounts(
     config: FederationConfig, session: boto3.session.Session | None = None
 ) -> dict[str, ClientAccount]:
-    """Return every client's account by the client's name, seen with this process's credentials."""
+    """Return every client's account by the client's name, for this process's credentials."""
     own = session or boto3.session.Session()
     return {client.name: ClientAccount(config, client, own) for client in config.clients}
 
@@ -212,7 +212,7 @@ def _assume(
     region: str,
     now: Clock,
 ) -> boto3.session.Session:
-    """Return a session of the role that renews itself a quarter of an hour before it would expire."""
+    """Return a session of the role that is renewed a quarter of an hour before it expires."""
 
     def assume() -> dict[str, str]:
         answer = session.client("sts", region_name=region, config=RETRIES).assume_role(

@@ -1,4 +1,4 @@
-"""Say what AWS answered in errors of ours: what was asked, of whom, and what to do next."""
+"""Translate AWS's errors into our own: the request, the account and how to fix it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +66,7 @@ DEPLOY = "Deploy the stack first, and check that this is the configuration it wa
 
 @contextmanager
 def translated(action: str, target: str, *, denied: str, missing: str = DEPLOY) -> Iterator[None]:
-    """Raise what AWS refuses, and what keeps it from answering, as an `AwsError`.
+    """Raise AWS's refusals and failed connections as an `AwsError`.
 
     Parameters
     ----------

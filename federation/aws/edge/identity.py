@@ -1,4 +1,4 @@
-"""Whose credentials are in use, and what time AWS has."""
+"""The identity of the current credentials, and AWS's time."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ def caller(
     *,
     now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
 ) -> Caller:
-    """Ask STS who the credentials belong to, and what time it is there.
+    """Ask STS for the identity of the credentials and its current time.
 
     AWS refuses a request signed more than 5 minutes off its own time, but tells the time all the same:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html

@@ -1,4 +1,4 @@
-"""What EC2 says of one party's end of the road, see `federation.aws.checks.network_path`."""
+"""EC2's description of one party's half of the path; see `federation.aws.checks.network_path`."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network
@@ -9,7 +9,7 @@ from federation.aws.edge.boto import BotoClient
 
 
 def look_at(ec2: BotoClient, subnets: Sequence[str], groups: Sequence[str]) -> Side:
-    """Return what an account shows of the network around some subnets and security groups.
+    """Return an account's description of the network around some subnets and security groups.
 
     Parameters
     ----------

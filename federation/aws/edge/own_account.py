@@ -1,4 +1,4 @@
-"""What a party's own account shows of its stacks, notebook, network and jobs."""
+"""A party's own account: its stacks, notebook, network and jobs."""
 
 import datetime as dt
 from contextlib import AbstractContextManager
@@ -16,7 +16,7 @@ from federation.config.names import PartyNames
 
 
 class OwnAccount:
-    """A party's account as its notebook's role or its operator sees it; every method may raise an `AwsError`.
+    """A party's account, visible to its notebook's role or operator; every method may raise an `AwsError`.
 
     Parameters
     ----------
@@ -30,17 +30,17 @@ class OwnAccount:
         self._own, self._session = own, session
 
     def stack_status(self, name: str) -> str:
-        """Return how a stack stands, such as ``CREATE_COMPLETE``."""
+        """Return a stack's status, such as ``CREATE_COMPLETE``."""
         with self._translated("describe it", f'stack "{name}"'):
             answer = self._client("cloudformation").describe_stacks(StackName=name)
         return str(answer["Stacks"][0]["StackStatus"])
 
     def notebook_status(self) -> str:
-        """Return how the notebook stands, such as ``InService``."""
+        """Return the notebook's status, such as ``InService``."""
         return str(self._notebook()["NotebookInstanceStatus"])
 
     def side(self) -> Side:
-        """Return the notebook's end of the road to the other parties."""
+        """Return the notebook's half of the path to the other parties."""
         notebook = self._notebook()
         with self._translated("look at it", "network"):
             return look_at(self._client("ec2"), [notebook["SubnetId"]], notebook["SecurityGroups"])

@@ -18,7 +18,7 @@ OK, SERVER_ERROR = 200, 500
 
 
 def sts_of(region: str) -> Callable[[SignedRequest], str]:
-    """Return what asks the STS of a region, over the network's own endpoint for it, who signed a request.
+    """Return a function that asks a region's STS, over the network's endpoint for it, who signed a request.
 
     Neither credentials nor anything else of this process is sent: the request is the client's.
 

@@ -1,4 +1,4 @@
-"""Put together what a run and its checks look through, with the credentials of this process."""
+"""Build the views of AWS for a run and its checks, with the credentials of this process."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from federation.data.table import Table
 
 
 class OnAws:
-    """A federation, seen by the server's role.
+    """A federation, as visible to the server's role.
 
     Parameters
     ----------
@@ -43,11 +43,11 @@ class OnAws:
         self.jobs = JobFinder(config, self.results, self.accounts, now=now or dt.datetime.now(dt.UTC))
 
     def caller(self) -> Caller:
-        """Ask whose credentials are in use."""
+        """Ask for the identity of the current credentials."""
         return caller(self._session, self._config.server.region)
 
     def view(self, test_rows: Callable[[], Table | tuple[str, ...]]) -> ServerView:
-        """Return what the server's checks look through."""
+        """Return the view that the server's checks use."""
         return ServerView(
             caller=self.caller,
             own_side=self.own.side,
@@ -59,13 +59,13 @@ class OnAws:
 
 
 def own_account(own: PartyNames) -> OwnAccount:
-    """Return a party's account, seen with the credentials of this process."""
+    """Return a party's account, for the credentials of this process."""
     with translated("connect", "AWS", denied=""):
         return OwnAccount(own, boto3.session.Session())
 
 
 def caller_in(region: str) -> Callable[[], Caller]:
-    """Return what tells whose credentials this process has, asked in a region."""
+    """Return a function that identifies this process's credentials, with requests to a region."""
     return partial(_caller_in, region)
 
 

@@ -1,4 +1,4 @@
 """SageMaker training jobs: the request, the jobs of a run, jobs found afterwards.
 
-The training itself is in `runs` and `learning`.
+`runs` and `learning` contain the training itself.
 """

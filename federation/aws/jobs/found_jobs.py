@@ -1,4 +1,4 @@
-"""Find the training jobs of a federation, also those of a server that was killed.
+"""Find the training jobs of a federation, including those of a server that was killed.
 
 The kickoff role may describe and stop this federation's jobs but not list an account's: a list would show
 the client's other jobs too, for it takes no narrower resource. So a run notes the names of its jobs in the
@@ -42,12 +42,12 @@ class FoundJob:
 
 
 def new_run_id(started: dt.datetime, suffix: str) -> str:
-    """Return what names a run: its time, by which old runs are told from recent ones, and a suffix."""
+    """Return a run id: its start time, which distinguishes old from recent runs, and a suffix."""
     return f"{started:{_STAMP}}-{suffix}"
 
 
 def note_jobs(results: ReadableBucket, config: FederationConfig, run_id: str) -> None:
-    """Write down which jobs a run is about to start.
+    """Record the names of the jobs that a run is about to start.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def note_jobs(results: ReadableBucket, config: FederationConfig, run_id: str) ->
 
 
 class JobFinder:
-    """Finds the jobs of a federation that may still run, and those that ended lately.
+    """Finds the jobs of a federation that may still run, and those that ended recently.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def stop_former_jobs(
     *,
     now: dt.datetime,
 ) -> None:
-    """Stop what still runs of a run whose server ended: its clients cannot know the new certificate.
+    """Stop the remaining jobs of a run whose server ended: they do not trust the new certificate.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def _run_id(key: str) -> str:
 
 
 def _began(run_id: str) -> dt.datetime:
-    """Return when a run began; one whose id does not tell counts as recent."""
+    """Return the start time of a run; a run whose id contains none counts as recent."""
     try:
         return dt.datetime.strptime(run_id[: len("20260101-000000")], _STAMP).replace(tzinfo=dt.UTC)
     except ValueError:

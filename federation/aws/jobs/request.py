@@ -1,4 +1,4 @@
-"""Decide what a client's training job is asked to be: the whole ``CreateTrainingJob`` request, as a value."""
+"""Build the whole ``CreateTrainingJob`` request of a client's training job, as a value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ METRICS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ClientNetwork:
-    """Where a client's jobs run: found in its account, see `federation.aws.edge.client_account`.
+    """The network of a client's jobs, found in its account; see `federation.aws.edge.client_account`.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class ClientNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class JobSettings:
-    """What the server's operator chooses.
+    """Options of the server's operator.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class JobSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class RunIdentity:
-    """What the jobs of one run share.
+    """Values that all jobs of one run share.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class RunIdentity:
 
 
 def job_name(config: FederationConfig, client: Client, run_id: str) -> str:
-    """Return the name of a client's job in a run; it begins as the kickoff role demands."""
+    """Return the name of a client's job in a run; its prefix is the one that the kickoff role requires."""
     return f"{config.client_names(client).job_name_prefix}{run_id}"
 
 
@@ -166,7 +166,7 @@ def build_job_request(
 def _hyperparameters(
     config: FederationConfig, client: Client, run: RunIdentity, settings: JobSettings
 ) -> Mapping[str, str]:
-    """Return what script mode turns into the command line of ``client.py``.
+    """Return the hyperparameters, from which script mode builds the command line of ``client.py``.
 
     No secret is among it: the client proves who it is with its role, to the STS that the server reaches.
     """

@@ -1,4 +1,4 @@
-"""The training jobs of one run: start them, watch them, explain them, and never leave one running."""
+"""The training jobs of one run: start them, watch them, explain failures, and leave none running."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ LOG_TRIES = 3  # CloudWatch shows a line some seconds after it was printed
 
 
 class TrainingJobs:
-    """One job per client, stopped with the run if it does not end by itself.
+    """One job per client; a job that does not end by itself is stopped with the run.
 
     Parameters
     ----------
@@ -63,13 +63,13 @@ class TrainingJobs:
         self._watcher.start()
 
     def explanation_of(self, error: FederationError) -> FederationError:
-        """Return the error that a job's end explains, or ``error`` if none has ended."""
+        """Return the error of a failed job, or ``error`` if no job has failed."""
         for name, reason in self._failures.items():
             return TrainingJobError(f'client "{name}": {reason}.', self._where(name))
         return error
 
     def wait(self) -> dict[str, str]:
-        """Wait until every job has ended; return why jobs did not complete, by client."""
+        """Wait until every job has ended; return the failure reasons by client."""
         deadline = time.monotonic() + END_SECONDS
         while len(self._ended) < len(self._jobs) and time.monotonic() < deadline:
             time.sleep(min(self._poll_seconds, 1.0))
@@ -84,7 +84,7 @@ class TrainingJobs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop what still runs."""
+        """Stop the remaining jobs."""
         self._stop.set()
         if self._watcher:
             self._watcher.join()
@@ -126,12 +126,12 @@ class TrainingJobs:
         self._ended[name] = status
 
     def _reason(self, name: str, status: JobStatus) -> str:
-        """Say why a job did not complete: the client's own last error line, else SageMaker's reason."""
+        """Return why a job did not complete: the client's last error line, otherwise SageMaker's reason."""
         reason = self._last_error(name) or " ".join(status.failure.split())
         return f"its training job is {status.status}" + (f": {reason}" if reason else "")
 
     def _last_error(self, name: str) -> str:
-        """Return the last error line in a job's log, "" if there is none; a line may be late."""
+        """Return the last error line in a job's log, or ""; a line may arrive late."""
         for attempt in range(LOG_TRIES):
             if attempt and self._stop.wait(self._poll_seconds):
                 break

@@ -1,4 +1,4 @@
-"""Decide which packages a client's training jobs are given: pyarrow only where the client's data need it."""
+"""Choose the packages of a client's training jobs: pyarrow only if the client's data need it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ def needs_pyarrow(tables: Mapping[str, int]) -> bool:
 def client_locks(
     code: Path, tables: Mapping[str, int]
 ) -> tuple[list[tuple[LockedWheel, ...]], tuple[LockedWheel, ...]]:
-    """Return the locks whose wheels jobs need for some tables, and the wheels that they can do without.
+    """Return the locks whose wheels jobs need for some tables, and the wheels that they do not need.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Decide what a notebook installs at its start: this package, its configuration, and the locked wheels.
+"""Build the bundle that a notebook installs at its start: this package, its configuration, locked wheels.
 
 The counterpart is ``stacks/lifecycle/on_start.sh``. The same commit, configuration and lock give the same
 bytes: this package travels as a wheel without times or compression, whose version and name hold the digest of
@@ -37,7 +37,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that zip knows
 
 @dataclass(frozen=True, kw_only=True)
 class NotebookPackages:
-    """What a notebook installs beside this package.
+    """The packages that a notebook installs in addition to this one.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class NotebookPackages:
 
 @dataclass(frozen=True, kw_only=True)
 class PackageWheel:
-    """The package ``federation``, and the clients' code beside it, as a wheel.
+    """A wheel of the package ``federation`` and of the clients' code.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class PackageWheel:
 
     @property
     def locked(self) -> LockedWheel:
-        """How a requirements file pins it."""
+        """Its line in a requirements file."""
         return LockedWheel(
             pin=f"federation=={self.version}",
             file=f"federation-{self.version}-py3-none-any.whl",
@@ -112,7 +112,7 @@ def read_package(root: Path = CLIENT_CODE.parent) -> dict[str, bytes]:
 
 
 def package_wheel(files: Mapping[str, bytes]) -> PackageWheel:
-    """Return a wheel of some files that depends on nothing but their paths and bytes.
+    """Return a wheel of some files that depends only on their paths and bytes.
 
     Its requirements are not in it, but in the bundle's ``requirements.txt``.
     https://packaging.python.org/en/latest/specifications/binary-distribution-format/
@@ -140,7 +140,7 @@ def bundle(
     configuration: bytes,
     beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> dict[str, bytes]:
-    """Return the files of a notebook's bundle by key; the other wheels go beside its own.
+    """Return the files of a notebook's bundle by key; the other wheels are stored beside its own.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Make what is under a prefix of a bucket equal to what should be there, and prove it.
+"""Make the objects under a prefix of a bucket equal to the expected ones, and verify the result.
 
-Whatever fails on the way, what was there before stays usable: new objects go up first, those that make them
-take effect last, and only when all of them are verified does anything go away.
+After a failure at any point, the previous objects remain usable. New objects are uploaded first, and the
+objects that put them into effect last. Obsolete objects are removed only after all uploads are verified.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One object that should be there.
+    """One expected object.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """All that should be under one prefix.
+    """All expected objects under one prefix.
 
     Parameters
     ----------
@@ -73,13 +73,13 @@ class Part:
 
     @property
     def place(self) -> str:
-        """Where it is, as an ``s3://`` address."""
+        """Its location, as an ``s3://`` address."""
         return f"s3://{self.bucket.bucket}/{self.prefix}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How a part is not what it should be.
+    """The differences between a part and its expected objects.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class Difference:
 
     @property
     def wanting(self) -> tuple[Item, ...]:
-        """What has to go up."""
+        """The objects to upload."""
         return self.missing + self.changed
 
     def __bool__(self) -> bool:
@@ -114,7 +114,7 @@ class Difference:
 
 
 def compare(part: Part) -> Difference:
-    """Return how what is there differs from what should be there; nothing is changed or downloaded."""
+    """Return the differences from the expected objects; nothing is changed or downloaded."""
     there = part.bucket.sizes(part.prefix)
     wanted = {item.key: item for item in part.items}
     present = [item for item in part.items if item.key in there]
@@ -130,7 +130,7 @@ def compare(part: Part) -> Difference:
 
 
 def upload(part: Part, difference: Difference, say: Say) -> Difference:
-    """Upload what differs, check that it arrived, and return what still differs: obsolete objects only.
+    """Upload what differs, verify it, and return what still differs: obsolete objects only.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def upload(part: Part, difference: Difference, say: Say) -> Difference:
 
 
 def remove(part: Part, keys: Sequence[str], say: Say) -> tuple[str, ...]:
-    """Remove objects that no longer belong, and return those that these credentials may not remove.
+    """Remove obsolete objects, and return those that these credentials may not remove.
 
     A notebook's role may write and not delete. What stays does no harm: no job and no notebook uses it.
     """
@@ -172,7 +172,7 @@ def remove(part: Part, keys: Sequence[str], say: Say) -> tuple[str, ...]:
 
 
 def megabytes(size: int) -> str:
-    """Return a number of bytes as people read it."""
+    """Return a number of bytes as readable text."""
     return f"{size / 1e3:,.1f} kB" if size < _KILOBYTES_BELOW else f"{size / 1e6:,.1f} MB"
 
 
@@ -197,7 +197,7 @@ def _first(keys: Sequence[str]) -> str:
 
 
 def _side_by_side(act: Callable[[_In], _Out], each: Iterable[_In]) -> list[_Out]:
-    """Return what an action makes of each, or raise its first error once the calls under way have ended."""
+    """Apply an action to each item concurrently; raise its first error once the running calls have ended."""
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         try:
             return list(pool.map(act, each))

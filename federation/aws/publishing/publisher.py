@@ -1,7 +1,7 @@
-"""Decide what goes into a party's buckets, and bring it there: what `federation.publish` runs.
+"""Choose and upload the content of a party's buckets; `federation.publish` runs this code.
 
-The server's operator and each client's run it with credentials of their own account; nobody can publish for
-another.
+The server's operator and each client's operator run it with credentials of their own account. No party can
+publish for another.
 """
 
 import hashlib
@@ -57,7 +57,7 @@ Fetch = Callable[[Sequence[LockedWheel]], Path]
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedPart:
-    """What is under one prefix now.
+    """The present content under one prefix.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class PublishedPart:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """What a party's buckets hold, verified object by object.
+    """The content of a party's buckets, verified object by object.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class Publisher:
-    """Fills the buckets of one party, or only compares.
+    """Fills the buckets of one party, or only compares them.
 
     Every method raises `UnpublishedError` if it only compares and something differs; `DataError` or
     `SettingError` if the data cannot be used, before anything is uploaded; `PublishError` or `AwsError` if a
@@ -142,7 +142,7 @@ class Publisher:
         label: str | None = None,
         contract: Contract | None = None,
     ) -> Published:
-        """Publish what a client's training jobs run, install and read.
+        """Publish the code, packages and data of a client's training jobs.
 
         Parameters
         ----------
@@ -202,7 +202,7 @@ class Publisher:
         label: str | None = None,
         packages: NotebookPackages | None = None,
     ) -> Published:
-        """Publish what the server's notebook installs: this package, the configuration, test data, packages.
+        """Publish the server's notebook bundle: this package, the configuration, test data, packages.
 
         Parameters
         ----------
@@ -228,7 +228,7 @@ class Publisher:
         *,
         packages: NotebookPackages | None = None,
     ) -> Published:
-        """Publish what a client's notebook installs; parameters as for `server`."""
+        """Publish a client's notebook bundle; parameters as for `server`."""
         return self._bundle(config, config.client_names(client), client.label, config_file, (), packages)
 
     def _bundle(
@@ -269,7 +269,7 @@ class Publisher:
         return self.open_store(bucket=bucket, account=own.account, region=own.region)
 
     def _wheels(self, wheels: Sequence[LockedWheel], prefix: str) -> list[Item]:
-        """Return items that fetch the wheels once, and only if one of them has to go up."""
+        """Return items that download the wheels once, and only if one of them must be uploaded."""
 
         @cache
         def wheelhouse() -> Path:
@@ -286,7 +286,7 @@ class Publisher:
         ]
 
     def _bring(self, parts: Sequence[Part], party: str) -> tuple[PublishedPart, ...]:
-        """Compare all, upload all, then remove what is obsolete: a failure leaves what was there usable."""
+        """Compare all, upload all, then remove obsolete objects: after a failure, the old ones are usable."""
         before = {part.name: compare(part) for part in parts}
         if self.check:
             _refuse_differences(parts, before, party)
@@ -338,7 +338,7 @@ def _refuse_differences(parts: Iterable[Part], differences: dict[str, Difference
 
 
 def _notes_on_data(bucket: Bucket, party: str, *, check: bool) -> tuple[str, ...]:
-    """Say what of the data is published already; to a check, data that are not there are a difference."""
+    """Describe the data that are already published; for a check, missing data are a difference."""
     there = bucket.sizes(DATA_PREFIX)
     place = f"s3://{bucket.bucket}/{DATA_PREFIX}"
     absent = [name for name in CLIENT_FILES if given_name(f"{DATA_PREFIX}{name}", there) not in there]

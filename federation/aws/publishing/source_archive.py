@@ -1,9 +1,10 @@
-"""Make the archive that a client's training jobs run: from the same commit the same bytes, on any machine.
+"""Build the archive that a client's training jobs run; one commit gives the same bytes on any machine.
 
-Nothing of the machine goes in: no time, owner, mode or path, and no compression, whose result depends on the
-zlib at hand. The sha256 of the bytes therefore names the code, and is part of the archive's key: a job that
-asks for a digest runs exactly that code or none. The digest covers the packages too, for the archive's
-``requirements.txt`` and ``requirements-arrow.txt`` hold the sha256 of every wheel.
+The archive contains nothing of the machine: no time, owner, mode or path. It is not compressed, because the
+result of compression depends on the installed zlib. The sha256 of the bytes therefore names the code, and is
+part of the archive's key: a job that requests a digest runs exactly that code or none. The digest covers the
+packages too, because the archive's ``requirements.txt`` and ``requirements-arrow.txt`` contain the sha256 of
+every wheel.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ _BLOCK = 0xFFFF
 
 @dataclass(frozen=True, kw_only=True)
 class SourceArchive:
-    """A ``.tar.gz`` as script mode of SageMaker expects it.
+    """A ``.tar.gz`` in the form that SageMaker's script mode expects.
 
     Parameters
     ----------
@@ -49,12 +50,12 @@ class SourceArchive:
 
     @property
     def key(self) -> str:
-        """Where it goes in the client's code bucket."""
+        """Its key in the client's code bucket."""
         return archive_key(self.digest)
 
 
 def archive_key(digest: str) -> str:
-    """Return where in a client's code bucket the archive with this digest is."""
+    """Return the key of the archive with this digest in a client's code bucket."""
     return f"{SOURCE_PREFIX}{digest}/source.tar.gz"
 
 
@@ -95,7 +96,7 @@ def read_code(folder: Path = CLIENT_CODE) -> dict[str, bytes]:
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """Return a ``.tar.gz`` of some files that depends on nothing but their names and bytes."""
+    """Return a ``.tar.gz`` of some files that depends only on their names and bytes."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name in sorted(files):

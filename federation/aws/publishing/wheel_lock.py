@@ -1,4 +1,4 @@
-"""The packages that are installed where there is no internet, down to the sha256 of each wheel.
+"""Locks of the packages that are installed without internet access, with the sha256 of each wheel.
 
 A lock is a requirements file that pip installs from, one wheel a line, written by ``make lock``::
 
@@ -6,7 +6,8 @@ A lock is a requirements file that pip installs from, one wheel a line, written 
 
 There are three: ``client_code/requirements.txt`` and ``requirements-arrow.txt`` for training jobs, and
 ``requirements-notebook.txt`` for notebooks. All are for the Python of the training image on Amazon Linux 2023
-(glibc 2.34), whatever machine publishes; those of a rehearsal may be for another, and then say so.
+(glibc 2.34), independent of the machine that publishes. The locks of a rehearsal may be for another Python,
+which they then name.
 """
 
 import re
@@ -67,7 +68,7 @@ def read_lock(path: Path) -> tuple[LockedWheel, ...]:
 
 
 def lock_python(path: Path) -> str:
-    """Return the Python that a lock's wheels are for: the training image's, if the lock names no other.
+    """Return the Python of a lock's wheels: the training image's, if the lock names no other.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def lock_python(path: Path) -> str:
 
 
 def python_line(python: str) -> str:
-    """Return the line by which a lock names the Python that its wheels are for."""
+    """Return the line in which a lock names the Python of its wheels."""
     return f"# For Python {python}."
 
 
@@ -90,7 +91,7 @@ def lock_head(text: str) -> str:
 
 
 def parse_lock(text: str, *, name: str) -> tuple[LockedWheel, ...]:
-    """Return the wheels that a lock's text pins; comments and options pass.
+    """Return the wheels that a lock's text pins; comments and options are skipped.
 
     Raises
     ------

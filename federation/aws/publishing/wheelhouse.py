@@ -1,6 +1,6 @@
-"""Fetch the wheels of a lock once, and keep them: publishing again needs neither network nor time.
+"""Download the wheels of a lock once, and keep them: publishing again needs neither network nor time.
 
-What is kept is named after the lock, so another lock fetches anew, and a folder that is there is whole.
+The folder is named after the lock, so another lock is downloaded again. A folder that exists is complete.
 """
 
 import hashlib
@@ -27,13 +27,13 @@ def run_quietly(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return where wheels are kept, below ``XDG_CACHE_HOME``; it may be removed at any time."""
+    """Return the folder of the wheels, below ``XDG_CACHE_HOME``; it may be removed at any time."""
     cache = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "federation" / "wheels"
 
 
 def fetch(wheels: Sequence[LockedWheel], *, cache: Path | None = None, run: Run = run_quietly) -> Path:
-    """Return a folder that holds all wheels of a lock, downloading them if it is not there yet.
+    """Return a folder with all wheels of a lock; download them if it does not exist yet.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def fetch(wheels: Sequence[LockedWheel], *, cache: Path | None = None, run: Run 
 
 
 def keep(wheels: Sequence[LockedWheel], source: Path, *, cache: Path) -> None:
-    """Keep wheels that are in a folder already, so that `fetch` finds them.
+    """Keep the wheels of an existing folder, so that `fetch` finds them.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def keep(wheels: Sequence[LockedWheel], source: Path, *, cache: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Let a file be in two places and take the space of one, where the file system can."""
+    """Link a file to a second path without using more space, if the file system can do so."""
     try:
         target.hardlink_to(source)
     except OSError:
@@ -98,7 +98,7 @@ def _text(wheels: Sequence[LockedWheel]) -> str:
 
 
 def only_these_wheels(requirements: Path) -> list[str]:
-    """Return pip's options for exactly the wheels of a file, for the training image whatever runs here."""
+    """Return pip's options for exactly the wheels of a file, for the training image on any machine."""
     platforms = [part for platform in PLATFORMS for part in ("--platform", platform)]
     target = ["--python-version", PYTHON, "--implementation", "cp", *platforms]
     # uv has resolved for that Python; pip would compare with the one it runs in.

@@ -1,4 +1,4 @@
 """Deployment with the real CDK CLI, removal, and proof that nothing is left.
 
-No training.
+It contains no training.
 """

@@ -1,4 +1,4 @@
-"""Drive the real CDK CLI: bootstrap, deploy, destroy; and say in one line why it failed."""
+"""Run the real CDK CLI: bootstrap, deploy, destroy; report the reason of a failure in one line."""
 
 import re
 import shlex
@@ -67,7 +67,7 @@ class Cdk:
             )
 
     def bootstrap(self, accounts: Sequence[Account], qualifier: str) -> None:
-        """Prepare accounts for the CDK, all at once: they have nothing in common.
+        """Prepare accounts for the CDK concurrently: they share nothing.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class Cdk:
             raise DeployError(f"`cdk deploy` failed: {_reason(command.log)}", _see(command.log))
 
     def destroy(self, on_stack: OnStack) -> None:
-        """Destroy all stacks that `deploy` made, the last first.
+        """Destroy all stacks that `deploy` created, the last one first.
 
         Raises
         ------
@@ -149,13 +149,13 @@ class Cdk:
 
 
 def tool_environment(environment: Mapping[str, str], checkout: Path = PROJECT) -> dict[str, str]:
-    """Return an environment with our checkout, and this interpreter's programs (node, aws) first."""
+    """Return an environment with our checkout, where this interpreter's programs (node, aws) come first."""
     path = f"{Path(sys.executable).parent}:{environment.get('PATH', '/usr/bin:/bin')}"
     return {**environment, "PATH": path, "PYTHONPATH": str(checkout)}
 
 
 class _Stacks:
-    """Read the CLI's output, and tell when a stack is done and how long it took."""
+    """Read the CLI's output, and report when a stack is complete and its duration."""
 
     def __init__(self, on_stack: OnStack, clock: Callable[[], float]) -> None:
         self._on_stack, self._clock = on_stack, clock

@@ -1,4 +1,4 @@
-"""Take down what the CDK does not: the content of buckets, and the CDK's own stack in each account."""
+"""Remove what the CDK does not: the content of buckets, and the CDK's own stack in each account."""
 
 import re
 import sys
@@ -20,7 +20,7 @@ _EMPTIED = re.compile(r"(?P<bucket>[a-z0-9-]+): (?P<versions>[1-9][0-9,]* versio
 
 @dataclass(frozen=True, kw_only=True)
 class Emptied:
-    """A bucket that held something.
+    """A bucket that was not empty.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Emptied:
 
 
 def empty_buckets(stage: Stage) -> list[Emptied]:
-    """Empty every party's buckets, each as its own operator does it: with ``federation.empty``.
+    """Empty every party's buckets, as its own operator does: with ``federation.empty``.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def _empty(stage: Stage, party: str, account: Account) -> Command:
 
 
 def remove_toolkit(connect: Connect, account: Account) -> None:
-    """Delete the CDK's own stack, and the bucket of templates that it leaves behind by design.
+    """Delete the CDK's own stack, and the bucket of templates that the stack retains by design.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Deploy a federation into the embedded AWS with the real CDK CLI, and remove it without a trace."""
+"""Deploy a federation into the embedded AWS with the real CDK CLI, and remove it completely."""
 
 from federation.rehearse.deployment.cdk import Cdk
 from federation.rehearse.deployment.clean_up import empty_buckets, remove_toolkit
@@ -44,7 +44,7 @@ class Deployment:
             self._cdk.deploy(self._steps.part)
 
     def destroy(self) -> None:
-        """Empty the buckets if the configuration says so, and destroy all that `deploy` made.
+        """Empty the buckets if the configuration requires it, and destroy everything that `deploy` created.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class Deployment:
                 remove_toolkit(self._connect, account)
 
     def prove_nothing_left(self) -> str:
-        """Ask every account for everything, and return a line that says what that proved.
+        """List everything in every account, and return a line that states the result.
 
         Raises
         ------

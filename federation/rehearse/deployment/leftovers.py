@@ -1,4 +1,4 @@
-"""Ask AWS for everything that still exists in an account: the proof that nothing is left."""
+"""List everything that still exists in an account, to prove that nothing is left."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _GONE_KEY = {"PendingDeletion", "PendingReplicaDeletion"}
 
 @dataclass(frozen=True, kw_only=True)
 class Remains:
-    """What an account still holds.
+    """The remaining resources of an account.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Remains:
 
 
 def remains(connect: Connect, account: Account, federation: str) -> Remains:
-    """Return what an account still holds, whoever made it.
+    """Return the remaining resources of an account, independent of their creator.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _named(connect: Connect, account: Account) -> Iterator[str]:
 
 
 def _network(ec2: BotoClient) -> Iterator[str]:
-    """Find networks and what is in them, except the default VPC that every account is given."""
+    """Find networks and their content, except the default VPC that every account has."""
     vpcs = ec2.describe_vpcs()["Vpcs"]
     default = {vpc["VpcId"] for vpc in vpcs if vpc["IsDefault"]}
     yield from (vpc["VpcId"] for vpc in vpcs if vpc["VpcId"] not in default)

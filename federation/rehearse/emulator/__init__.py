@@ -1,5 +1,5 @@
 """Extensions of ministack that a federation needs: one capability per file.
 
-`plugin.install` registers them. Nothing here is imported by the rest of the product: it runs in the
+`plugin.install` registers them. The rest of the product imports nothing of this package: it runs in the
 emulator's own process (``__main__``).
 """

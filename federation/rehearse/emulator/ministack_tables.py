@@ -1,4 +1,4 @@
-"""Everything of ministack's insides this plug-in reaches into, under names of ours.
+"""All internals of ministack that this plug-in uses, under our own names.
 
 ministack 1.5.33 has no plug-in interface, but it keeps its services, resource types and stores in tables. All
 private names are used here and nowhere else, so that a new ministack breaks one file, when it is imported.
@@ -33,7 +33,7 @@ Response = tuple[int, dict[str, str], bytes]
 
 
 class Principal(Protocol):
-    """Who asks: an account's root (``policies`` is None) or a role's session."""
+    """The caller: an account's root (``policies`` is None) or a role's session."""
 
     arn: str
     type: str

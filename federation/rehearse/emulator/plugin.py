@@ -19,7 +19,7 @@ from federation.rehearse.machine.settings import EmulatorSettings
 
 
 def install(settings: EmulatorSettings, sessions: Sessions) -> Instances:
-    """Register every capability, and return the training instances that will run.
+    """Register every capability, and return the manager of training instances.
 
     The order matters where one capability wraps what another registered.
     """

@@ -1,4 +1,4 @@
 """Processes on this machine, the embedded AWS among them.
 
-No step of a rehearsal.
+It contains no step of a rehearsal.
 """

@@ -1,4 +1,4 @@
-"""The environment variables of the processes a rehearsal starts."""
+"""Environment variables of the processes that a rehearsal starts."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ _PROXY = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 def emulator_environment(
     outer: Mapping[str, str], *, port: int, scratch: str, python_path: str
 ) -> dict[str, str]:
-    """Return the environment of the embedded AWS itself: IAM enforced, everything unused off.
+    """Return the environment of the embedded AWS itself: IAM is enforced, and unused features are off.
 
     No AWS variable of the caller is inherited: ministack takes an access key found there for the root of
     everything. The docker socket is hidden, since ministack removes containers it takes for its own.

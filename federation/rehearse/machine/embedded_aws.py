@@ -1,4 +1,4 @@
-"""Start an AWS of our own on loopback, and leave nothing of it behind.
+"""Start an embedded AWS on loopback, and remove it completely at the end.
 
 The emulator is ministack with our plug-in (`federation.rehearse.emulator`), in a process group of its own.
 """
@@ -31,7 +31,7 @@ _END_GRACE = 10.0
 
 
 class EmbeddedAws:
-    """Several AWS accounts on one loopback port, IAM enforced, for as long as the context lasts.
+    """Several AWS accounts on one loopback port, with IAM enforced, for the duration of the context.
 
     Parameters
     ----------
@@ -72,19 +72,19 @@ class EmbeddedAws:
 
     @property
     def endpoint_url(self) -> str:
-        """Where every AWS API answers."""
+        """URL of every AWS API."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def pid(self) -> int:
-        """The emulator's process id, which is also its process group's."""
+        """The emulator's process id, which is also its process group id."""
         if self._process is None:
             raise EmbeddedAwsError("The embedded AWS is not running.", "Use it inside its `with` block.")
         return self._process.pid
 
     @property
     def scratch(self) -> Path:
-        """A folder that vanishes with the emulator, however that ends."""
+        """A folder that is removed when the emulator ends, for any reason."""
         if self._scratch is None:
             raise EmbeddedAwsError("The embedded AWS is not running.", "Use it inside its `with` block.")
         return self._scratch
@@ -212,7 +212,7 @@ class EmbeddedAws:
         )
 
     def _end(self) -> None:
-        """Ask, then insist. End-of-file on its standard input makes the emulator clean up after itself."""
+        """Close the emulator's standard input, so that it cleans up and ends; kill it if it does not."""
         if self._process is not None:
             if self._process.stdin is not None:
                 self._process.stdin.close()

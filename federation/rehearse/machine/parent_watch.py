@@ -1,8 +1,8 @@
-"""End this process when the one that started it ends, however that one ended.
+"""End this process when the one that started it ends, for any reason.
 
 The starter keeps the write end of our standard input open and writes nothing more to it after the settings.
-The kernel closes it with the starter's last breath, ``kill -9`` included, so end-of-file is the one signal of
-its death that cannot be missed.
+The kernel closes it when the starter ends, even by ``kill -9``, so end-of-file is the one signal of its death
+that cannot be missed.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Run commands, each in a process group of its own with its output in a file, and orphan none."""
+"""Run commands, each in its own process group with its output in a file, and leave no orphans."""
 
 import os
 import signal
@@ -66,7 +66,7 @@ def run_together(commands: Sequence[Command]) -> list[int]:
 
 
 def failure(what: str, code: int, log: Path) -> tuple[str, str]:
-    """Return problem and remedy of a command of ours that failed, from the last thing it said.
+    """Return the problem and the remedy of one of our failed commands, from its last output.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def failure(what: str, code: int, log: Path) -> tuple[str, str]:
 
 
 def run_apart(command: Command, on_line: Callable[[str], None], output: Path) -> int:
-    """Run a command whose results (stdout) go to a file, and what else it says to its log.
+    """Run a command with its results (stdout) in a file, and its other output in its log.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def _started(
 
 
 def kill_group(leader: int) -> None:
-    """Kill a process group of ours, if anything of it is left.
+    """Kill one of our process groups, if any process of it is left.
 
     macOS refuses with EPERM, not ESRCH, where only processes are left that ended and nobody has waited for.
     """
@@ -145,7 +145,7 @@ def kill_group(leader: int) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """Ask the group to end if its leader still runs, then kill what is left of it."""
+    """Ask the group to end if its leader still runs, then kill the remaining processes."""
     if process.poll() is None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGTERM)

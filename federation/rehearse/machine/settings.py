@@ -1,4 +1,4 @@
-"""What the launcher tells the embedded AWS when it starts it."""
+"""The settings that the embedded AWS receives at its start."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from typing import Self
 
 @dataclass(frozen=True, kw_only=True)
 class EmulatorSettings:
-    """Everything the child process needs to know.
+    """All settings of the child process.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class EmulatorSettings:
 
     @property
     def endpoint_url(self) -> str:
-        """Where every AWS API answers."""
+        """URL of every AWS API."""
         return f"http://127.0.0.1:{self.port}"
 
     def to_json(self) -> str:
@@ -44,7 +44,7 @@ class EmulatorSettings:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote."""
+        """Read the output of `to_json`."""
         fields = json.loads(text)
         return cls(
             **{

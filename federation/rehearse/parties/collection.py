@@ -1,4 +1,4 @@
-"""Collect what a run left with every party, and check that all have the same model."""
+"""Collect the results of a run from every party, and check that all have the same model."""
 
 import io
 import json
@@ -27,7 +27,7 @@ _SAME = 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class Collected:
-    """What a client's account held of a run.
+    """The results of a run in a client's account.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def _fetch(s3: BotoClient, bucket: str, prefix: str, folder: Path) -> None:
 
 
 def unpack(archive: tarfile.TarFile, folder: Path) -> None:
-    """Write the regular files of an archive below a folder; links and devices are left out.
+    """Write the regular files of an archive below a folder; links and devices are skipped.
 
     As tarfile's filter "data", which Python 3.11 has from 3.11.4 on: Debian 12's is older.
 
@@ -138,7 +138,7 @@ def unpack(archive: tarfile.TarFile, folder: Path) -> None:
 
 
 def _require_same(client: Client, file: Path, table: Table, expected: NDArray[np.float64]) -> None:
-    """Check that a client's model scores the test rows as the server's does."""
+    """Check that a client's model gives the server's scores for the test rows."""
     if not file.is_file():
         raise CollectionError(f"{client.label}: its {MODEL} has no {file.name}.", "Look at the job's log.")
     pipeline = joblib.load(file)  # written by the code that this checkout published

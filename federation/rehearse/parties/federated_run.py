@@ -1,4 +1,4 @@
-"""Publish and train, each step as the party and with the role that does it on AWS."""
+"""Publish and train, each step with the party and role that performs it on AWS."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ _NETWORK = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY
 
 
 class Participants:
-    """Everybody who acts in a federation that is deployed.
+    """All parties of a deployed federation.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class Participants:
         self._config, self._logs = stage.config, stage.logs
 
     def publish_all(self, data: RehearsalData) -> None:
-        """Publish as every client's operator, and as the server's.
+        """Publish as every client's operator and as the server's operator.
 
         Raises
         ------
@@ -55,7 +55,7 @@ class Participants:
         self._publish(client.name, self._as(client), "--client", client.name, "--data", str(data))
 
     def publish_server(self, data: Path) -> None:
-        """Publish what the server's notebook installs, as the operator of the server's account.
+        """Publish the server's notebook bundle, as the operator of the server's account.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class Participants:
         self._publish("server", environment, "--server", "--data", str(data))
 
     def _as(self, client: Client) -> Mapping[str, str]:
-        """Return the environment of a client's operator: on its notebook, if it has one."""
+        """Return the environment of a client's operator: on its notebook, if it exists."""
         where = {"account": client.account, "region": client.region}
         if not client.notebook:
             return self._aws.environment(**where)
@@ -91,7 +91,7 @@ class Participants:
         self._steps.part(party, time.monotonic() - started)
 
     def start_notebook(self, python: Path) -> Notebook:
-        """Start the server's notebook as its lifecycle configuration says.
+        """Start the server's notebook according to its lifecycle configuration.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class Participants:
             )
 
     def check(self, notebook: Notebook, *, label: str) -> None:
-        """Run ``federation.preflight`` on the notebook and as every client's operator, all at once.
+        """Run ``federation.preflight`` on the notebook and as every client's operator, concurrently.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class Participants:
                     raise ServerRunError(*failure("federation.preflight", code, command.log))
 
     def train(self, notebook: Notebook, *, label: str, out: Path, options: Sequence[str] = ()) -> str:
-        """Run ``federation.server`` on the notebook and return what it printed.
+        """Run ``federation.server`` on the notebook and return its output.
 
         Parameters
         ----------

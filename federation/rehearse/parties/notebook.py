@@ -1,7 +1,7 @@
-"""Start a notebook: run the very script that its lifecycle configuration holds, in a folder of ours.
+"""Start a notebook: run exactly the script of its lifecycle configuration, in a temporary folder.
 
-No instance runs in the embedded AWS. What the script needs of one (its user, its volume, root) is stood in by
-the variables it has for that; the bucket, the role and the AWS CLI are real.
+No instance runs in the embedded AWS. The script's variables replace what it needs of an instance (its user,
+its volume, root); the bucket, the role and the AWS CLI are real.
 """
 
 import base64
@@ -120,12 +120,12 @@ def start_notebook(
 
 
 def _user() -> str:
-    """Return this user as the script asks for it, whatever ``LOGNAME`` says."""
+    """Return this user as the script determines it, independent of ``LOGNAME``."""
     return subprocess.run(["id", "-un"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
 
 
 def _stand_in_for_sha256sum(tools: Path) -> None:
-    """Let macOS, of which older releases lack it, compute digests as Amazon Linux does."""
+    """Provide ``sha256sum`` on older releases of macOS, to compute digests as on Amazon Linux."""
     if shutil.which("sha256sum", path="/usr/bin:/bin") is None:
         tool = tools / "sha256sum"
         tool.write_text('#!/bin/sh\nexec shasum -a 256 "$@"\n', encoding="utf-8")

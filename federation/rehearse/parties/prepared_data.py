@@ -12,7 +12,7 @@ from federation.errors import SettingError
 
 @dataclass(frozen=True, kw_only=True)
 class RehearsalData:
-    """Where the prepared rows are.
+    """The folders of the prepared rows.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class RehearsalData:
 def prepare_data(
     source: Path | None, out: Path, clients: Sequence[str], *, label: str | None, seed: int = 0
 ) -> RehearsalData:
-    """Prepare a table for the clients of a configuration, or take what is prepared already.
+    """Prepare a table for the clients of a configuration, or use prepared data.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def prepare_data(
 
 
 def _by_client(prepared: Sequence[str], clients: Sequence[str]) -> dict[str, str]:
-    """Return each client's folder: the one of its name, or the next one if they only have numbers."""
+    """Return each client's folder: the one with its name, or the next one if folders have only numbers."""
     if set(prepared) == set(clients):
         return {name: name for name in clients}
     numbered = all(name.rpartition("-")[0] in {"client", "site"} for name in prepared)

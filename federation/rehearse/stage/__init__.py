@@ -1,4 +1,4 @@
 """Shared parts of all phases: configuration, accounts, steps.
 
-No phase itself.
+It contains no phase.
 """

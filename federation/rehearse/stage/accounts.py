@@ -1,4 +1,4 @@
-"""The accounts of a federation, and what a rehearsal asks of them."""
+"""The accounts of a federation, and a rehearsal's access to them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

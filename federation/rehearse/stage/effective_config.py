@@ -1,4 +1,4 @@
-"""Make the configuration that a rehearsal deploys: with a free port, and as many clients as asked."""
+"""Create the configuration that a rehearsal deploys, with a free port and the requested number of clients."""
 
 import shutil
 import socket
@@ -65,7 +65,7 @@ def _clients(tables: list[dict[str, Any]], wanted: int) -> list[dict[str, Any]]:
 
 
 def _free_port(wanted: int) -> int:
-    """Return the wanted port if nobody listens there, else one that is free."""
+    """Return the requested port if it is free, otherwise another free port."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             try:

@@ -1,4 +1,4 @@
-"""What all phases of a rehearsal share."""
+"""The environment that all phases of a rehearsal share."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ from federation.rehearse.stage.steps import Steps
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """An embedded AWS, and the federation that is rehearsed in it.
+    """An embedded AWS, and the federation that the rehearsal deploys in it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Show what a rehearsal does, one line a step with its seconds, on stderr."""
+"""Show the steps of a rehearsal on stderr, one line per step with its seconds."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ WIDTH = 68
 
 
 class Steps:
-    """Print steps as they begin, and their seconds as they end; keep the seconds.
+    """Print steps when they begin, and their seconds when they end; keep the seconds.
 
     Parameters
     ----------
@@ -68,12 +68,12 @@ class Steps:
         self._head_is_open = False
 
     def note(self, text: str) -> None:
-        """Say something that takes no time."""
+        """Print a line that is not a timed step."""
         self._close_head()
         self._write(f"• {text}\n")
 
     def part(self, text: str, seconds: float | None = None) -> None:
-        """Show a part of the present step, once it is done."""
+        """Show a part of the current step, once it is complete."""
         self._close_head()
         shown = "" if seconds is None else _seconds(seconds)
         self._write(f"  {text}".ljust(WIDTH if shown else 0) + shown + "\n")

@@ -1,4 +1,4 @@
-"""Pack and upload what the job left: ``model.tar.gz``, ``output.tar.gz`` and the checkpoints."""
+"""Pack and upload the artifacts of a job: ``model.tar.gz``, ``output.tar.gz`` and the checkpoints."""
 
 import tarfile
 import threading
@@ -15,7 +15,7 @@ _SYNC_INTERVAL = 1.0
 
 
 def output_uri(order: JobOrder, name: str) -> str:
-    """Return where an artifact of the job goes."""
+    """Return the address of an artifact of the job."""
     return f"{order.request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{order.name}/output/{name}"
 
 
@@ -41,7 +41,7 @@ def upload_artifact(order: JobOrder, storage: Storage, folder: str, name: str) -
 
 
 class CheckpointSync:
-    """Keep the checkpoint folder and its prefix in S3 equal while the job runs.
+    """Synchronise the checkpoint folder with its prefix in S3 while the job runs.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class CheckpointSync:
                 self._seen[path] = stamp
 
     def close(self) -> None:
-        """Upload what changed last."""
+        """Upload the last changes."""
         self._closed.set()
         self._thread.join()
         self._sync()

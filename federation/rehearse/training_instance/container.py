@@ -1,4 +1,4 @@
-"""The container: the image's toolkit in a process group of its own, over a copy-on-write environment."""
+"""The container: the image's toolkit in its own process group, with a copy-on-write environment."""
 
 import signal
 import subprocess
@@ -16,7 +16,7 @@ _TOOLKIT = ("-m", "sagemaker_training.cli.train")
 
 
 def layer_environment(python: Path, folder: Path) -> Path:
-    """Return the interpreter of a new environment layered over another.
+    """Return the interpreter of a new environment that is layered over another one.
 
     What the job's ``requirements.txt`` installs lands in the new one and vanishes with the job, so that two
     jobs never write into the same environment, as two containers never do.
@@ -77,7 +77,7 @@ class Container:
             on_line(line.rstrip("\n"))
 
     def wait(self, seconds: float | None) -> int | None:
-        """Return the toolkit's exit code, or None when the time is up."""
+        """Return the toolkit's exit code, or None if it still runs after the time limit."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -90,7 +90,7 @@ class Container:
         self.wait(self._grace)
 
     def end(self) -> None:
-        """Kill whatever the container still runs, as the end of its first process does, and read the rest."""
+        """Kill the container's remaining processes, as the end of its first one does, and read the rest."""
         kill_group(self._process.pid)
         self._process.wait()
         deadline = time.monotonic() + 5

@@ -62,14 +62,14 @@ class TrainingJob:
         self._stop.set()
 
     def abandon(self) -> None:
-        """Kill the container and drop everything: the emulator is gone."""
+        """Kill the container and discard everything: the emulator has ended."""
         self._starting.acquire()  # never released: no container starts from here on
         if self._container is not None:
             self._container.end()
         shutil.rmtree(self._order.folder, ignore_errors=True)
 
     def run(self) -> None:
-        """Run the job and report how it ended."""
+        """Run the job and report its result."""
         log = self._log
         try:
             status, secondary = self._train()
@@ -112,7 +112,7 @@ class TrainingJob:
                 sync.close()
 
     def _run_container(self) -> tuple[int, str]:
-        """Return the toolkit's exit code and the secondary status the job ends with."""
+        """Return the toolkit's exit code and the job's final secondary status."""
         limit = self._order.request["StoppingCondition"]["MaxRuntimeInSeconds"]
         with self._starting:
             self._container = container = Container(self._order, self._on_line)
@@ -136,7 +136,7 @@ class TrainingJob:
         self._metrics.read(line)
 
     def _upload(self, *, with_model: bool) -> None:
-        """Upload the artifacts: a failed job's output too, but not the model it did not finish."""
+        """Upload the artifacts, including a failed job's output, but not its unfinished model."""
         with _as_failure("Artifact upload failed"):
             upload_artifact(self._order, self._storage, "output/data", "output.tar.gz")
             if with_model:
@@ -158,7 +158,7 @@ def _as_failure(what: str) -> Iterator[None]:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Return the last event of an instance that broke, which on AWS is nobody's fault but the service's."""
+    """Return the last event of a broken instance, which on AWS is a fault of the service."""
     return {
         "status": "Failed",
         "secondary_status": "Failed",

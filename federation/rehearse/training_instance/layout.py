@@ -1,4 +1,4 @@
-"""The folder a script-mode container finds at ``/opt/ml``, and its environment.
+"""The folder ``/opt/ml`` of a script-mode container, and its environment.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
 """
@@ -14,7 +14,7 @@ _GROUP = "homogeneousCluster"
 
 
 def make_layout(order: JobOrder) -> None:
-    """Make the folders and the files in ``input/config``."""
+    """Create the folders and the files in ``input/config``."""
     for folder in ("input/config", "input/data", "model", "output/data", "code"):
         (order.ml / folder).mkdir(parents=True, exist_ok=True)
     config = order.ml / "input" / "config"

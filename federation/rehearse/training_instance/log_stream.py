@@ -1,4 +1,4 @@
-"""Ship the container's output to CloudWatch Logs, and read the metrics in it."""
+"""Send the container's output to CloudWatch Logs, and read the metrics in it."""
 
 import re
 import threading
@@ -16,7 +16,7 @@ _LONGEST_LINE = 200_000
 
 
 class LogStream:
-    """Send lines in small batches, and never let the job fail for it.
+    """Send lines in small batches; a failure to send never fails the job.
 
     As on AWS, a training role without the permission to write logs has a job without logs.
 
@@ -39,7 +39,7 @@ class LogStream:
         self._sender.start()
 
     def _open(self) -> bool:
-        """Make the group, unless it is there or may not be made, then the stream."""
+        """Create the group, unless it exists or may not be created, then the stream."""
         with suppress(ClientError):
             self._logs.create_log_group(logGroupName=LOG_GROUP)
         try:
@@ -54,7 +54,7 @@ class LogStream:
             self._lines.append((int(time.time() * 1000), line[:_LONGEST_LINE]))
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining lines."""
         self._closed.set()
         self._sender.join()
 
@@ -80,7 +80,7 @@ class LogStream:
 
 
 class Metrics:
-    """Find the job's metrics in its output, as ``MetricDefinitions`` describe them.
+    """Find the job's metrics in its output, according to ``MetricDefinitions``.
 
     Parameters
     ----------

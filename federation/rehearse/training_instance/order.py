@@ -1,4 +1,4 @@
-"""What the emulator tells an instance about its job, and what the instance tells the emulator."""
+"""Messages between the emulator and an instance about its job."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 
 @dataclass(frozen=True, kw_only=True)
 class JobOrder:
-    """Everything an instance knows about the job it runs.
+    """All that an instance needs to run its job.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class JobOrder:
 
     @property
     def ml(self) -> Path:
-        """The folder that is ``/opt/ml`` in the container."""
+        """The folder that replaces ``/opt/ml`` of the container."""
         return self.folder / "opt" / "ml"
 
     def localised(self, value: str) -> str:
@@ -68,13 +68,13 @@ class JobOrder:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote."""
+        """Read the output of `to_json`."""
         fields = json.loads(text)
         return cls(**{**fields, "folder": Path(fields["folder"]), "python": Path(fields["python"])})
 
 
 class Reporter:
-    """Tell the emulator what happens, one JSON object a line on standard output."""
+    """Report events to the emulator, one JSON object per line on standard output."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

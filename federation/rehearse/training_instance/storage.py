@@ -1,4 +1,4 @@
-"""S3 and CloudWatch Logs as the training role: the only place of the instance that speaks to AWS."""
+"""S3 and CloudWatch Logs as the training role; only this module of the instance calls AWS."""
 
 import shutil
 from pathlib import Path
@@ -29,7 +29,7 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def local_name(key: str, prefix: str) -> str:
-    """Return where an object goes below its channel's folder.
+    """Return the path of an object below its channel's folder.
 
     The part of the key after the prefix, where the prefix names a folder; after the prefix's last slash,
     where it is the beginning of a name or the whole of one.
@@ -54,7 +54,7 @@ class Storage:
         self._encryption = encryption
 
     def download(self, uri: str, folder: Path) -> int:
-        """Fetch every object under a prefix, and return how many there were."""
+        """Download every object under a prefix, and return their number."""
         bucket, prefix = split_uri(uri)
         folder.mkdir(parents=True, exist_ok=True)
         count = 0

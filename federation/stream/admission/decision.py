@@ -18,11 +18,11 @@ Verify = Callable[[Join], Awaitable[None]]
 
 
 class ProofError(ValueError):
-    """A join whose sender is not who it says, with the reason."""
+    """A join whose sender is not the client that it claims to be, with the reason."""
 
 
 class UncheckedError(Exception):
-    """A join whose sender cannot be checked now, with the reason."""
+    """A join whose sender cannot be verified at present, with the reason."""
 
 
 class Admission:
@@ -57,7 +57,7 @@ class Admission:
         self._problems: dict[str, FederationError] = {}
 
     async def __call__(self, join: Join) -> Refusal | None:
-        """Return why a join is refused; None lets it in."""
+        """Return the reason for refusing a join; None admits it."""
         if join.protocol != PROTOCOL:
             return Refusal(reason=f"it speaks protocol {join.protocol}, this server {PROTOCOL}")
         try:
@@ -102,7 +102,7 @@ class Admission:
 
 
 def by_token(token: str) -> Verify:
-    """Return a check for a run whose server starts the clients itself: they know the run's secret."""
+    """Return a check by token, for a run whose server starts the clients itself and gives them the token."""
 
     async def verify(join: Join) -> None:
         if not hmac.compare_digest(join.proof.get("token", "").encode(), token.encode()):

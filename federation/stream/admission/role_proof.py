@@ -1,9 +1,9 @@
-"""Check that a client is the training role it should be, by a request to AWS STS that it signed.
+"""Verify that a client has its training role, with a request to AWS STS that the client signed.
 
 The client signs "who am I?" (``GetCallerIdentity``) and sends the headers; see `client_code.protocol.proof`.
-Method, host, path and body are the server's own, so that the signature fits nothing but that one question
-to the STS that the server chose. What the headers must say is checked here first, so that a stranger
-without the run's facts costs no request to AWS.
+Method, host, path and body are the server's own, so the signature is valid only for that one request to the
+STS that the server chose. The headers are checked here first, so that a stranger who does not know the run's
+values causes no request to AWS.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _ARN = re.compile(r"arn:aws[a-z-]*:sts::(?P<account>\d{12}):assumed-role/(?P<rol
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """A role of an account.
+    """A role in an account.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Role:
 
 @dataclass(frozen=True, kw_only=True)
 class Binding:
-    """What a proof must have been made for.
+    """The values that a proof must be bound to.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class SignedRequest:
 
 
 def read_proof(proof: Mapping[str, str], *, client: str, binding: Binding, now: dt.datetime) -> SignedRequest:
-    """Return the request in a proof.
+    """Return the signed request that a proof contains.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def _check_date(text: str, now: dt.datetime) -> None:
 
 
 class RoleVerifier:
-    """Check joins of one run by the clients' roles.
+    """Verify the joins of one run by the clients' roles.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ class RoleVerifier:
         self._threads = ThreadPoolExecutor(CONCURRENT, thread_name_prefix="sts")
 
     async def __call__(self, join: Join) -> None:
-        """Return if the sender of a join is the role of the client it names; a proof serves once.
+        """Return if the sender of a join has the role of the client it names; a proof can be used once.
 
         Raises
         ------

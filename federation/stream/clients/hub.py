@@ -1,4 +1,4 @@
-"""The clients of a run, as its event loop sees them: who is there, what each was asked and answered."""
+"""The clients of a run in one event loop: connections, pending messages and replies."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ Admit = Callable[[Join], Awaitable[Refusal | None]]
 
 
 class ClientHub:
-    """Holds the members of a run; everything here happens in one event loop, so there is no lock.
+    """Holds the members of a run; all methods run in one event loop, so there is no lock.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class ClientHub:
     # What the stream server asks ---------------------------------------------------------------------------
 
     async def join(self, join: Join, arrived: Arrived) -> Refusal | tuple[Member, Outbox]:
-        """Make a stream the client's, and send again what it has not answered; or refuse it."""
+        """Assign a stream to the client and send unanswered messages again, or refuse the stream."""
         facts = {
             "client": join.client,
             "instance": join.instance,
@@ -121,7 +121,7 @@ class ClientHub:
         return None
 
     def leave(self, member: Member, outbox: Outbox) -> None:
-        """Note that the client's stream is gone; give it some time to come back."""
+        """Record that the client's stream has ended, and allow it some time to return."""
         if member.outbox is outbox:
             member.outbox = None
             self._event("leave", client=member.name, instance=member.instance)
@@ -132,7 +132,7 @@ class ClientHub:
             )
 
     def deliver(self, member: Member, message: Message, arrived: Arrived) -> None:
-        """Take a reply; drop it if nothing waits for it."""
+        """Accept a reply; drop it if no message waits for it."""
         member.received.append((message.metadata.message_type, arrived.size))
         pending = member.pending.get(message.metadata.reply_to_message_id)
         waited_for = pending is not None and not pending.reply.done()
@@ -166,7 +166,7 @@ class ClientHub:
         return [self._pushed.pop(i).reply.result() for i in done]
 
     async def exchange(self, messages: Iterable[Message], seconds: float) -> list[Message]:
-        """Send messages and return a reply to each, in the order of the clients; too late ones are errors."""
+        """Send messages; return a reply to each, in the order of the clients; late replies become errors."""
         sent = self._send(messages)
         await asyncio.wait([pending.reply for pending in sent.values()], timeout=seconds)
         for pending in sent.values():
@@ -199,7 +199,7 @@ class ClientHub:
             ) from None
 
     def _missing(self, on_change: OnChange, enough: int) -> list[str]:
-        """Tell who has joined, and return who may still come; raise if too few ever will."""
+        """Report the clients that joined and return those that may still join; raise if too few can."""
         self._changed.clear()
         missing = [name for name, member in self._members.items() if not member.joined]
         on_change([name for name in self._members if name not in missing], missing)
@@ -212,14 +212,14 @@ class ClientHub:
         return [name for name in missing if name not in failed]
 
     def fail(self, member: Member, reason: str) -> None:
-        """Note that a client has ended: its messages are answered with ``reason`` at once."""
+        """Record that a client has ended, and answer its messages with ``reason`` at once."""
         self._event("failed", client=member.name, reason=reason)
         member.failure = reason
         member.resolve_all(reason)
         self._announce()
 
     async def finish(self, failure: str) -> None:
-        """Tell every client that the run is over, and why if it failed; then stop listening.
+        """Notify every client of the run's end, with the reason if it failed; then stop listening.
 
         A client whose connection was lost just now would never hear of it: it has some seconds to come back.
         """
@@ -254,7 +254,7 @@ class ClientHub:
         return sent
 
     def _announce(self) -> None:
-        """Wake who waits for clients."""
+        """Wake the callers that wait for clients."""
         self._changed.set()
 
 

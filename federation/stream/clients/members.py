@@ -1,4 +1,4 @@
-"""What the server's end of the stream remembers of each client."""
+"""The server's state for each client."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Outbox = asyncio.Queue[list[bytes]]
 
 
 class Arrived(NamedTuple):
-    """What came over the wire: how many bytes, and their SHA-256, which the client's ledger has too."""
+    """A received message: its size in bytes and its SHA-256, which the client's ledger has too."""
 
     size: int
     sha256: str
@@ -23,7 +23,7 @@ class Arrived(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """Why a join is refused.
+    """The reason for refusing a join.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Refusal:
 
 @dataclass(eq=False)
 class Pending:
-    """A message that waits for its reply.
+    """A message without a reply yet.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Pending:
 
 @dataclass(eq=False)
 class Member:
-    """One client, as the grid knows it.
+    """One client of the grid.
 
     Parameters
     ----------
@@ -111,5 +111,5 @@ class Member:
 
 
 def error_reply(message: Message, reason: str) -> Message:
-    """Return a reply that says why there is none."""
+    """Return a reply that states why there is no answer."""
     return Message(Error(NODE_UNAVAILABLE, reason), reply_to=message)

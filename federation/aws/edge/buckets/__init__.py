@@ -1,4 +1,4 @@
 """Objects of S3 buckets: read, write, delete.
 
-Which objects a bucket should hold is in `aws.publishing`.
+`aws.publishing` decides which objects a bucket should hold.
 """

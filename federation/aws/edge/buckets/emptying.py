@@ -19,7 +19,7 @@ def bucket_client(region: str) -> BotoClient:
 
 
 def count_versions(client: BotoClient, bucket: str, account: str) -> int:
-    """Return how many versions of objects a bucket holds; a bucket that does not exist holds none.
+    """Return the number of object versions in a bucket; 0 if the bucket does not exist.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def count_versions(client: BotoClient, bucket: str, account: str) -> int:
 
 
 def empty_bucket(client: BotoClient, bucket: str, account: str) -> int:
-    """Delete every version of every object; return how many there were.
+    """Delete every version of every object; return their number.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def empty_bucket(client: BotoClient, bucket: str, account: str) -> int:
 
 
 def _versions(client: BotoClient, bucket: str, account: str) -> list[list[dict[str, str]]]:
-    """Return key and version of everything in a bucket, in portions that one request may delete."""
+    """Return key and version of everything in a bucket, in batches that one request may delete."""
     pages = client.get_paginator("list_object_versions").paginate(
         Bucket=bucket, ExpectedBucketOwner=account, PaginationConfig={"PageSize": MANY}
     )

@@ -25,7 +25,7 @@ from federation.errors import UnreachableError
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """One bucket, which must belong to its account: every request says so, and S3 refuses if it does not.
+    """One bucket, which must belong to its account: every request names the owner, and S3 checks it.
 
     Encryption is left to the bucket's default. Every method raises an `AwsError` if S3 refuses.
 
@@ -50,12 +50,12 @@ class Store:
             return {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", ())}
 
     def reach(self, prefix: str) -> None:
-        """Ask for one key below a prefix: that the bucket is there and answers these credentials."""
+        """Request one key below a prefix, to verify that the bucket exists and accepts these credentials."""
         with self._translated(f'list "{prefix}"'):
             self.client.list_objects_v2(**self._place, Prefix=prefix, MaxKeys=1)
 
     def read_start(self, key: str, size: int) -> bytes:
-        """Return an object's first bytes, at most ``size`` of them."""
+        """Return an object's first bytes, a maximum of ``size``."""
         with self._translated(f'read "{key}"'):
             body: IO[bytes] = self.client.get_object(**self._place, Key=key, Range=f"bytes=0-{size - 1}")[
                 "Body"
@@ -63,13 +63,13 @@ class Store:
             return body.read()
 
     def read_end(self, key: str, size: int) -> bytes:
-        """Return an object's last bytes, at most ``size`` of them."""
+        """Return an object's last bytes, a maximum of ``size``."""
         with self._translated(f'read "{key}"'):
             body: IO[bytes] = self.client.get_object(**self._place, Key=key, Range=f"bytes=-{size}")["Body"]
             return body.read()
 
     def head(self, key: str) -> Stored:
-        """Return what S3 knows of an object without reading it."""
+        """Return an object's metadata from S3 without reading the object."""
         with self._translated(f'read "{key}"'):
             answer = self.client.head_object(**self._place, Key=key, ChecksumMode="ENABLED")
         return Stored(size=answer["ContentLength"], sha256=_hexadecimal(answer.get("ChecksumSHA256")))
@@ -93,7 +93,7 @@ class Store:
                 ) from error
 
     def put(self, key: str, content: bytes | Path, *, sha256: str) -> None:
-        """Store bytes, or a file's, under a key.
+        """Store bytes, or the content of a file, under a key.
 
         Parameters
         ----------
@@ -142,7 +142,7 @@ def _hexadecimal(checksum: str | None) -> str | None:
 
 
 def stores(session: Callable[[], boto3.session.Session] = boto3.session.Session) -> OpenBucket[Store]:
-    """Return what opens buckets with the credentials of a session.
+    """Return a function that opens buckets with the credentials of a session.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def stores(session: Callable[[], boto3.session.Session] = boto3.session.Session)
 
 
 def foreign_store(bucket: str, session: Callable[[], boto3.session.Session] = boto3.session.Session) -> Store:
-    """Return a bucket that may be anybody's and in any region: botocore follows it to its own.
+    """Return a bucket of any owner and region: botocore finds the bucket's region.
 
     Parameters
     ----------

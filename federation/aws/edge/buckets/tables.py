@@ -1,6 +1,6 @@
-"""Tables of a bucket, brought here for as long as a command needs them.
+"""Tables of a bucket, downloaded for the duration of a command.
 
-The bucket may be anybody's: whatever the caller's credentials may read.
+The bucket may have any owner, if the caller's credentials may read it.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ OpenForeign = Callable[[str], Store]
 
 @contextmanager
 def downloaded(address: str, say: Say, open_store: OpenForeign = foreign_store) -> Iterator[Path]:
-    """Download a table, or the tables of a folder, and remove them in the end.
+    """Download a table, or the tables of a folder, and remove them at the end.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def downloaded(address: str, say: Say, open_store: OpenForeign = foreign_store) 
 
 
 def tables_at(key: str, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Return the sizes of the tables that an address means, by key.
+    """Return the sizes of the tables at an address, by key.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
 """Access decisions, as IAM makes them.
 
-The effect of an operation is elsewhere.
+Other packages implement the effects of operations.
 """

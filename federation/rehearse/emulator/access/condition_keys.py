@@ -1,4 +1,4 @@
-"""Condition keys every AWS request has and plain ministack's lack, or have otherwise.
+"""Condition keys that every AWS request has, but that plain ministack lacks or sets differently.
 
 ``aws:PrincipalArn`` of a role session is the role's ARN on AWS. Plain ministack compares the session's own
 (``arn:aws:sts::…:assumed-role/…``), which never matches the ``arn:aws:iam::…:role/…`` a careful policy names.
@@ -12,7 +12,7 @@ from federation.rehearse.emulator import ministack_tables as ministack
 
 
 def role_of_session(arn: str) -> str:
-    """Return the role's ARN for a session's, and any other ARN as it is."""
+    """Return the role's ARN for a session's ARN, and any other ARN unchanged."""
     match arn.split(":", 5):
         case [_, _, _, _, account, resource] if resource.startswith("assumed-role/"):
             name = resource.split("/")[1]

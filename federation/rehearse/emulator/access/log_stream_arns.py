@@ -24,7 +24,7 @@ _HEADERS, _BODY = 2, 3  # among (method, path, headers, body, …)
 
 
 def stream_arn(group_arn: str, operation: str, request: dict[str, Any]) -> str:
-    """Return the ARN an operation is about, given its group's."""
+    """Return the ARN of the resource of an operation, given its group's ARN."""
     if operation not in _ON_STREAMS:
         return group_arn
     return f"{group_arn}:log-stream:{request.get('logStreamName', '')}"

@@ -1,4 +1,4 @@
-"""Who may assume a role, and what it may then do: evaluated inside the emulator, as IAM would.
+"""Evaluate, as IAM would, who may assume a role and what the role may do.
 
 ministack enforces the calls that arrive over HTTP. Some calls AWS makes on a caller's behalf (CloudFormation
 accepting a peering, SageMaker pulling an image) never do; these functions hold them to the same policies.
@@ -13,12 +13,12 @@ from federation.rehearse.emulator import ministack_tables as ministack
 
 
 class NotAuthorizedError(ValueError):
-    """IAM says no. The message is the one AWS would give."""
+    """IAM denies the request. The message is the one that AWS would give."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoleArn:
-    """The parts of a role's ARN that are looked up."""
+    """The parts of a role's ARN that are needed to find it."""
 
     arn: str
     account: str
@@ -26,7 +26,7 @@ class RoleArn:
 
     @classmethod
     def parse(cls, arn: str) -> "RoleArn":
-        """Split an ARN, or say that it is none."""
+        """Split an ARN, or raise if the text is not an ARN."""
         match arn.split(":"):
             case [_, _, "iam", _, account, resource] if resource.startswith("role/"):
                 return cls(arn=arn, account=account, name=resource.rsplit("/", 1)[-1])
@@ -65,7 +65,7 @@ def _context(principal: ministack.Principal, action: str, resource: str, keys: d
 def may(
     principal: ministack.Principal, action: str, resource: str, keys: dict[str, Any] | None = None
 ) -> bool:
-    """Tell whether a principal's policies, with the resource's own, allow one action.
+    """Return whether a principal's policies, with the resource's own, allow one action.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def assume(principal: ministack.Principal, role_arn: str, session_name: str) -> 
 
 
 def service_may_assume(service: str, role_arn: str, keys: dict[str, Any] | None = None) -> bool:
-    """Tell whether a role's trust policy lets a service (``sagemaker.amazonaws.com``) assume it."""
+    """Return whether a role's trust policy lets a service (``sagemaker.amazonaws.com``) assume it."""
     role = RoleArn.parse(role_arn)
     record = role.record()
     if record is None:

@@ -1,7 +1,7 @@
 """A role that trusts a service is not open to the account's root.
 
-Plain ministack lets the root through wherever a trust policy names any service, because its own services call
-as root. Ours evaluate the service itself (`role_evaluation.service_may_assume`).
+Plain ministack admits the root wherever a trust policy names any service, because its own services call as
+root. Our services evaluate the service itself (`role_evaluation.service_may_assume`).
 """
 
 from typing import Any

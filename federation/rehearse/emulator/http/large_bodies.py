@@ -1,4 +1,4 @@
-"""Let a large body be in memory once, on its way in and on its way out.
+"""Keep only one copy of a large body in memory, both of requests and of responses.
 
 ministack keeps the pieces of a request's body until it has joined them, and hands a response's body over
 whole, of which hypercorn and asyncio make a copy each: a wheel would be in memory two or three times.
@@ -18,7 +18,7 @@ LARGE_BYTES = 1 << 23
 
 
 def bound_bodies(application: Application) -> Application:
-    """Wrap an ASGI application: bodies come whole, large ones one after the other, and leave in pieces."""
+    """Wrap an ASGI application: read request bodies whole, large ones singly; send bodies in pieces."""
     one_at_a_time = asyncio.Lock()
 
     async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,7 +29,7 @@ def bound_bodies(application: Application) -> Application:
 
 
 def _length(scope: Scope) -> int:
-    """Return how many bytes a request announces."""
+    """Return the body size that a request announces, in bytes."""
     return int(dict(scope.get("headers", [])).get(b"content-length", 0))
 
 

@@ -1,4 +1,4 @@
-"""``AWS::EC2::FlowLog``: recorded, and empty for ever, since no packet crosses the emulated network."""
+"""``AWS::EC2::FlowLog``: recorded, but always empty, because no packet crosses the emulated network."""
 
 import re
 

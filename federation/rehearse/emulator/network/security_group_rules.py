@@ -1,4 +1,4 @@
-"""``AWS::EC2::SecurityGroupIngress`` and ``…Egress``: rules of their own, beside the group they belong to."""
+"""``AWS::EC2::SecurityGroupIngress`` and ``…Egress``: rules as resources separate from their group."""
 
 import os
 from functools import partial

@@ -1,4 +1,4 @@
-"""``AWS::EC2::VPCPeeringConnection`` between accounts, accepted by the peer's role or not at all.
+"""``AWS::EC2::VPCPeeringConnection`` between accounts, which only the peer's role can accept.
 
 CloudFormation creates the connection as the stack's principal, assumes ``PeerRoleArn`` and accepts with it:
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/peer-with-vpc-in-another-account.html
@@ -79,7 +79,7 @@ def _accept(connection_id: str, properties: Properties, owner: str, region: str)
 def _check_accepter(
     connection_id: str, properties: Properties, owner: str, region: str, role_arn: str
 ) -> None:
-    """Evaluate the accepter role on both resources the action has: the connection and the accepter's VPC.
+    """Evaluate the accepter role on both resources of the action: the connection and the accepter's VPC.
 
     https://docs.aws.amazon.com/vpc/latest/peering/security-iam.html
     """

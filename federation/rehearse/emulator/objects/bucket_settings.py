@@ -1,4 +1,4 @@
-"""Bucket properties plain ministack drops, and the refusal to delete a bucket that is not empty."""
+"""Bucket properties that plain ministack ignores, and the refusal to delete a bucket that is not empty."""
 
 from http import HTTPStatus
 from typing import Any

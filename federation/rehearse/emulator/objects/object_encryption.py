@@ -1,4 +1,4 @@
-"""The KMS key behind an object: who reads or writes the object must be allowed to use the key.
+"""The KMS key of an object: a principal that reads or writes the object must be allowed to use the key.
 
 Plain ministack never asks, so a role without ``kms:Decrypt`` would pass here and fail on AWS. It also
 refuses ``aws:kms`` without a key, which means S3's own key of the account.
@@ -19,14 +19,14 @@ _ABOUT = frozenset({"acl", "attributes", "legal-hold", "retention", "tagging", "
 
 @dataclass(frozen=True, kw_only=True)
 class KeyUse:
-    """What a request does with a key."""
+    """The use of a key by a request."""
 
     action: str
     key_arn: str
 
 
 def name_the_key(headers: dict[str, str]) -> dict[str, str]:
-    """Return the headers of a request with the key they mean."""
+    """Return the headers of a request with the key that they refer to."""
     if headers.get(_ENCRYPTION) != "aws:kms" or headers.get(_KEY):
         return headers
     return {**headers, _KEY: f"arn:aws:kms:{ministack.region()}:{ministack.account_id()}:{_OWN_KEY}"}

@@ -1,4 +1,4 @@
-"""What IAM needs to know about a SageMaker request: its resource, its condition keys, the role it passes.
+"""IAM's view of a SageMaker request: its resource, its condition keys, the role it passes.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
 """
@@ -34,7 +34,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
 
 
 def resource_arn(request: dict[str, Any]) -> str:
-    """Return the ARN of the resource a request is about, or ``*``."""
+    """Return the ARN of a request's resource, or ``*``."""
     if "ResourceArn" in request:
         return str(request["ResourceArn"])
     for member, kind in _NAMED.items():
@@ -101,7 +101,7 @@ def check_passed_role(caller: ministack.Principal, role_arn: str, associated_arn
 
 
 def check_tagging(caller: ministack.Principal, arn: str, tags: dict[str, str], action: str) -> None:
-    """Raise unless the caller may also add the tags a new resource comes with.
+    """Raise unless the caller may also add the tags of a new resource.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def check_tagging(caller: ministack.Principal, arn: str, tags: dict[str, str], a
 
 
 def install() -> None:
-    """Let ministack's enforcement know the resource and the keys of our requests."""
+    """Give ministack's enforcement the resource and the keys of our requests."""
     arn_of, tag_keys_of = (
         ministack.iam_actions.extract_resource_arn,
         ministack.iam_actions.request_tag_context,

@@ -2,7 +2,7 @@
 
 
 class ApiError(Exception):
-    """An error with the code and message AWS gives.
+    """An error with AWS's code and message.
 
     Parameters
     ----------
@@ -18,21 +18,21 @@ class ApiError(Exception):
 
 
 class InvalidRequestError(ApiError):
-    """The request cannot be fulfilled as it is."""
+    """The request is invalid."""
 
     def __init__(self, message: str) -> None:
         super().__init__("ValidationException", message)
 
 
 class AccessDeniedError(ApiError):
-    """IAM does not allow it."""
+    """IAM does not allow the request."""
 
     def __init__(self, message: str) -> None:
         super().__init__("AccessDeniedException", message)
 
 
 class NotEmulatedError(ApiError):
-    """AWS does this, and the emulator does not. It never pretends."""
+    """AWS supports this and the emulator does not; the emulator never pretends."""
 
     def __init__(self, feature: str) -> None:
         super().__init__("NotEmulatedException", f"The rehearsal's emulator does not do {feature}.")

@@ -1,4 +1,4 @@
-"""Check requests against botocore's model of SageMaker, and report violations in the words of AWS.
+"""Check requests against botocore's model of SageMaker, and report violations in AWS's wording.
 
 botocore itself checks only types and required members before it sends; names, lengths, ranges and choices are
 the service's business, so a job name that AWS would refuse must be refused here.

@@ -1,4 +1,4 @@
-"""The SageMaker service: one table of operations, one way of answering."""
+"""The SageMaker service: one table of operations with one response format."""
 
 import json
 import sys
@@ -61,7 +61,7 @@ class SageMaker:
     async def handle_request(
         self, _method: str, _path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
     ) -> ministack.Response:
-        """Answer one request that IAM has let through."""
+        """Answer one request that IAM has allowed."""
         name = headers.get("x-amz-target", "").rpartition(".")[2]
         try:
             return ministack.json_response(self._answer(name, json.loads(body or b"{}"), headers, query))

@@ -1,4 +1,4 @@
-"""Where notebooks and training jobs get their role's credentials: the container credentials protocol.
+"""The container credentials protocol, from which notebooks and training jobs get their role's credentials.
 
 Every AWS SDK follows ``AWS_CONTAINER_CREDENTIALS_FULL_URI`` and asks again before the credentials expire, as
 on a real instance. So a script that wants fixed keys in its environment fails here as it fails there.
@@ -27,7 +27,7 @@ _LIFETIME = 3600.0
 
 
 class Sessions:
-    """Which role each bearer of a token is.
+    """The role of each token.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Sessions:
         self._roles: dict[str, tuple[str, str]] = {}
 
     def grant(self, role_arn: str, session_name: str) -> dict[str, str]:
-        """Return the environment variables with which a process is a role."""
+        """Return the environment variables that give a process a role."""
         token = secrets.token_urlsafe(32)
         self._roles[token] = (role_arn, session_name)
         return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": self._uri, "AWS_CONTAINER_AUTHORIZATION_TOKEN": token}

@@ -1,4 +1,4 @@
-"""What SageMaker keeps: resources and tags, each within its account and region."""
+"""SageMaker's resources and tags, each within its account and region."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def arn(kind: str, name: str) -> str:
 
 
 def found(store: ministack.ScopedStore, name: str) -> dict[str, Any]:
-    """Return a record, or raise as AWS does for one that is not there."""
+    """Return a record, or raise as AWS does for a missing one."""
     record: dict[str, Any] | None = store.get(name)
     if record is None:
         raise InvalidRequestError(
@@ -57,7 +57,7 @@ def set_tags(resource_arn: str, tags: dict[str, str]) -> None:
 
 
 def drop_tags(resource_arn: str) -> None:
-    """Forget the tags of a resource that is gone."""
+    """Delete the tags of a deleted resource."""
     _tags.pop(resource_arn, None)
 
 

@@ -1,4 +1,4 @@
 """CloudFormation: the identity it acts with, and what it refuses.
 
-Resource types of one service are with that service.
+Each service's package contains its resource types.
 """

@@ -1,4 +1,4 @@
-"""Nothing outside the rehearsal runs inside it.
+"""Prevent scripts outside the rehearsal from running inside it.
 
 ministack executes every script it finds in a few well-known folders of the machine when it starts.
 """

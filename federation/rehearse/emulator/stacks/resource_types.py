@@ -44,7 +44,7 @@ class ResourceType:
 
 
 def register(resource: ResourceType) -> None:
-    """Make CloudFormation know a type."""
+    """Register a type with CloudFormation."""
 
     def update(physical_id: str, old: Properties, new: Properties, _stack_name: str) -> Created:
         return resource.update(physical_id, old, new)
@@ -61,7 +61,7 @@ def register(resource: ResourceType) -> None:
 
 
 def extend(name: str, *, after: Callable[[Created, Properties], Created]) -> None:
-    """Run a function on what ministack's own handler of a type made, at create and at update."""
+    """Run a function on the result of ministack's own handler of a type, at create and at update."""
     OURS.add(name)
     handler = ministack.RESOURCE_HANDLERS[name]
     create, update = handler["create"], handler["update"]

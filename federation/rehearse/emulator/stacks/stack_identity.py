@@ -1,4 +1,4 @@
-"""Whom CloudFormation acts as: the stack's execution role, or the caller.
+"""The identity that CloudFormation uses: the stack's execution role, or the caller.
 
 ministack's CloudFormation has no identity. The calls that cross an account border need one, since the other
 account's trust policies decide about it.
@@ -25,7 +25,7 @@ _principal: ContextVar[ministack.Principal] = ContextVar("stack_principal")
 
 
 def acting_principal() -> ministack.Principal:
-    """Return the principal of the stack operation that runs now."""
+    """Return the principal of the current stack operation."""
     return _principal.get()
 
 

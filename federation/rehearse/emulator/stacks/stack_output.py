@@ -1,7 +1,7 @@
 """``Fn::GetStackOutput`` with ``RoleArn`` and ``Region``: an output of another account's stack.
 
-Plain ministack looks only into the caller's own account and region. AWS lets CloudFormation assume the reader
-role and call DescribeStacks with it; so the role's trust policy, its policies and the caller's own decide
+Plain ministack reads only the caller's own account and region. AWS lets CloudFormation assume the reader role
+and call DescribeStacks with it; so the role's trust policy, its policies and the caller's own policies decide
 here too.
 """
 
@@ -60,6 +60,6 @@ def read_output(*, stack_name: str, output_name: str, region: str, role_arn: str
 
 
 def install() -> None:
-    """Put our resolver in the place of ministack's, wherever it was imported."""
+    """Replace ministack's resolver with ours, wherever it was imported."""
     for module in ministack.RESOLVING_MODULES:
         setattr(module, ministack.RESOLVER_NAME, _resolve)

@@ -1,6 +1,7 @@
 """The tagging API lists EC2 resources and log groups too, as AWS's does.
 
-The stacks tag all they make, so one question (GetResources with the federation's tag) shows what is left.
+The stacks tag everything they create, so one request (GetResources with the federation's tag) shows what is
+left.
 """
 
 from collections.abc import Iterator

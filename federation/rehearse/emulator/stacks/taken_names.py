@@ -1,4 +1,4 @@
-"""A name that exists already fails the stack, as on AWS; ministack would take the other resource over."""
+"""Fail a stack whose resource name already exists, as AWS does; ministack would adopt the other resource."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ _NAMED = {
 
 
 def install() -> None:
-    """Check the types whose names the stacks choose, and which an account may have from elsewhere."""
+    """Check the types whose names the stacks choose and which an account may already contain."""
     for kind, (key, existing) in _NAMED.items():
         before_create(kind, _refusing(kind, key, existing))
 

@@ -1,4 +1,4 @@
 """The environment that stands in for AWS's training image.
 
-What runs in it is in `rehearse.training_instance`.
+`rehearse.training_instance` contains the code that runs in it.
 """

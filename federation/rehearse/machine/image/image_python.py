@@ -1,4 +1,4 @@
-"""Find the Python that stands in for the training image's: of its version, else this machine's own."""
+"""Find the Python that replaces the training image's: the same version, otherwise this machine's own."""
 
 import json
 import os
@@ -27,7 +27,7 @@ _NO_WAITING = {"UV_HTTP_RETRIES": "0", "UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_
 
 
 class ImagePython(StrEnum):
-    """Which Python stands in for the training image's."""
+    """The choice of the Python that replaces the training image's."""
 
     AUTO = "auto"
     IMAGE = PYTHON
@@ -36,7 +36,7 @@ class ImagePython(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Interpreter:
-    """A Python that can make environments.
+    """A Python that can create environments.
 
     Parameters
     ----------
@@ -51,12 +51,12 @@ class Interpreter:
 
     @property
     def minor(self) -> str:
-        """The version that wheels are for, such as ``3.13``."""
+        """The version in the tags of wheels, such as ``3.13``."""
         return ".".join(self.version.split(".")[:2])
 
     @property
     def markers(self) -> dict[str, str]:
-        """The values of a requirement's markers for it on this machine."""
+        """The values of a requirement's markers for this Python on this machine."""
         environment: dict[str, str] = dict(default_environment())  # type: ignore[arg-type] # texts, all of them
         return environment | {
             "python_version": self.minor,
@@ -65,7 +65,7 @@ class Interpreter:
         }
 
     def runs(self, wheels: Iterable[LockedWheel]) -> bool:
-        """Return whether all of these wheels are for this Python and this machine, its C library included."""
+        """Return whether all of these wheels are for this Python, this machine and its C library."""
         version = tuple(int(part) for part in self.minor.split("."))
         abi, platforms = f"cp{self.minor.replace('.', '')}", list(platform_tags())
         tags = {
@@ -80,7 +80,7 @@ Download = Callable[[Path], None]
 
 
 def download_python(folder: Path, environment: Mapping[str, str] = os.environ) -> None:
-    """Let uv install the training image's Python, if it can; a machine without network waits some seconds."""
+    """Let uv install the training image's Python, if possible; without a network this takes some seconds."""
     install = ["python", "install", "--quiet", "--no-bin", "--install-dir", str(folder), PYTHON]
     with suppress(OSError, subprocess.TimeoutExpired):
         subprocess.run(
@@ -101,7 +101,7 @@ def image_python(
     is_built: Callable[[Path], bool] = lambda _: False,
     download: Download = download_python,
 ) -> Interpreter:
-    """Return the interpreter to stand in for the training image's.
+    """Return the interpreter that replaces the training image's.
 
     That is one of its version, found on this machine or else downloaded; else this machine's own.
 
@@ -163,12 +163,12 @@ def _candidates(environment: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _downloaded(folder: Path) -> Sequence[Path]:
-    """Return the interpreters of the image's version that uv keeps in a folder."""
+    """Return the interpreters of the image's version in uv's folder."""
     return sorted(folder.glob(f"cpython-{PYTHON}*/bin/python{PYTHON}"))
 
 
 def _answer(python: Path) -> Interpreter | None:
-    """Return the interpreter behind a path, if it can make environments (a shim may not even answer)."""
+    """Return the interpreter at a path, if it can create environments (a shim may not even answer)."""
     try:
         done = subprocess.run([python, "-c", _ASK], capture_output=True, text=True, check=False)
     except OSError:

@@ -1,7 +1,8 @@
-"""Build the environment that stands in for the training image, once, and keep it.
+"""Build the environment that replaces the training image once, and keep it.
 
-It has what the image has (``training_image.txt``, and the toolkit from its sources) and nothing of ours: a
-client's code that leans on a package of the product must fail in the rehearsal, as it would in the container.
+It contains the packages of the image (``training_image.txt``, and the toolkit from its sources) and none of
+the product: a client's code that imports a package of the product must fail in the rehearsal, as it would in
+the container.
 """
 
 import fcntl
@@ -22,13 +23,13 @@ Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 
 
 def default_cache(environment: Mapping[str, str]) -> Path:
-    """Return where environments are kept: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
+    """Return the folder of the environments: below ``XDG_CACHE_HOME``, or ``~/.cache``."""
     home = environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME", "~")).expanduser() / ".cache"
     return Path(home) / "federation"
 
 
 def run_quietly(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command and capture what it says."""
+    """Run a command and capture its output."""
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -76,7 +77,7 @@ def job_environment(
 
 
 def is_built(cache: Path, python: Path, *, run: Run = run_quietly) -> bool:
-    """Return whether `job_environment` would find an interpreter's environment in the cache."""
+    """Return whether the cache contains the environment of an interpreter."""
     return (_folder(cache, python, IMAGE_REQUIREMENTS, TOOLKIT_SOURCES, run) / _READY).exists()
 
 

@@ -1,7 +1,7 @@
-"""Rehearse where the published wheels do not run: the same versions, as wheels for the stand-in's own Python.
+"""Rehearse on machines that cannot run the published wheels: use the same versions for the stand-in's Python.
 
-What is published on AWS is made for the training image, whatever machine publishes. A rehearsal's operators
-are given a checkout of their own instead, in which only the locks differ: everything else stays as it is.
+On AWS, publishing uses wheels for the training image, on any machine. A rehearsal's operators receive their
+own checkout instead, in which only the locks differ; everything else is unchanged.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 
 
 def own_wheels(cache: Path, job_python: Path, run: Run, *, pins: Path = PROJECT / REQUIREMENTS) -> Path:
-    """Return a folder of wheels of all pinned packages for an interpreter, downloaded if not there yet.
+    """Return a folder with the wheels of all pinned packages for an interpreter; download missing ones.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def own_wheels(cache: Path, job_python: Path, run: Run, *, pins: Path = PROJECT 
 
 
 def own_checkout(folder: Path, wheels: Path, *, python: str, wheelhouse: Path) -> Path:
-    """Write a copy of this checkout whose locks hold other wheels, and keep these as if they were fetched.
+    """Write a copy of this checkout whose locks name other wheels, and keep these as if downloaded.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def own_checkout(folder: Path, wheels: Path, *, python: str, wheelhouse: Path) -
 def own_locks(
     published: Mapping[str, Sequence[LockedWheel]], wheels: Path
 ) -> dict[str, tuple[LockedWheel, ...]]:
-    """Return the locks that have the packages of the published ones, and what this Python needs besides.
+    """Return locks with the packages of the published ones, and those that this Python needs in addition.
 
     Parameters
     ----------

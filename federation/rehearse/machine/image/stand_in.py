@@ -1,4 +1,4 @@
-"""Make what stands in for the training image on this machine, and say in one sentence how it differs."""
+"""Build the stand-in for the training image on this machine, and describe its differences in one sentence."""
 
 import platform
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ _IMAGE_MARKERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class StandIn:
-    """What stands in for the training image.
+    """The stand-in for the training image.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class StandIn:
     wheelhouse: Path
 
     def checkout(self, folder: Path) -> Path:
-        """Return what the operators have checked out: this checkout, or a copy with locks of its own.
+        """Return the operators' checkout: this one, or a copy with its own locks.
 
         Parameters
         ----------
@@ -72,7 +72,7 @@ class StandIn:
 
 
 def make_stand_in(environment: Mapping[str, str], choice: ImagePython = ImagePython.AUTO) -> StandIn:
-    """Return the stand-in for the training image, made if it is not in the cache yet.
+    """Return the stand-in for the training image; build it if the cache lacks it.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def published_wheels() -> list[LockedWheel]:
 def difference(
     python: Interpreter, *, as_published: bool, machine: str = "", image: Path = IMAGE_REQUIREMENTS
 ) -> str:
-    """Return a sentence that says what differs from the training image; "" if nothing does.
+    """Return a sentence that states the differences from the training image, or "".
 
     Parameters
     ----------

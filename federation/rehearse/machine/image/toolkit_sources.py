@@ -22,20 +22,20 @@ _INOTIFY = "inotify-simple"
 
 
 def stand_ins(system: str) -> tuple[Path, ...]:
-    """Return the modules that stand in on a system, by `platform.system`."""
+    """Return the replacement modules on a system, by `platform.system`."""
     named = ("gethostname",) if system == "Linux" else ("gethostname", "inotify_simple")
     return tuple(STAND_INS / f"{name}.py" for name in named)
 
 
 def installed_text(sources: Path) -> str:
-    """Return the text of all that `install_toolkit` installs from."""
+    """Return the text of everything that `install_toolkit` installs from."""
     return "".join(path.read_text(encoding="utf-8") for path in (sources, *stand_ins(platform.system())))
 
 
 def install_toolkit(
     python: Path, site_packages: Path, run: Run, *, sources: Path = TOOLKIT_SOURCES
 ) -> subprocess.CompletedProcess[str]:
-    """Install the modules of some source distributions, and the modules that stand in.
+    """Install the modules of some source distributions, and the replacement modules.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def install_toolkit(
 
 
 def _unpack(folder: Path, name: str, version: str, site_packages: Path) -> None:
-    """Write a distribution's Python modules, and the two lines by which pip knows it."""
+    """Write a distribution's Python modules, and the two lines that identify it to pip."""
     with tarfile.open(folder / f"{name}-{version}.tar.gz") as archive:
         for member in archive:
             path = PurePosixPath(member.name)

@@ -1,4 +1,4 @@
-"""Lifecycle configurations: scripts kept for notebooks, with the limits AWS sets them."""
+"""Lifecycle configurations: scripts stored for notebooks, with AWS's limits."""
 
 import base64
 import binascii
@@ -60,7 +60,7 @@ def list_configs(_request: Request) -> Request:
 
 
 def delete(request: Request) -> Request:
-    """Delete a configuration no notebook uses."""
+    """Delete a configuration that no notebook uses."""
     record = store.found(store.lifecycle_configs, request[_NAME])
     users = [n["NotebookInstanceName"] for n in store.notebooks.values() if n.get(_NAME) == request[_NAME]]
     if users:

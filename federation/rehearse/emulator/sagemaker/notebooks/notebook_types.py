@@ -101,7 +101,7 @@ def _delete_config(arn: str, _properties: Properties) -> None:
 
 
 def _name_of(kept: Any, arn_member: str, arn: str, name_member: str) -> str:
-    """Return the name of the resource with an ARN, which has it in lower case, or an empty one."""
+    """Return the name of a resource from its lower-case ARN, or an empty name."""
     return next((str(record[name_member]) for record in kept.values() if record[arn_member] == arn), "")
 
 

@@ -1,4 +1,4 @@
-"""Notebook instances: they start and stop at once, and nothing runs on them.
+"""Notebook instances, which start and stop at once and run no process.
 
 The rehearsal runs the lifecycle script's steps itself; a notebook here is its record, status and role.
 """

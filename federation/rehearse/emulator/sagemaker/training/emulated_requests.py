@@ -1,4 +1,4 @@
-"""What of a ``CreateTrainingJob`` request is emulated. Everything else is refused by name, never ignored."""
+"""The emulated parts of a ``CreateTrainingJob`` request; all others are refused by name, never ignored."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Where AWS keeps its scikit-learn training image: one registry account a region.
+"""The location of AWS's scikit-learn training image: one registry account per region.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths/sagemaker-algo-docker-registry-paths.html
 """

@@ -1,4 +1,4 @@
-"""Training instances: one child process each, and none of them outlives the emulator."""
+"""Training instances: one child process each, none of which outlives the emulator."""
 
 import json
 import os
@@ -66,7 +66,7 @@ class Instance:
             kill_group(self._container_group)
 
     def stop(self) -> None:
-        """Stop the job; its artifacts are kept."""
+        """Stop the job and keep its artifacts."""
         self._tell("stop")
 
     def let_go(self) -> None:
@@ -114,7 +114,7 @@ class Instances:
             instance.stop()
 
     def kill_all(self, *, for_ever: bool = False) -> None:
-        """Kill every job, with nothing uploaded; optionally start none any more."""
+        """Kill every job without uploads; optionally refuse new jobs."""
         with self._lock:
             self._closed = self._closed or for_ever
             running, self._running = list(self._running.values()), {}

@@ -1,4 +1,4 @@
-"""Whether a job could reach the internet from where it is put.
+"""Whether a job's network has a path to the internet.
 
 The emulated network filters no packet. But a job whose subnets have no way out must not quietly fetch a
 forgotten wheel from the public index, and then fail on AWS.
@@ -13,7 +13,7 @@ _DESTINATIONS = ("DestinationCidrBlock", "DestinationIpv6CidrBlock")
 
 
 def reaches_internet(vpc: dict[str, Any] | None) -> bool:
-    """Tell whether a ``VpcConfig`` leaves a way to the internet; without one SageMaker's own network does."""
+    """Return whether a ``VpcConfig`` has a path to the internet; without one, SageMaker's own network has."""
     if vpc is None:
         return True
     return any(

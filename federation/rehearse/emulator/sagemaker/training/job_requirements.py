@@ -1,4 +1,4 @@
-"""What must hold before a job starts: image, network, data, keys, and the role's permissions."""
+"""Requirements of a job before its start: image, network, data, keys, and the role's permissions."""
 
 from pathlib import PurePosixPath
 from typing import Any
@@ -29,7 +29,7 @@ _HANDLE_INTERFACE = (
 
 
 def check_requirements(request: Request, role: ministack.Principal, mirrored: tuple[str, ...]) -> None:
-    """Raise the first thing that keeps the job from starting, in the words of AWS where they are known.
+    """Raise the first reason why the job cannot start, in AWS's wording where it is known.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def _check_stopping(request: Request) -> None:
 
 
 def _check_checkpoints(request: Request) -> None:
-    """Refuse a folder that would be one of this machine's own."""
+    """Refuse a checkpoint folder outside ``/opt/ml``: it would be a folder of this machine."""
     folder = request.get("CheckpointConfig", {}).get("LocalPath", "/opt/ml/checkpoints")
     if not PurePosixPath(folder).is_relative_to("/opt/ml") or ".." in folder:
         raise NotEmulatedError(f"checkpoints outside /opt/ml ({folder})")

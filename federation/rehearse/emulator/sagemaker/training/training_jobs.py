@@ -51,7 +51,7 @@ class TrainingJobs:
         self._instances = instances
 
     def create(self, request: Request, caller: ministack.Principal) -> Request:
-        """Start a job, or say why not."""
+        """Start a job, or raise the reason why it cannot start."""
         name, role_arn = request["TrainingJobName"], request["RoleArn"]
         arn, tags = store.arn("training-job", name), as_map(request.get("Tags", []))
         if name in store.training_jobs:
@@ -104,7 +104,7 @@ def describe(request: Request) -> Request:
 
 
 def list_jobs(request: Request) -> Request:
-    """Return the jobs a filter selects."""
+    """Return the jobs that a filter selects."""
     for member in request.keys() - {"NameContains", "StatusEquals", "MaxResults", "SortBy", "SortOrder"}:
         raise NotEmulatedError(f"ListTrainingJobs.{member}")
     selected = [
@@ -127,7 +127,7 @@ def list_jobs(request: Request) -> Request:
 
 
 def update(request: Request) -> Request:
-    """Change how long the instance is kept for the next job; nothing else can be changed here."""
+    """Change how long the instance is kept for the next job; no other change is possible here."""
     record = store.found(store.training_jobs, request["TrainingJobName"])
     refuse_the_rest(
         request,
@@ -174,7 +174,7 @@ def _enter(record: Request, secondary_status: str, message: str) -> None:
 
 
 def _apply(record: Request, event: Event) -> None:
-    """Change a job's record as its instance reports. A job that is stopping shows nothing but that."""
+    """Update a job's record from its instance's reports; a job that is being stopped shows only that."""
     if "status" in event:
         _finish(record, event)
     elif event.get("secondary_status") == "Training":
