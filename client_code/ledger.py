@@ -19,7 +19,7 @@ class Ledger:
     Parameters
     ----------
     stream : TextIO
-        Where the lines go.
+        The stream to which the lines are written.
     """
 
     def __init__(self, stream: TextIO) -> None:

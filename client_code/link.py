@@ -83,7 +83,7 @@ class Identity:
     name : str
         The client's name in the federation.
     prove : callable
-        Makes the proof of who this client is, anew for each join; see ``proof.py``.
+        Creates the proof of this client's identity for each join; see ``proof.py``.
     label : str
         Name of the label column.
     features : tuple of str
@@ -123,7 +123,7 @@ def serve(app: ClientApp, context: Context, *, server: Server, identity: Identit
     IdentityError, JoinRefusedError
         The server refuses this client; trying again would not help.
     ProtocolError
-        The server sends what no server of this protocol sends.
+        The server sends a message that the protocol does not allow.
     ServerUnreachableError
         The server did not answer for ``server.patience`` seconds.
     RunFailedError
@@ -154,11 +154,11 @@ class Answer:
     Parameters
     ----------
     app : ClientApp
-        What answers.
+        The app that answers messages.
     context : Context
         Flower's context of the app.
     ledger : Ledger
-        Where each reply is written down.
+        The ledger that records each reply.
     """
 
     def __init__(self, app: ClientApp, context: Context, ledger: Ledger) -> None:

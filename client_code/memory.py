@@ -31,11 +31,12 @@ def open_task(
     Parameters
     ----------
     train, validation : Path
-        Parquet or CSV files; where one is not there, its name with ``.parquet`` is tried.
+        Parquet or CSV files; if a file is missing, its name with ``.parquet`` is tried.
     name, label : str
         The client, and its label column.
     terms : Kept, optional
-        What the columns hold. Texts and gaps are not read in blocks: such rows must fit into memory.
+        Contents of the columns. Texts and missing values cannot be read in blocks: such rows must fit into
+        memory.
     **settings
         The other fields of :class:`utils.Task`.
 

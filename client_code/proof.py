@@ -1,9 +1,9 @@
 """Proof of this client's identity to the server, created for each join.
 
-On AWS it signs, without sending it, the question "who am I?" to AWS STS with the credentials of its training
-role. The server sends that request to the STS it trusts, and learns the account and the role from AWS itself:
-no secret exists that could be lost. The signature also covers the run, the server, its certificate and the
-client's name, so that the proof is worth nothing for any other join. AWS calls the signature SigV4:
+On AWS the client signs the request "who am I?" to AWS STS with the credentials of its training role, without
+sending it. The server sends that request to the STS that it trusts, and learns the account and the role from
+AWS itself: no secret exists that could be lost. The signature also covers the run, the server, its
+certificate and the client's name, so the proof is invalid for any other join. AWS calls the signature SigV4:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 """
 
@@ -32,7 +32,7 @@ class ByRole:
     Parameters
     ----------
     region : str
-        Whose STS the server asks.
+        The region of the STS that the server calls.
     run_id : str
         The run to join.
     server : Server
@@ -40,7 +40,7 @@ class ByRole:
     name : str
         This client's name in the federation.
     session : botocore.session.Session, optional
-        Whose credentials sign; by default botocore finds those of the training role.
+        The session whose credentials sign; by default botocore finds those of the training role.
     """
 
     region: str

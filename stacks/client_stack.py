@@ -29,7 +29,7 @@ class ClientStack(FederationStack):
     config : FederationConfig
         The whole federation.
     client : Client
-        The client whose stack it is.
+        The client that owns the stack.
     """
 
     def __init__(self, scope: Construct, *, config: FederationConfig, client: Client) -> None:

@@ -20,9 +20,9 @@ class FederationStack(cdk.Stack):
     config : FederationConfig
         The whole federation.
     party : Server or Client
-        Whose stack it is.
+        The party that owns the stack.
     description : str
-        What CloudFormation's console shows.
+        The description in CloudFormation's console.
     """
 
     def __init__(

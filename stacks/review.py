@@ -17,7 +17,7 @@ def accept(construct: IConstruct, finding: str, reason: str) -> None:
     finding : str
         Rule and detail, such as ``IAM5[Resource::*]``.
     reason : str
-        What a security reviewer needs to know to agree.
+        The reason that a security reviewer needs.
     """
     _acknowledge(construct, f"AwsSolutions::AwsSolutions-{finding}", reason)
 

@@ -25,9 +25,9 @@ class Right:
     Parameters
     ----------
     actions, resources : list of str
-        What may be done to what.
+        The allowed actions, and their resources.
     conditions : dict
-        What must hold.
+        The conditions of the permission.
     because : str
         Why a wildcard among the resources cannot be narrower. Without it, a wildcard fails the synthesis.
     """
@@ -58,13 +58,13 @@ def role_with(
     Parameters
     ----------
     scope : Construct
-        Where the role goes.
+        The scope of the role.
     name : str or None
-        Its name, if somebody has to know it beforehand.
+        The role's name, if another party must know it in advance.
     description : str
-        What the console shows.
+        The role's description in the console.
     trusts : PrincipalBase
-        Who may assume it.
+        The principal that may assume the role.
     rights : mapping of str to sequence of Right
         Statements by the name of their inline policy.
     """
@@ -153,7 +153,7 @@ def use_key_for_s3(key_arn: str, region: str) -> Right:
     key_arn : str
         The key of the buckets.
     region : str
-        Where the buckets are.
+        The region of the buckets.
     """
     return Right(
         actions=["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"],
@@ -186,7 +186,7 @@ def describe_network(actions: list[str], region: str) -> Right:
     actions : list of str
         ``ec2:Describe…`` actions.
     region : str
-        Where.
+        The region of the network.
     """
     return Right(
         actions=actions,
@@ -238,7 +238,7 @@ def write_own_notebook_log(own: PartyNames) -> list[Right]:
     Parameters
     ----------
     own : PartyNames
-        Whose notebook it is.
+        The names of the party that owns the notebook.
     """
     return write_log_streams(own.log_group_arn(names.NOTEBOOK_LOG_GROUP), f"{own.notebook}/")
 

@@ -16,8 +16,8 @@ from stacks.server_doors import server_doors
 class ServerNetworkStack(FederationStack):
     """VPC, endpoints, and two roles per client with which its stack connects.
 
-    It comes first and knows nothing of what the clients deploy: the server's routes and rules, which need the
-    clients' peering connections, are in the server stack.
+    This stack is deployed first and does not depend on the clients' stacks. The server stack contains the
+    server's routes and rules, which need the clients' peering connections.
 
     Parameters
     ----------

@@ -14,9 +14,9 @@ class Storage:
     Parameters
     ----------
     stack : FederationStack
-        Where they go.
+        The stack of the buckets.
     own : PartyNames
-        Names of what the party owns.
+        Names of the party's resources.
     key : IKey
         Encrypts them.
     refused_role_arn : str or None

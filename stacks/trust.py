@@ -6,8 +6,9 @@ from aws_cdk import aws_iam as iam
 def only(account: str, role_arn: str, external_id: str | None = None) -> iam.PrincipalBase:
     """Return a principal that admits one role of another account.
 
-    A trust policy that names a foreign role fails while that role does not exist, and stops working when it
-    is made anew, for AWS stores its unique id. The account and a condition on the ARN do neither.
+    A trust policy that names a foreign role fails if that role does not exist, and stops working when the
+    role is created again, because AWS stores its unique id. The account with a condition on the ARN avoids
+    both.
 
     Parameters
     ----------
@@ -16,7 +17,7 @@ def only(account: str, role_arn: str, external_id: str | None = None) -> iam.Pri
     role_arn : str
         The role in it.
     external_id : str, optional
-        What the caller must present as well.
+        The ExternalId that the caller must also present.
     """
     conditions: dict[str, object] = {"ArnEquals": {"aws:PrincipalArn": role_arn}}
     if external_id is not None:
@@ -32,7 +33,7 @@ def sagemaker_of(account: str, conditions: dict[str, object] | None = None) -> i
     account : str
         The account it has to act for.
     conditions : dict, optional
-        What else must hold.
+        Additional conditions.
     """
     return iam.ServicePrincipal(
         "sagemaker.amazonaws.com",

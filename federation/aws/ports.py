@@ -26,7 +26,7 @@ class Caller:
     ahead : float or None
         Seconds that this machine's clock is ahead of AWS's.
     refused : str
-        What AWS said instead.
+        AWS's answer if it refused.
     """
 
     account: str

@@ -40,7 +40,7 @@ class RehearsalSettings:
     label : str, optional
         The label column of a CSV file.
     clients : int, optional
-        How many clients, instead of those of the configuration.
+        Number of clients, instead of the configuration's.
     training : TrainingSettings
         Settings of the run, and the seed of the data.
     image_python : ImagePython
@@ -66,11 +66,11 @@ class Outcome:
     Parameters
     ----------
     printed : str
-        What ``federation.server`` printed.
+        The output of ``federation.server``.
     collected : list of Collected
-        What each client's account held.
+        The content of each client's account.
     nothing_left : str
-        What the last step proved.
+        The result of the last step.
     report : pathlib.Path
         The run's report.
     """
@@ -84,14 +84,14 @@ class Outcome:
 def rehearse(settings: RehearsalSettings, steps: Steps, environment: Mapping[str, str]) -> Outcome:
     """Rehearse a federation on this machine.
 
-    Whatever happens, the embedded AWS ends with this call, and all that was deployed with it.
+    The embedded AWS, with everything that was deployed into it, always ends with this call.
 
     Parameters
     ----------
     settings : RehearsalSettings
-        What to rehearse.
+        The options of the rehearsal.
     steps : Steps
-        Shows what is done.
+        Shows the progress.
     environment : mapping of str
         The variables of this process.
 

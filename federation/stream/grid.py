@@ -38,19 +38,19 @@ class StreamGrid(Grid):
     Parameters
     ----------
     names : sequence of str
-        The clients, whose node ids are 2, 3, … in this order.
+        The clients; their node ids are 2, 3, … in this order.
     certificate : RunCertificate
-        What the server proves itself with.
+        The certificate with which the server proves its identity.
     admit : callable
         Decides on each join; None lets it in, and then its name is one of ``names``.
     host, port : str, int
-        Where to listen; port 0 takes a free one, and ``port`` then tells which.
+        Listening address; with port 0 the server takes a free port, and ``port`` then contains it.
     rejoin_seconds : float
-        How long a client whose stream broke may take to come back before it counts as lost.
+        Time that a client may take to return after its stream broke, before it counts as lost.
     limits : Limits, optional
-        What peers may cost.
+        Limits on the resources that peers may use.
     event : callable
-        Told what happens.
+        Callback for events.
 
     Raises
     ------
@@ -118,8 +118,9 @@ class StreamGrid(Grid):
     def get_node_ids(self) -> list[int]:
         """Return every client that ever joined.
 
-        One that has failed is among them: a message to it is answered at once with an error that says why, so
-        that a strategy hears of it, where Flower's would wait without end for somebody else.
+        The result includes failed clients. A message to a failed client is answered at once with an error
+        that states the reason, so that a strategy receives it; Flower's strategies would otherwise wait for
+        ever.
         """
         return [member.node_id for member in self._members.values() if member.joined]
 
@@ -137,7 +138,7 @@ class StreamGrid(Grid):
         Parameters
         ----------
         messages : iterable of Message
-            At most one to each client.
+            A maximum of one message to each client.
         timeout : float, optional
             Seconds until a missing reply becomes an error reply that names the client; None: an hour.
 
@@ -176,7 +177,7 @@ class StreamGrid(Grid):
         on_change : callable
             Called with the joined and the missing names, at once and after each join.
         least : int, optional
-            How many are enough; None: all.
+            Minimum number of clients at the deadline; None: all of them.
 
         Raises
         ------

@@ -22,13 +22,14 @@ _OF_GRPC = re.compile(
 def log_failed_handshakes() -> None:
     """Log gRPC's lines about failed handshakes as warnings of `federation.stream`, with a rate limit.
 
-    Plaintext, old TLS and a client that trusts another certificate end below Python, and gRPC for Python has
-    no call that tells of it. Its native log does, on file descriptor 2. From here on that is a pipe: failed
-    handshakes become warnings, the rest of gRPC's lines is dropped, as with ``GRPC_VERBOSITY=NONE``, and what
-    else is written there goes on to where it went. Python's own standard error does not pass the pipe.
+    Plaintext, old TLS and a client that trusts another certificate fail below Python, and gRPC for Python has
+    no call that reports it. gRPC's native log reports it on file descriptor 2. This function replaces that
+    descriptor by a pipe. Failed handshakes become warnings. Other lines of gRPC are dropped, as with
+    ``GRPC_VERBOSITY=NONE``. All other output goes to its previous destination. Python's own standard error
+    does not pass the pipe.
 
-    To be called before gRPC is imported. It changes nothing where somebody asked for gRPC's lines with
-    ``GRPC_VERBOSITY``, or where standard error is not file descriptor 2.
+    Call this function before gRPC is imported. It changes nothing if ``GRPC_VERBOSITY`` requests gRPC's
+    lines, or if standard error is not file descriptor 2.
     """
     if os.environ.get("GRPC_VERBOSITY") != "NONE" or not _is_descriptor_2():
         return

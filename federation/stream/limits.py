@@ -161,9 +161,9 @@ class SparingLog:
     Parameters
     ----------
     log : logging.Logger
-        Where they go.
+        The log for the warnings.
     lines, seconds : int, float
-        Most lines in so many seconds; the rest is counted.
+        Maximum number of lines per number of seconds; further lines are counted.
     clock : callable
         Seconds that never go back.
     """

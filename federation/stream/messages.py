@@ -52,7 +52,7 @@ class MessageAssembler:
     Parameters
     ----------
     room : callable
-        Returns the most bytes that the next message may have, 0 if none may come.
+        Returns the maximum bytes of the next message, or 0 if none is allowed.
 
     Attributes
     ----------

@@ -66,9 +66,9 @@ class StreamServer:
     Parameters
     ----------
     hub : Hub
-        Decides who joins, and takes what arrives.
+        Decides on joins, and receives messages.
     limits : Limits
-        What peers may cost.
+        Limits on the resources that peers may use.
     """
 
     def __init__(self, hub: Hub, limits: Limits) -> None:
@@ -122,7 +122,9 @@ class StreamServer:
         exchange = Exchange(self._limits)
         try:
             await context.write(control_frame(WELCOME, node_id=member.node_id))
-            await _first_to_end(self._read(context, member, exchange), _write(context, member, outbox, exchange))
+            await _first_to_end(
+                self._read(context, member, exchange), _write(context, member, outbox, exchange)
+            )
         finally:
             self._hub.leave(member, outbox)
 

@@ -22,9 +22,9 @@ class AccessLogs(Construct):
     bucket_name : str
         Its name.
     retention_days : int
-        How long the logs are kept.
+        Retention time of the logs.
     removal_policy : RemovalPolicy
-        What becomes of it when the stack is destroyed.
+        Treatment of the bucket when the stack is destroyed.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class PrivateBucket(Construct):
     key : IKey
         The party's key.
     access_logs : AccessLogs
-        Where accesses are logged.
+        The bucket for the access logs.
     refused_role_arn : str or None
-        A role of the own account that must not read it either, whatever its policies say.
+        A role in the own account that must not read the bucket either, independent of its policies.
     noncurrent_version_days : int
-        How long overwritten and deleted objects are kept.
+        Retention time of overwritten and deleted objects.
     removal_policy : RemovalPolicy
-        What becomes of it when the stack is destroyed. CloudFormation refuses to delete a bucket that holds
-        anything, so nothing is lost silently.
+        Treatment of the bucket when the stack is destroyed. CloudFormation refuses to delete a bucket that is
+        not empty, so nothing is lost silently.
     """
 
     def __init__(

@@ -45,9 +45,10 @@ class EncryptionKey(Construct):
     existing_arn : str or None
         A key of the account to use instead of making one; it stays as it is.
     description : str
-        What the console shows.
+        The key's description in the console.
     removal_policy : RemovalPolicy
-        What becomes of a key made here when the stack is destroyed; deletion takes the least time KMS allows.
+        Treatment of a key created here when the stack is destroyed; deletion takes the minimum time that KMS
+        allows.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ class Door:
     service : str
         The last part of the service's endpoint name, such as ``sagemaker.api``.
     region : str
-        Where the service is; in another region than the VPC's the endpoint crosses regions.
+        The region of the service; if it is not the VPC's region, the endpoint crosses regions.
     statements : tuple of (list of str, list of str)
         Actions and resources that the endpoint's policy allows.
     """
@@ -29,21 +29,21 @@ class Door:
 class InterfaceEndpoints(Construct):
     """Interface endpoints that only the given group reaches, each with a policy of the allowed requests.
 
-    Even a process on the notebook that got hold of foreign credentials could not use them here: the policies
-    admit the parties' accounts only.
+    A process on the notebook cannot use foreign credentials with these endpoints: their policies allow only
+    the parties' accounts.
 
     Parameters
     ----------
     vpc : Vpc
-        Where the endpoints' network interfaces go.
+        The network of the endpoints' interfaces.
     region : str
         The VPC's region.
     caller : SecurityGroup
         The only group that reaches them.
     accounts : list of str
-        Accounts whose principals may pass.
+        Accounts whose principals are allowed.
     doors : list of Door
-        What to open.
+        The endpoints to create.
     """
 
     def __init__(

@@ -12,16 +12,16 @@ from stacks.rights import Right, role_with
 class FlowLog(Construct):
     """VPC flow log to CloudWatch: evidence of accepted and refused connections.
 
-    The L1 resource with a role of its own, because the CDK's gives that role `iam:PassRole` on itself.
+    It uses the L1 resource with its own role, because the CDK's gives that role `iam:PassRole` on itself.
 
     Parameters
     ----------
     vpc : IVpc
         The network to record.
     retention_days : int
-        How long to keep the record.
+        Retention time of the record.
     removal_policy : RemovalPolicy
-        What becomes of it when the stack is destroyed.
+        Treatment of the record when the stack is destroyed.
     """
 
     def __init__(

@@ -24,17 +24,17 @@ class KickoffRole(Construct):
     Parameters
     ----------
     client : Client
-        In whose account the jobs run.
+        The client in whose account the jobs run.
     own : ClientNames
-        Names of what the client owns.
+        Names of the client's resources.
     server : ServerNames
-        Names of what the server owns: its notebook's role is the only one trusted.
+        Names of the server's resources: only the server's notebook role is trusted.
     training_role_arn : str
         The only role the server may pass to a job.
     key_arn : str
         The key that a job's volume and output must use.
     subnet_ids : list of str
-        Where jobs must run.
+        The subnets that jobs must use.
     group_id : str
         The security group they must have.
     max_job_seconds : int

@@ -25,20 +25,20 @@ class PrivateNetwork(Construct):
 
     The gateway endpoint is free and necessary: SageMaker loads a job's code and data, and saves its results,
     through the job's own subnets. Its policy lets the party's own principals use the party's own buckets, so
-    that data cannot leave through S3 to somebody else's bucket.
+    that data cannot leave through S3 to another owner's bucket.
 
     Parameters
     ----------
     party : Server or Client
-        Whose network it is: addresses, zones, account.
+        The party that owns the network, with its addresses, zones and account.
     buckets : list of str
         Names of the party's own buckets.
     has_notebook : bool
         Whether a notebook here may install Python: Amazon Linux 2023 keeps its packages in S3.
     log_retention_days : int
-        How long the record of all connections is kept.
+        Retention time of the record of all connections.
     removal_policy : RemovalPolicy
-        What becomes of that record when the stack is destroyed.
+        Treatment of that record when the stack is destroyed.
     """
 
     def __init__(

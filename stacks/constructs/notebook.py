@@ -19,18 +19,18 @@ PLATFORM = "notebook-al2023-v1"
 class Notebook(Construct):
     """A SageMaker notebook without internet and without root, ready to run the product.
 
-    At each start it installs what the party's operator published to the party's own code bucket.
+    At each start it installs the bundle that the party's operator published to the party's own code bucket.
 
     Parameters
     ----------
     party : Server or Client
-        Whose notebook it is.
+        The party that owns the notebook.
     own : PartyNames
-        Names of what the party owns.
+        Names of the party's resources.
     module : str
-        What is run here, such as ``federation.server``.
+        The module that runs on the notebook, such as ``federation.server``.
     role : IRole
-        What the notebook may do.
+        The role of the notebook.
     key : IKey
         Encrypts its volume.
     subnet_id : str
@@ -90,11 +90,11 @@ def start_script(*, code_bucket: str, region: str, module: str) -> str:
     Parameters
     ----------
     code_bucket : str
-        Where the operator publishes what the notebook installs.
+        The bucket with the bundle that the operator publishes.
     region : str
-        Where the bucket is.
+        The region of the bucket.
     module : str
-        What is run on the notebook.
+        The module that runs on the notebook.
     """
     settings = {
         "FEDERATION_BUNDLE": f"s3://{code_bucket}/{NOTEBOOK_PREFIX}",

@@ -25,7 +25,7 @@ class ServerNotebookRole(Construct):
     Parameters
     ----------
     own : ServerNames
-        Names of what the server owns.
+        Names of the server's resources.
     kickoff_role_arns : list of str
         The roles it may assume, and no others.
     key_arn : str
@@ -70,7 +70,7 @@ class ClientNotebookRole(Construct):
     Parameters
     ----------
     own : ClientNames
-        Names of what the client owns.
+        Names of the client's resources.
     key_arn : str
         Encrypts the buckets.
     """
@@ -100,6 +100,6 @@ class ClientNotebookRole(Construct):
 def _notebooks() -> iam.PrincipalBase:
     """Return SageMaker as principal; for notebooks it sends no source account for a condition.
 
-    Where it does: https://docs.aws.amazon.com/sagemaker/latest/dg/security-confused-deputy-prevention.html
+    Services that send it: https://docs.aws.amazon.com/sagemaker/latest/dg/security-confused-deputy-prevention.html
     """
     return iam.ServicePrincipal("sagemaker.amazonaws.com")

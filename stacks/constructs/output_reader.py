@@ -18,7 +18,7 @@ class OutputReader(Construct):
     role_name : str
         The name that the reading stack expects.
     reader_account, reader_deploy_role_arn : str
-        Who may read: the role that deploys the reading stack.
+        The account and the role that may read: the role that deploys the reading stack.
     """
 
     def __init__(

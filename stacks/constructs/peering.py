@@ -21,7 +21,7 @@ class PeeringAccepter(Construct):
     vpc : IVpc
         The only VPC it accepts connections to.
     client_account, client_region : str
-        Where connections may come from.
+        The account and the region from which connections are accepted.
     client_deploy_role_arn : str
         The role that deploys the client's stack.
     """

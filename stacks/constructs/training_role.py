@@ -38,15 +38,15 @@ class TrainingRole(Construct):
     Parameters
     ----------
     client : Client
-        Whose jobs they are.
+        The client whose jobs use the role.
     own : ClientNames
-        Names of what it owns.
+        Names of the client's resources.
     image : str
         Repository and tag of the training image.
     key_arn : str
         Encrypts the buckets and the job's volume.
     subnet_ids : list of str
-        Where the jobs run.
+        The subnets of the jobs.
     group_id : str
         The jobs' security group.
     """

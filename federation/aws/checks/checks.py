@@ -17,11 +17,11 @@ class Finding:
     Parameters
     ----------
     text : str
-        How it is.
+        The state that the check found.
     outcome : {"ok", "unseen", "warning"}
-        ``unseen``: these credentials may not look; the remedy says who can.
+        ``unseen``: these credentials may not read it; the remedy names who can.
     remedy : str
-        What to do about it, if anything.
+        How to fix it, if necessary.
     """
 
     text: str
@@ -36,13 +36,13 @@ class Check:
     Parameters
     ----------
     party : str
-        Whose thing it is, as messages call the party.
+        The party that the check concerns, as messages name it.
     name : str
-        What it is.
+        The subject of the check.
     look : callable
-        Returns how it is, or raises a `FederationError` that says what is wrong.
+        Returns the state, or raises a `FederationError` with the problem.
     gate : {"", "party", "all"}
-        Whose later checks make no sense if this one fails: nobody's, the same party's, everybody's.
+        The scope of later checks to skip if this check fails: none, the same party's, or all.
     """
 
     party: str
@@ -58,13 +58,13 @@ class Result:
     Parameters
     ----------
     party, check : str
-        What was looked at.
+        The party and the name of the check.
     outcome : {"ok", "unseen", "warning", "wrong", "skipped"}
         ``skipped``: an earlier check of the party failed.
     found, remedy : str
-        How it is, and what to do about it.
+        The state, and how to fix it.
     error : FederationError, optional
-        What is wrong, as a command would report it.
+        The problem, as a command would report it.
     """
 
     party: str

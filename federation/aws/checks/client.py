@@ -42,9 +42,9 @@ def client_checks(
     Parameters
     ----------
     config, client : FederationConfig, Client
-        The federation, and whose account it is.
+        The federation, and the client whose account is checked.
     caller : callable
-        Tells whose credentials are in use.
+        Returns the identity of the current credentials.
     open_store : OpenBucket[ReadableBucket]
         Opens a bucket with them.
     digest : str
@@ -52,7 +52,7 @@ def client_checks(
     label : str, optional
         The column that the server will ask for.
     code : Path
-        What training jobs run, with its locks.
+        The code of the training jobs, with its locks.
     """
     own = config.client_names(client)
     where = {"account": own.account, "region": own.region}

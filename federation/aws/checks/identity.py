@@ -18,12 +18,12 @@ def identity_checks(party: Party, caller: Callable[[], Caller], *, expected_role
     Parameters
     ----------
     party : Party
-        Whose account the credentials must be of.
+        The party whose account the credentials must belong to.
     caller : callable
-        Tells whose they are.
+        Returns the identity of the credentials.
     expected_role : str, optional
-        Whoever has another role may not be let in everywhere. Without it, STS need not answer: a client's
-        network has no way to it.
+        The role that is known to have access; other roles may lack access. Without it, STS need not answer: a
+        client's network has no path to it.
     """
 
     @cache

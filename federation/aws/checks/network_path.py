@@ -66,13 +66,13 @@ class Side:
     Parameters
     ----------
     subnets : tuple of Subnet
-        Where the party's end is.
+        The subnets of the party's half of the path.
     tables : tuple of str
         Route tables of those subnets.
     routes : tuple of Route
         Their routes through a peering.
     rules : tuple of Rule
-        What the security group of the party's end admits.
+        The rules of the party's security group.
     peerings : tuple of Peering
         All connections the account knows.
     """

@@ -31,7 +31,7 @@ class ServerView:
     Parameters
     ----------
     caller : callable
-        Tells whose credentials are in use.
+        Returns the identity of the current credentials.
     own_side : callable
         Returns the notebook's end of the road to the clients.
     accounts : mapping of str to Account
@@ -62,7 +62,7 @@ def server_checks(
     config : FederationConfig
         The federation.
     view : ServerView
-        What the server's role can look at.
+        The data that the server's role can read.
     host : str, optional
         The address to listen on; None finds this machine's own.
     digest : str

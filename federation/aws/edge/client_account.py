@@ -35,11 +35,11 @@ class ClientAccount:
     config : FederationConfig
         The federation.
     client : Client
-        Whose account it is.
+        The client whose account it is.
     session : boto3.session.Session
         The server's own.
     now : callable
-        What time it is, by which the role's session is renewed.
+        Returns the current time, which decides when the role's session is renewed.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ClientAccount:
         Raises
         ------
         KickoffRefusedError
-            The kickoff role cannot be assumed, or may not look.
+            The kickoff role cannot be assumed, or lacks the right to read this.
         ClientNetworkError
             The client's stack is not deployed, or was changed by hand.
         """

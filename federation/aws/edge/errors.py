@@ -71,9 +71,9 @@ def translated(action: str, target: str, *, denied: str, missing: str = DEPLOY) 
     Parameters
     ----------
     action : str
-        What was asked for, as in ``read``; completes "AWS refused to".
+        The requested action, as in ``read``; completes "AWS refused to".
     target : str
-        What it was asked of, with its account, as in ``bucket "x" of account 111111111111``.
+        The target of the request, with its account, as in ``bucket "x" of account 111111111111``.
     denied : str
         The remedy if the credentials in use may not do it.
     missing : str
@@ -82,7 +82,7 @@ def translated(action: str, target: str, *, denied: str, missing: str = DEPLOY) 
     Raises
     ------
     AccessDeniedError, CredentialsError, NotDeployedError, UnreachableError, AwsError
-        By what AWS said.
+        The class depends on AWS's answer.
     """
     try:
         yield

@@ -21,7 +21,7 @@ class OwnAccount:
     Parameters
     ----------
     own : PartyNames
-        What the party's things are called.
+        The names of the party's resources.
     session : boto3.session.Session
         With credentials of that account.
     """

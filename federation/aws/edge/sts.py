@@ -25,7 +25,7 @@ def sts_of(region: str) -> Callable[[SignedRequest], str]:
     Parameters
     ----------
     region : str
-        From the configuration. A client has no say in where its request goes.
+        The region from the configuration; a client cannot choose the destination of its request.
     """
     session = botocore.session.get_session()
     sts = session.create_client("sts", region_name=region)

@@ -27,7 +27,7 @@ class OnAws:
     config : FederationConfig
         The federation.
     now : datetime, optional
-        What time it is.
+        The current time.
     """
 
     def __init__(self, config: FederationConfig, *, now: dt.datetime | None = None) -> None:

@@ -1,9 +1,9 @@
 """Find the training jobs of a federation, including those of a server that was killed.
 
-The kickoff role may describe and stop this federation's jobs but not list an account's: a list would show
-the client's other jobs too, for it takes no narrower resource. So a run notes the names of its jobs in the
-results bucket before it starts the first one. A job that has begun to print is found without that note as
-well, by its log stream, whose names begin with the federation's prefix. See
+The kickoff role may describe and stop this federation's jobs but not list an account's jobs: a list would
+also show the client's other jobs, because it accepts no narrower resource. A run therefore records the names
+of its jobs in the results bucket before it starts the first one. A job that has started to print can also be
+found without that record, by its log stream, whose name begins with the federation's prefix. See
 `docs/decisions/0021-jobs-are-found-without-listing.md`.
 """
 
@@ -31,9 +31,9 @@ class FoundJob:
     Parameters
     ----------
     client, name : str
-        Whose it is, and its name.
+        The client that owns the job, and the job's name.
     status : JobStatus
-        How it stood when it was looked at.
+        The job's status at the time of the search.
     """
 
     client: str
@@ -67,9 +67,9 @@ class JobFinder:
     config : FederationConfig
         The federation.
     results : ReadableBucket
-        Where runs noted their jobs.
+        The bucket in which runs record the names of their jobs.
     accounts : mapping of str to Account
-        By the client's name.
+        The accounts, by the client's name.
     now : datetime
         Jobs that began longer ago than they may run do not count.
     """

@@ -61,7 +61,7 @@ class JobSettings:
     penalty, max_iter : str, int
         Of each local fit.
     patience : float
-        Seconds a client goes on looking for a server that does not answer.
+        Seconds for which a client keeps trying to reach a server that does not answer.
     spot : bool
         Use managed Spot capacity: cheaper, and may be interrupted; the client then joins again.
     keep_alive : int

@@ -19,11 +19,11 @@ class TrainingJobs:
     Parameters
     ----------
     accounts : mapping of str to Jobs
-        By the client's name.
+        The accounts, by the client's name.
     poll_seconds : float
-        How often the jobs' status is asked for.
+        Interval between two requests for the jobs' status.
     on_status : callable
-        Told a client's name and its job's new status.
+        Receives a client's name and its job's new status.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class TrainingJobs:
         requests : mapping of str to mapping
             ``CreateTrainingJob`` requests, by the client's name.
         on_exit : callable
-            Told the name of a client whose job ended before the run did, and why.
+            Receives the name of a client whose job ended before the run did, and the reason.
 
         Raises
         ------

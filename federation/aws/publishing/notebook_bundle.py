@@ -1,9 +1,9 @@
 """Build the bundle that a notebook installs at its start: this package, its configuration, locked wheels.
 
 The counterpart is ``stacks/lifecycle/on_start.sh``. The same commit, configuration and lock give the same
-bytes: this package travels as a wheel without times or compression, whose version and name hold the digest of
-its content. What makes a bundle take effect is ``requirements.txt``: uploaded last, it replaces one whole
-bundle by another.
+bytes: this package is delivered as a wheel without times or compression, whose version and name contain the
+digest of its content. ``requirements.txt`` puts a bundle into effect: it is uploaded last, and replaces one
+whole bundle by another.
 """
 
 import base64
@@ -44,7 +44,7 @@ class NotebookPackages:
     wheels : tuple of LockedWheel
         Every package, resolved for the notebook.
     python : str
-        The Python they are for, such as ``3.12``; the start script looks for it.
+        The Python version of the wheels, such as ``3.12``; the start script looks for it.
     """
 
     wheels: tuple[LockedWheel, ...]

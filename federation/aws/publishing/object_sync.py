@@ -34,7 +34,7 @@ class Item:
     Parameters
     ----------
     key, sha256 : str
-        Where, and the sha256 of its bytes, hexadecimal.
+        The key of the object, and the hexadecimal sha256 of its bytes.
     content : callable
         Gives its bytes or its file; asked only if it has to go up.
     last : bool
@@ -54,13 +54,13 @@ class Part:
     Parameters
     ----------
     name : str
-        What it is called in messages.
+        The part's name in messages.
     bucket : Bucket
-        Where.
+        The bucket of the part.
     prefix : str
         The keys that this part owns.
     items : sequence of Item
-        What should be there.
+        The expected objects.
     tolerated : frozenset of str
         Keys that may be there and are left alone.
     """
@@ -84,7 +84,7 @@ class Difference:
     Parameters
     ----------
     missing, changed : tuple of Item
-        What is not there, or has other bytes.
+        The objects that are missing, and those with other bytes.
     obsolete : tuple of str
         Keys that should not be there.
     sizes : mapping of str to int
@@ -135,7 +135,7 @@ def upload(part: Part, difference: Difference, say: Say) -> Difference:
     Raises
     ------
     PublishError
-        Content cannot be made, is too large, or is not what arrived.
+        Content cannot be created, is too large, or differs from what arrived.
     AwsError
         S3 refuses.
     """
@@ -160,7 +160,7 @@ def upload(part: Part, difference: Difference, say: Say) -> Difference:
 def remove(part: Part, keys: Sequence[str], say: Say) -> tuple[str, ...]:
     """Remove obsolete objects, and return those that these credentials may not remove.
 
-    A notebook's role may write and not delete. What stays does no harm: no job and no notebook uses it.
+    A notebook's role may write but not delete. Remaining objects are harmless: no job or notebook uses them.
     """
     for at, key in enumerate(keys):
         try:

@@ -62,11 +62,11 @@ class PublishedPart:
     Parameters
     ----------
     name, place : str
-        What it is, and its ``s3://`` address.
+        The part's name, and its ``s3://`` address.
     objects, bytes : int
-        How much there is.
+        The number of objects, and their size.
     uploaded, removed : int
-        How much of it changed now.
+        The number of objects that were uploaded and removed now.
     left : tuple of str
         Keys that no longer belong there, and that these credentials may not remove.
     """
@@ -89,13 +89,13 @@ class Published:
     party : str
         As messages call it.
     runs : str
-        What will run.
+        The code that will run.
     digest : str
-        The sha256 of what will run.
+        The sha256 of the code that will run.
     parts : tuple of PublishedPart
-        What is where.
+        The published parts.
     notes : tuple of str
-        What the operator should know.
+        Notes for the operator.
     """
 
     party: str
@@ -120,11 +120,11 @@ class Publisher:
     check : bool
         Only compare.
     say : callable
-        Told what is going on.
+        Receives progress messages.
     fetch_wheels : callable
         Gets the wheels, if any is not published yet.
     code : Path
-        What training jobs run.
+        The code of the training jobs.
     """
 
     open_store: OpenBucket[Bucket]
@@ -147,14 +147,15 @@ class Publisher:
         Parameters
         ----------
         config, client : FederationConfig, Client
-            The federation, and whose buckets are filled.
+            The federation, and the client whose buckets are filled.
         data : Path, optional
             See `federation.data.preparation.prepared.prepared_files`; without it the data published before
             are left alone.
         label : str, optional
-            Name of the label column, if no manifest tells.
+            Name of the label column, if no manifest contains it.
         contract : Contract, optional
-            The configuration's: it goes beside data that carry none, and data that carry another are refused.
+            The configuration's contract, stored beside data without one; data with another contract are
+            refused.
         """
         own = config.client_names(client)
         files = prepared_files(data, client.name, CLIENT_FILES, label=label, parquet=True) if data else ()
@@ -209,11 +210,11 @@ class Publisher:
         config, config_file : FederationConfig, Path
             The federation, and the file that describes it.
         data : Path, optional
-            Where ``server/test.csv`` is; without it the test data published before are left alone.
+            The folder with ``server/test.csv``; without it, the published test data are unchanged.
         label : str, optional
-            Name of the label column, if no manifest tells.
+            Name of the label column, if no manifest contains it.
         packages : NotebookPackages, optional
-            What is installed beside this package, by default the locked packages.
+            The packages to install beside this one, by default the locked packages.
         """
         files = prepared_files(data, config.server.name, SERVER_FILES, label=label) if data else ()
         if files:

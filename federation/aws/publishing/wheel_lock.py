@@ -117,7 +117,7 @@ def format_lock(wheels: Iterable[LockedWheel], *, head: str) -> str:
     Parameters
     ----------
     wheels : iterable of LockedWheel
-        What it pins, in any order.
+        The wheels to pin, in any order.
     head : str
         Comments and options that precede them.
     """

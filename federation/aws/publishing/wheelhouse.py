@@ -38,16 +38,16 @@ def fetch(wheels: Sequence[LockedWheel], *, cache: Path | None = None, run: Run 
     Parameters
     ----------
     wheels : sequence of LockedWheel
-        What to fetch; pip refuses a file whose sha256 is another.
+        The wheels to download; pip refuses a file with another sha256.
     cache : Path, optional
-        Where to keep them, by default `cache_folder`.
+        The folder of the wheels, by default `cache_folder`.
     run : callable
         Runs pip.
 
     Raises
     ------
     PublishError
-        pip cannot get a wheel; the message has the last thing it said. Or a kept wheel was damaged.
+        pip cannot get a wheel (the message contains pip's last output), or a kept wheel was damaged.
     """
     folder = (cache or cache_folder()) / _name(wheels)
     if not folder.is_dir():
@@ -69,9 +69,9 @@ def keep(wheels: Sequence[LockedWheel], source: Path, *, cache: Path) -> None:
     wheels : sequence of LockedWheel
         A lock.
     source : Path
-        Where its wheels are.
+        The folder with the wheels of the lock.
     cache : Path
-        Where to keep them.
+        The folder of the kept wheels.
     """
     folder = cache / _name(wheels)
     if not folder.is_dir():

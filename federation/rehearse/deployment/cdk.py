@@ -28,15 +28,15 @@ class Cdk:
     Parameters
     ----------
     aws : EmbeddedAws
-        Where it deploys.
+        The AWS into which it deploys.
     config : pathlib.Path
         The configuration of the federation.
     operator : Account
-        The account whose credentials it has; the others trust it, see how-to-deploy-as-one-operator.md.
+        The account whose credentials it uses; the others trust it, see how-to-deploy-as-one-operator.md.
     scratch : pathlib.Path
         A folder for the synthesised templates.
     logs : pathlib.Path
-        A folder for what the CLI says.
+        A folder for the CLI's output.
     clock : callable, optional
         Returns seconds.
 
@@ -87,7 +87,7 @@ class Cdk:
         Parameters
         ----------
         on_stack : callable
-            Told each stack's name and seconds when it is there.
+            Receives each stack's name and seconds when the stack is complete.
         *stacks : str
             Only these, without those they depend on.
 

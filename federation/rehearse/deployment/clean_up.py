@@ -27,7 +27,7 @@ class Emptied:
     bucket : str
         Its name.
     versions : str
-        How many versions of objects were deleted, as it was said.
+        The number of deleted object versions, as the command printed it.
     """
 
     bucket: str

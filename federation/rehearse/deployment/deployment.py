@@ -14,7 +14,7 @@ class Deployment:
     Parameters
     ----------
     stage : Stage
-        What to deploy, and where.
+        The federation to deploy, and its AWS.
     """
 
     def __init__(self, stage: Stage) -> None:

@@ -20,11 +20,11 @@ class Remains:
     Parameters
     ----------
     left : tuple of str
-        What somebody would have to delete.
+        The resources that would have to be deleted.
     keys_pending : int
         Encryption keys that KMS deletes at the end of their waiting period; they count as gone.
     job_records : int
-        Descriptions of past training jobs, which SageMaker keeps and nobody can delete.
+        Descriptions of past training jobs, which SageMaker keeps and which cannot be deleted.
     """
 
     left: tuple[str, ...]
@@ -40,7 +40,7 @@ def remains(connect: Connect, account: Account, federation: str) -> Remains:
     connect : callable
         Makes boto3 clients.
     account : Account
-        Where to look.
+        The account to list.
     federation : str
         Name of the federation, the value of its tag.
     """

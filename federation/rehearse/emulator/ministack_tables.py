@@ -1,7 +1,7 @@
 """All internals of ministack that this plug-in uses, under our own names.
 
 ministack 1.5.33 has no plug-in interface, but it keeps its services, resource types and stores in tables. All
-private names are used here and nowhere else, so that a new ministack breaks one file, when it is imported.
+private names are used only here, so an incompatible new ministack breaks only this file, when it is imported.
 """
 
 from collections.abc import Callable, MutableMapping

@@ -63,7 +63,7 @@ def client_environment(
     outer : mapping of str
         The environment to start from, usually ``os.environ``.
     endpoint_url : str
-        Where the embedded AWS answers.
+        URL of the embedded AWS.
     credentials : mapping of str
         ``AWS_ACCESS_KEY_ID`` and its companions.
     region : str

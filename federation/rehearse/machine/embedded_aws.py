@@ -38,7 +38,7 @@ class EmbeddedAws:
     job_python : pathlib.Path
         The interpreter training jobs run with; see `federation.rehearse.machine.image.job_environment`.
     log_file : pathlib.Path, optional
-        Where the emulator writes its log. By default it goes with everything else.
+        The emulator's log. By default it is removed with everything else.
     start_deadline : float
         Seconds the emulator may take until it answers.
     stop_grace : float
@@ -109,7 +109,7 @@ class EmbeddedAws:
         Parameters
         ----------
         account, region, name : str
-            Where the notebook is, and its name.
+            The notebook's account, region and name.
 
         Raises
         ------

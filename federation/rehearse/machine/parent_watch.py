@@ -25,7 +25,7 @@ def end_with_parent(
     Parameters
     ----------
     clean_up : callable
-        Called once before the kill, from the watching thread. What it raises is ignored: the kill comes
+        Called once before the kill, from the watching thread. Its exceptions are ignored: the kill follows
         anyway.
     on_line : callable, optional
         Called with each line the starter writes before that.

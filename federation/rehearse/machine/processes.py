@@ -22,9 +22,9 @@ class Command:
     environment : mapping of str
         Its whole environment.
     folder : pathlib.Path
-        Where it runs.
+        The working directory.
     log : pathlib.Path
-        The file that keeps what it says.
+        The file for the command's output.
     """
 
     words: Sequence[str]
@@ -43,7 +43,7 @@ def run(command: Command, on_line: Callable[[str], None] = _ignore) -> int:
     Parameters
     ----------
     command : Command
-        What to run.
+        The command to run.
     on_line : callable, optional
         Called with each line of output, as it comes.
     """
@@ -71,11 +71,11 @@ def failure(what: str, code: int, log: Path) -> tuple[str, str]:
     Parameters
     ----------
     what : str
-        What failed.
+        The name of the failed step.
     code : int
         Its exit code.
     log : pathlib.Path
-        What it said.
+        The log of the failed command.
     """
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
@@ -89,7 +89,7 @@ def run_apart(command: Command, on_line: Callable[[str], None], output: Path) ->
     Parameters
     ----------
     command : Command
-        What to run.
+        The command to run.
     on_line : callable
         Called with each line of its standard error, as it comes.
     output : pathlib.Path

@@ -34,11 +34,11 @@ class Collected:
     client : str
         Its name.
     folder : pathlib.Path
-        Where it is now: the archives, the model and the ledger.
+        The folder of the archives, the model and the ledger.
     sent : int
         Bytes that the client sent, by its own ledger.
     messages : int
-        How many messages those were.
+        The number of those messages.
     """
 
     client: str
@@ -59,7 +59,7 @@ def collect(stage: Stage, *, run: Path, test: Path, out: Path) -> list[Collected
     Parameters
     ----------
     stage : Stage
-        Where the run was.
+        The environment in which the run took place.
     run : pathlib.Path
         The run folder of the server.
     test : pathlib.Path

@@ -24,7 +24,7 @@ class Participants:
     Parameters
     ----------
     stage : Stage
-        What is deployed, and where.
+        The deployed federation, and its AWS.
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -158,7 +158,7 @@ class Participants:
         Parameters
         ----------
         notebook : Notebook
-            Where it runs.
+            The notebook that runs the server.
         label : str
             The column to predict.
         out : pathlib.Path

@@ -32,7 +32,7 @@ class Notebook:
     config : pathlib.Path
         The published configuration.
     environment : mapping of str
-        What a process on it finds, the role's credentials among it.
+        The environment of a process on the notebook, including the role's credentials.
     """
 
     home: Path
@@ -75,7 +75,7 @@ def start_notebook(
     volume : pathlib.Path
         A folder that stands in for the notebook's volume.
     log : pathlib.Path
-        Takes what the script says.
+        The file for the script's output.
 
     Raises
     ------

@@ -45,7 +45,7 @@ def prepare_data(
     label : str, optional
         The label column of a CSV file.
     seed : int
-        Of everything random.
+        The seed of all random choices.
 
     Raises
     ------

@@ -21,9 +21,9 @@ class Account:
     Parameters
     ----------
     party : str
-        How messages call whose it is.
+        The party's name in messages.
     number, region : str
-        Where it is.
+        The number and region of the account.
     """
 
     party: str
@@ -45,7 +45,7 @@ def accounts_of(config: FederationConfig) -> list[Account]:
 def connector(aws: EmbeddedAws) -> Connect:
     """Return a maker of boto3 clients that act as an account's root.
 
-    No setting of the machine has a say: the endpoint and the keys are given.
+    No setting of the machine has an effect: the endpoint and the keys are explicit.
     """
     session = boto3.Session(aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106 (no secret)
 

@@ -25,8 +25,8 @@ def write_effective_config(given: Path, target: Path, *, clients: int | None = N
     target : pathlib.Path
         The file to write.
     clients : int, optional
-        How many clients to rehearse with, instead of those of the configuration: its first ones, then copies
-        of its last with an account, addresses and an ExternalId of their own.
+        Number of clients to rehearse with, instead of the configuration's: its first clients, followed by
+        copies of its last client with their own account, addresses and ExternalId.
 
     Raises
     ------

@@ -24,12 +24,11 @@ class Stage:
     config_file : pathlib.Path
         The file that every party has of it.
     logs : pathlib.Path
-        A folder for what the commands say.
+        A folder for the output of commands.
     steps : Steps
-        Shows what is done.
+        Shows the progress.
     checkout : pathlib.Path
-        What the operators have checked out; see
-        `federation.rehearse.machine.image.stand_in.StandIn.checkout`.
+        The operators' checkout; see `federation.rehearse.machine.image.stand_in.StandIn.checkout`.
     """
 
     aws: EmbeddedAws

@@ -15,16 +15,16 @@ class Steps:
     Parameters
     ----------
     stream : TextIO, optional
-        Where to print. Default: standard error.
+        Output stream. Default: standard error.
     clock : callable, optional
         Returns seconds.
     pause : callable, optional
-        Called before each step but the first, with what comes next.
+        Called before each step except the first, with the description of the next step.
 
     Attributes
     ----------
     seconds : dict of str to float
-        How long each step took, by its name.
+        The duration of each step, by its name.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Steps:
         Parameters
         ----------
         name : str
-            By which its seconds are kept.
+            The name under which the step's seconds are kept.
         text : str
-            What it does.
+            The description of the step.
         """
         if self._pause and self.seconds:
             self._pause(text)

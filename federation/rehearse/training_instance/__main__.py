@@ -1,7 +1,7 @@
 """The instance as a process: the order on standard input, events on standard output.
 
-After the order, a line ``stop`` stops the job. End-of-file means that the emulator is gone: it ends
-everything.
+After the order, a line ``stop`` stops the job. End-of-file means that the emulator has ended: the instance
+then ends everything.
 """
 
 import os

@@ -18,15 +18,15 @@ _TOOLKIT = ("-m", "sagemaker_training.cli.train")
 def layer_environment(python: Path, folder: Path) -> Path:
     """Return the interpreter of a new environment that is layered over another one.
 
-    What the job's ``requirements.txt`` installs lands in the new one and vanishes with the job, so that two
-    jobs never write into the same environment, as two containers never do.
+    The packages of the job's ``requirements.txt`` are installed in the new environment and removed with the
+    job. Two jobs therefore never write into the same environment, as two containers never do.
 
     Parameters
     ----------
     python : pathlib.Path
         The interpreter of the environment below.
     folder : pathlib.Path
-        Where to make the new one.
+        The folder for the new environment.
     """
     subprocess.run([python, "-m", "venv", "--without-pip", folder], check=True)
     find = "import sysconfig; print(sysconfig.get_path('purelib'))"
@@ -47,7 +47,7 @@ class Container:
     order : JobOrder
         The job.
     on_line : callable
-        Called with each line of output, from a thread of ours.
+        Called with each line of output, from one of our threads.
     """
 
     def __init__(self, order: JobOrder, on_line: Callable[[str], None]) -> None:

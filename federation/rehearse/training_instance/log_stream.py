@@ -85,7 +85,7 @@ class Metrics:
     Parameters
     ----------
     definitions : list of dict
-        Each with ``Name`` and ``Regex``, whose first group is the value.
+        The definitions, each with ``Name`` and ``Regex``; the regex's first group is the value.
     """
 
     def __init__(self, definitions: list[dict[str, str]]) -> None:

@@ -23,7 +23,7 @@ class JobOrder:
     region : str
         The job's region.
     endpoint_url : str
-        Where the AWS APIs answer.
+        URL of the AWS APIs.
     credentials : dict
         The environment variables that make a process the training role.
     folder : pathlib.Path

@@ -31,7 +31,7 @@ class Admission:
     Parameters
     ----------
     verify : callable
-        Checks who sent a join.
+        Verifies the sender of a join.
     names : sequence of str
         The clients that are expected.
     label, features : str, sequence of str
@@ -74,9 +74,9 @@ class Admission:
         return self._mismatch(join)
 
     def explanation_of(self, error: FederationError) -> FederationError:
-        """Return why a client that ``error`` names could not prove who it is, or ``error`` itself.
+        """Return why a client that ``error`` names could not prove its identity, or ``error`` itself.
 
-        Only clients that never proved it count: a stranger who claims a name that is here explains nothing.
+        Clients that have proved their identity are ignored: a stranger with the same name explains nothing.
         """
         for name, problem in self._problems.items():
             if name not in self._proven and f'"{name}"' in error.problem:

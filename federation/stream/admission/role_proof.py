@@ -56,11 +56,11 @@ class Binding:
     Parameters
     ----------
     run_id, server_address : str
-        The run, and where its server listens, as the clients were told.
+        The run, and the server's address as the clients received it.
     certificate : str
         SHA-256 of the server's certificate, in hexadecimal.
     region : str
-        Whose STS is asked.
+        The region of the STS that is called.
     """
 
     run_id: str
@@ -84,7 +84,7 @@ class SignedRequest:
     headers : mapping of str to str
         All of them, names in lower case.
     signature : str
-        What makes it unlike every other one.
+        The part that is unique to this request.
     """
 
     headers: Mapping[str, str]
@@ -97,7 +97,8 @@ def read_proof(proof: Mapping[str, str], *, client: str, binding: Binding, now: 
     Raises
     ------
     ProofError
-        It is not made for this run, server, certificate and client, or not now, or says more than it should.
+        The proof is invalid: it is for another run, server, certificate, client or time, or has unexpected
+        parts.
     """
     headers = {name.lower(): value for name, value in proof.items()}
     bound = binding.headers(client)
@@ -137,16 +138,16 @@ class RoleVerifier:
     Parameters
     ----------
     roles : mapping of str to Role
-        Who each client is, by its name.
+        Each client's role, by the client's name.
     binding : Binding
-        What a proof must be made for.
+        The values that a proof must be bound to.
     ask : callable
-        Sends a signed request to STS and returns the ARN of who signed it; may block. Raises `ProofError`
-        when STS refuses, and `UncheckedError` when it does not answer.
+        Sends a signed request to STS and returns the ARN of the signer; may block. Raises `ProofError` if STS
+        refuses, and `UncheckedError` if it does not answer.
     clock : callable
         Returns the time.
     answer_seconds : float
-        How long STS may take.
+        Maximum time for an answer of STS.
     """
 
     def __init__(

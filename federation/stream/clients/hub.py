@@ -38,11 +38,11 @@ class ClientHub:
     admit : callable
         Decides on each join.
     rejoin_seconds : float
-        How long a client whose stream broke may take to come back before it counts as lost.
+        Time that a client may take to return after its stream broke, before it counts as lost.
     limits : Limits
-        What peers may cost.
+        Limits on the resources that peers may use.
     event : callable
-        Told what happens.
+        Callback for events.
     """
 
     def __init__(

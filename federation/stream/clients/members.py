@@ -28,13 +28,13 @@ class Refusal:
     Parameters
     ----------
     reason : str
-        What both sides log.
+        The text that both sides log.
     fatal : Exception, optional
         Set when the peer proved to be an expected client, which can therefore never join.
     code : int
         The exit code that the refused client ends with.
     temporary : bool
-        Whether the same client may be let in when it tries again.
+        True if the same client may be admitted when it tries again.
     """
 
     reason: str
@@ -52,7 +52,7 @@ class Pending:
     message : Message
         As the strategy gave it.
     frames : list of bytes
-        As it goes over the wire.
+        The message's frames, as they are sent.
     reply : Future of Message
         Set once: by the client's reply, or by an error reply.
     """
@@ -69,11 +69,11 @@ class Member:
     Parameters
     ----------
     name, node_id : str, int
-        Who it is.
+        The client's name and node id.
     instance : str
         Which process speaks for it.
     outbox : Queue, optional
-        Where what is to be sent goes; None while it has no stream.
+        Queue of the data to send; None while the client has no stream.
     joined : bool
         Whether it ever joined.
     failure : str
@@ -83,9 +83,9 @@ class Member:
     pending : dict
         The messages it has not answered, by their ids.
     give_up : TimerHandle, optional
-        Runs when it has been away too long.
+        Timer that runs when the client has been away too long.
     received : list of (str, int)
-        Kind and bytes of everything that came from it.
+        Kind and bytes of everything that the client sent.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Objects of one bucket, each with the sha256 of its bytes, which S3 itself checks on arrival.
 
-An object goes up in one request: S3 then keeps the checksum of the whole object (of a multipart upload only
-one of its parts' checksums), and an interrupted upload leaves nothing behind.
+An object is uploaded in one request: S3 then keeps the checksum of the whole object (for a multipart upload,
+it keeps only a checksum of the parts' checksums), and an interrupted upload leaves nothing behind.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
 """
 
@@ -98,11 +98,11 @@ class Store:
         Parameters
         ----------
         key : str
-            Where.
+            The key of the object.
         content : bytes or Path
-            At most 5 GiB, the most that one request may carry.
+            The content, a maximum of 5 GiB, which is the limit of one request.
         sha256 : str
-            Of the content, hexadecimal; S3 stores nothing if what arrives has another.
+            The hexadecimal sha256 of the content; S3 stores nothing if the received bytes have another.
         """
         checksum = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": _base64(sha256)}
         request = {**self._place, "Key": key, **checksum}

@@ -25,7 +25,7 @@ def downloaded(address: str, say: Say, open_store: OpenForeign = foreign_store) 
     address : str
         ``s3://BUCKET/KEY`` of one object, or of a folder: the tables right in it, as with a folder here.
     say : callable
-        Told what is read.
+        Receives a line for each table that is read.
     open_store : callable
         Opens a bucket by its name.
 
@@ -77,7 +77,7 @@ def tables_at(key: str, sizes: Mapping[str, int]) -> dict[str, int]:
     key : str
         Of an object or, without a slash at its end, of a folder; "" is the whole bucket.
     sizes : mapping of str to int
-        Of every object whose key begins so.
+        The size of every object whose key begins with ``key``, by its own key.
     """
     if key in sizes and key.endswith(SUFFIXES):
         return {key: sizes[key]}

@@ -1,7 +1,8 @@
 """Evaluate, as IAM would, who may assume a role and what the role may do.
 
-ministack enforces the calls that arrive over HTTP. Some calls AWS makes on a caller's behalf (CloudFormation
-accepting a peering, SageMaker pulling an image) never do; these functions hold them to the same policies.
+ministack enforces policies for the calls that arrive over HTTP. Some calls that AWS makes on a caller's
+behalf (CloudFormation accepts a peering, SageMaker pulls an image) do not arrive over HTTP; these functions
+enforce the same policies for them.
 """
 
 import json

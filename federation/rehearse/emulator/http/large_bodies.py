@@ -1,7 +1,7 @@
 """Keep only one copy of a large body in memory, both of requests and of responses.
 
-ministack keeps the pieces of a request's body until it has joined them, and hands a response's body over
-whole, of which hypercorn and asyncio make a copy each: a wheel would be in memory two or three times.
+ministack keeps the pieces of a request's body until it has joined them, and passes on a response's body
+whole, of which hypercorn and asyncio make one copy each: a wheel would be in memory two or three times.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """The emulator answers programs on this machine, not web pages, and counts loopback as TLS.
 
-Every account's root is a request away, so a page in the user's browser must not be able to send one: a
-browser announces itself with ``Origin``, and a rebound DNS name shows in ``Host``. Bucket policies that deny
-requests without TLS (``aws:SecureTransport``) are kept as they are for AWS; on loopback nobody can listen in,
-so the condition holds.
+Any request can act as an account's root, so a page in the user's browser must not be able to send one. A
+browser's request has the header ``Origin``, and a rebound DNS name appears in ``Host``. Bucket policies that
+deny requests without TLS (``aws:SecureTransport``) are the same as on AWS. No other machine can read loopback
+traffic, so the condition is treated as true.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping

@@ -1,7 +1,7 @@
 """Keep the content of objects on disk only.
 
-ministack can store bodies in a folder (``S3_PERSIST``), but holds those of versioned buckets in memory as
-well. The wheels of several accounts would then be most of the memory. Every reader falls back to the folder.
+ministack can store bodies in a folder (``S3_PERSIST``), but also keeps those of versioned buckets in memory.
+The wheels of several accounts would then use most of the memory. Every reader falls back to the folder.
 """
 
 from federation.rehearse.emulator import ministack_tables as ministack

@@ -1,6 +1,6 @@
 """The KMS key of an object: a principal that reads or writes the object must be allowed to use the key.
 
-Plain ministack never asks, so a role without ``kms:Decrypt`` would pass here and fail on AWS. It also
+Plain ministack never checks this, so a role without ``kms:Decrypt`` would pass here and fail on AWS. It also
 refuses ``aws:kms`` without a key, which means S3's own key of the account.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
 """

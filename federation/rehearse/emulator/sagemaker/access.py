@@ -106,9 +106,9 @@ def check_tagging(caller: ministack.Principal, arn: str, tags: dict[str, str], a
     Parameters
     ----------
     caller : Principal
-        Who creates.
+        The principal that creates the resource.
     arn : str
-        What is created.
+        The created resource.
     tags : dict of str
         Its tags; without any there is nothing to check.
     action : str

@@ -1,7 +1,7 @@
 """Check requests against botocore's model of SageMaker, and report violations in AWS's wording.
 
-botocore itself checks only types and required members before it sends; names, lengths, ranges and choices are
-the service's business, so a job name that AWS would refuse must be refused here.
+botocore itself checks only types and required members before it sends a request. The service checks names,
+lengths, ranges and choices, so this module must refuse a job name that AWS would refuse.
 """
 
 import re

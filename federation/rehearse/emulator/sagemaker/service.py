@@ -51,7 +51,7 @@ class SageMaker:
     Parameters
     ----------
     jobs : TrainingJobs
-        Where jobs are started and stopped.
+        The jobs, which start and stop instances.
     """
 
     def __init__(self, jobs: TrainingJobs) -> None:

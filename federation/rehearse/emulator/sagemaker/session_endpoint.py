@@ -32,7 +32,7 @@ class Sessions:
     Parameters
     ----------
     endpoint_url : str
-        Where this emulator answers.
+        The URL of this emulator.
     """
 
     def __init__(self, endpoint_url: str) -> None:

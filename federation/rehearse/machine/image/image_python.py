@@ -108,11 +108,11 @@ def image_python(
     Parameters
     ----------
     environment : mapping of str
-        Where to look: ``PATH``, and ``HOME`` for what pyenv and uv installed.
+        The variables to use for the search: ``PATH``, and ``HOME`` for installations by pyenv and uv.
     cache : pathlib.Path
         A folder to download into.
     choice : ImagePython
-        ``own`` looks for no other, and ``3.12`` takes no other.
+        ``own`` searches for no other Python, and ``3.12`` accepts no other.
     own : pathlib.Path, optional
         This machine's own Python; by default the one that runs this, outside its virtual environment.
     is_built : callable

@@ -53,9 +53,9 @@ def job_environment(
     python : pathlib.Path
         The interpreter to build with. The image has Python 3.12; any from 3.11 on is accepted.
     requirements : pathlib.Path
-        A file that pins everything, each with its sha256.
+        A file that pins all packages, each with its sha256.
     toolkit : pathlib.Path
-        A file that pins what is installed from its sources.
+        A file that pins the packages to install from their sources.
     run : callable
         Runs a command.
 

@@ -67,13 +67,13 @@ def own_checkout(folder: Path, wheels: Path, *, python: str, wheelhouse: Path) -
     Parameters
     ----------
     folder : pathlib.Path
-        Where to write it; new.
+        The new folder for the checkout.
     wheels : pathlib.Path
         From `own_wheels`.
     python : str
         Which Python they are for, such as ``3.13``.
     wheelhouse : pathlib.Path
-        Where publishing looks for wheels; see `federation.aws.publishing.wheelhouse.cache_folder`.
+        The folder in which publishing finds wheels; see `federation.aws.publishing.wheelhouse.cache_folder`.
     """
     for part, left_out in (("federation", ("__pycache__", NOT_SHIPPED)), ("client_code", ("__pycache__",))):
         shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns(*left_out))

@@ -41,15 +41,15 @@ class StandIn:
     Parameters
     ----------
     interpreter : Interpreter
-        What notebooks find, and what the jobs' environment was made with.
+        The interpreter that notebooks find and that created the jobs' environment.
     job_python : pathlib.Path
         The interpreter of that environment.
     difference : str
-        A sentence that says what differs from the image; "" if nothing does.
+        A sentence that states the differences from the image, or "".
     wheels : pathlib.Path, optional
-        Wheels of the published versions, where the published ones do not run.
+        Wheels of the published versions, if the published wheels do not run.
     wheelhouse : pathlib.Path
-        Where publishing looks for wheels.
+        The folder in which publishing finds wheels.
     """
 
     interpreter: Interpreter
@@ -64,7 +64,7 @@ class StandIn:
         Parameters
         ----------
         folder : pathlib.Path
-            Where a copy goes; new.
+            The new folder for a copy.
         """
         if self.wheels is None:
             return PROJECT
@@ -115,13 +115,13 @@ def difference(
     Parameters
     ----------
     python : Interpreter
-        What stands in.
+        The interpreter that replaces the image's.
     as_published : bool
         Whether it runs the published wheels.
     machine : str
         System and processor. [default: this machine's]
     image : pathlib.Path
-        What the image has, with markers where that depends on the Python.
+        The packages of the image, with markers if they depend on the Python.
     """
     machine = machine or this_machine()
     theirs = pinned(image, python.markers | _IMAGE_MARKERS)

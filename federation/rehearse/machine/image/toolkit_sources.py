@@ -1,8 +1,8 @@
 """Install the toolkit of the training image from its sources, without a compiler.
 
 ``sagemaker-training``, and ``inotify-simple`` with which it watches folders, are published as sources only.
-The one C extension serves distributed training; for it, and for inotify where the system has none, a module
-that can only be imported stands in (``toolkit_stand_ins/``).
+The only C extension serves distributed training. A module that can only be imported (``toolkit_stand_ins/``)
+replaces it, and replaces inotify on systems without it.
 """
 
 import platform
@@ -42,7 +42,7 @@ def install_toolkit(
     python : pathlib.Path
         An interpreter with pip, which downloads and compares the sha256.
     site_packages : pathlib.Path
-        Where the modules go.
+        The folder for the modules.
     run : callable
         Runs a command.
     sources : pathlib.Path
@@ -51,7 +51,7 @@ def install_toolkit(
     Returns
     -------
     subprocess.CompletedProcess
-        How the download went; if it failed, nothing is installed.
+        The result of the download; if it failed, nothing is installed.
     """
     system = platform.system()
     text = sources.read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ class Image:
     Parameters
     ----------
     repository_arn : str
-        What a role must be allowed to pull from.
+        The repository from which a role must be allowed to pull.
     """
 
     repository_arn: str

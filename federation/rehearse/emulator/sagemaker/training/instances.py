@@ -24,7 +24,7 @@ class Instance:
     order : JobOrder
         The job.
     on_event : callable
-        Called with each event the instance reports, from a thread of ours. The last one has ``status``.
+        Called with each event of the instance, from one of our threads. The last one has ``status``.
     """
 
     def __init__(self, order: JobOrder, on_event: Callable[[Event], None]) -> None:

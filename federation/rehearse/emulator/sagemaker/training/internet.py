@@ -1,7 +1,7 @@
 """Whether a job's network has a path to the internet.
 
-The emulated network filters no packet. But a job whose subnets have no way out must not quietly fetch a
-forgotten wheel from the public index, and then fail on AWS.
+The emulated network filters no packet. But a job whose subnets have no path to the internet must not
+download a forgotten wheel from the public index here, and then fail on AWS.
 """
 
 from typing import Any

@@ -38,11 +38,11 @@ class TrainingJobs:
     Parameters
     ----------
     settings : EmulatorSettings
-        What the launcher said.
+        The launcher's settings.
     instances : Instances
-        Where jobs run.
+        The instances that run the jobs.
     sessions : Sessions
-        Where jobs get their role's credentials.
+        The source of the jobs' role credentials.
     """
 
     def __init__(self, settings: EmulatorSettings, instances: Instances, sessions: Sessions) -> None:
