@@ -10,7 +10,7 @@ from federation.learning.strategies.space import Space
 
 Floats = NDArray[np.float64]
 NAMED = 5
-NEGLIGIBLE = 1e-3  # of a direction's largest component: what converges on the way
+NEGLIGIBLE = 0.1  # of the largest component: what only balances it, or still converges
 _NONE = "the training rows have no finite optimum"
 
 
