@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from sklearn.linear_model import LogisticRegression
@@ -32,6 +33,7 @@ from errors import ClientError
 from ledger import Ledger, open_ledger
 from preprocessing import Preprocessing
 from protocol.columns import COUNTS
+from utils import Floats
 
 if TYPE_CHECKING:
     from streamed import StreamedTask
@@ -91,7 +93,7 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
         started = time.perf_counter()
         model, agreement = _received(task, message)
         given = _scores(task, agreement, model)
-        sums = task.newton(agreement, model, _class_weight(message))
+        sums = task.newton(agreement, model, _class_weight(message), _direction(message))
         metrics: Metrics = {
             "num-examples": sums.rows,
             "loss": sums.plain_loss / sums.rows,
@@ -148,6 +150,12 @@ def _class_weight(message: Message) -> tuple[float, float]:
     """Return the weights of a negative and of a positive row that the server asks for."""
     negative, positive = cast("list[float]", message.content.config_records["config"]["class-weight"])
     return negative, positive
+
+
+def _direction(message: Message) -> Floats | None:
+    """Return the direction, of coefficients and intercept, that the server asks about, if it does."""
+    arrays = message.content.array_records.get("direction")
+    return None if arrays is None else np.append(arrays["coef"].numpy()[0], arrays["intercept"].numpy())
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:

@@ -79,9 +79,12 @@ class TrainingSettings:
         ),
     ] = field(default_factory=dict)
     rounds: Annotated[
-        int, Option(text="Maximum number of rounds.", minimum=1, default="3, or 20 for fednewton")
+        int, Option(text="Maximum number of rounds.", minimum=1, default="3, or 50 for fednewton")
     ] = cast("int", None)  # always an int once the settings are made: the strategy's own number
     penalty: Annotated[str, Option(text="Regularisation of the model.", choices=("l2", "none"))] = "l2"
+    site_intercepts: Annotated[
+        bool, Option(text="Fit one intercept per client, with fednewton; rows of no client get their mean.")
+    ] = False
     max_iter: Annotated[
         int, Option(text="Maximum solver iterations per client and round.", minimum=1)
     ] = 10  # fmt: skip
@@ -138,7 +141,9 @@ class TrainingSettings:
         for setting in settings_of_training():
             setting.check(getattr(self, setting.name))
         set_(self, "parameters", {name: str(value) for name, value in self.parameters.items()})
-        create_strategy(self.strategy, self.parameters, clients=sys.maxsize)
+        create_strategy(
+            self.strategy, self.parameters, clients=sys.maxsize, site_intercepts=self.site_intercepts
+        )
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
@@ -229,7 +234,12 @@ class TrainingSettings:
                 f"{self.min_clients} clients to start with do not fit {clients}.", f"Use 1 to {clients}."
             )
         strategy = create_strategy(
-            self.strategy, self.parameters, clients=clients, quorum=self.quorum, penalty=self.penalty
+            self.strategy,
+            self.parameters,
+            clients=clients,
+            quorum=self.quorum,
+            penalty=self.penalty,
+            site_intercepts=self.site_intercepts,
         )
         asked = max(int(clients * strategy.fraction_train), strategy.min_train_nodes)
         if self.quorum is not None and self.quorum > asked:

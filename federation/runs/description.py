@@ -67,7 +67,12 @@ def facts_of(settings: RunSettings, federated: Federated) -> dict[str, Any]:
     training, started = settings.training, settings.started
     return {
         "strategy": training.strategy,
-        "parameters": {**training.parameters, "penalty": training.penalty, "max_iter": training.max_iter},
+        "parameters": {
+            **training.parameters,
+            "penalty": training.penalty,
+            "max_iter": training.max_iter,
+            **({"site_intercepts": True} if training.site_intercepts else {}),
+        },
         "rounds": federated.rounds[-1].round,
         "conclusion": federated.conclusion,
         "warnings": federated.notes,

@@ -322,3 +322,18 @@ def test_clients_figures_stand_at_the_round_whose_model_they_are_of() -> None:
     assert (one.label, one.x) == ("a", [0, 1, 2])
     np.testing.assert_array_equal(one.y, [0.5, np.nan, 0.8])
     assert (other.label, other.x, other.y) == ("b", [0], [0.5])
+
+
+def test_site_intercepts_have_a_table() -> None:
+    """Each client's intercept, with its interval where there is one; new sites get the mean."""
+    sites = {"client-1": -0.5, "client-2": 1.25}
+    told = {"client-1": {"coefficient": -0.5, "standard_error": 0.125, "low": -0.745, "high": -0.255}}
+    inference = {"method": "inverse information", "features": [], "site_intercepts": told}
+    inference["intercept"] = {"p": 0.5, "z": 0.1, "coefficient": 0.375, "standard_error": 0.2}
+    shown = replace(a_report(), site_intercepts=sites, inference=inference)
+    text = Page(render_report(shown)).text
+    assert "client-1 −0.500 −0.745 to −0.255 0.125 client-2 +1.250 – –" in text
+    assert "A new site gets the mean of these" in text
+    assert "The pooled and the local-only models have one intercept each" in text
+    assert "intercept, mean of the clients" in text
+    assert "Intercept of each client" not in Page(render_report(a_report())).text

@@ -105,6 +105,7 @@ def create_strategy(
     clients: int,
     quorum: int | None = None,
     penalty: str = "l2",
+    site_intercepts: bool = False,
 ) -> FedAvg:
     """Return the strategy ``name``.
 
@@ -120,6 +121,8 @@ def create_strategy(
         Fewest updates a round may aggregate; None: one from every client asked.
     penalty : {"l2", "none"}
         For the strategies that penalise the model on the server; others leave it to the clients' fits.
+    site_intercepts : bool
+        Whether each client has an intercept of its own, which fednewton alone can fit.
 
     Raises
     ------
@@ -127,13 +130,18 @@ def create_strategy(
         No strategy has that name.
     SettingError
         A parameter is unknown, is not a number, is out of its range, or cannot work with so few clients or
-        updates.
+        updates; or the strategy cannot fit site intercepts.
     """
     known = parameters_of(name)
     values = known | {key: _number(name, key, text, known) for key, text in parameters.items()}
     _check_ranges(values)
     _check_enough_clients(name, values, clients, quorum)
-    own = {"penalty": penalty} if name == "fednewton" else {}
+    if site_intercepts and name != "fednewton":
+        raise SettingError(
+            f'strategy "{name}" cannot fit an intercept for each client.',
+            "Use --strategy fednewton, or leave out --site-intercepts.",
+        )
+    own = {"penalty": penalty, "site_intercepts": site_intercepts} if name == "fednewton" else {}
     try:
         return STRATEGIES[name](**cast("dict[str, Any]", values | own))
     except ValueError as error:

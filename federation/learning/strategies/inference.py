@@ -13,6 +13,7 @@ optimum:
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,33 +42,51 @@ def infer(strategy: FedNewton, model: LinearModel) -> dict[str, Any] | None:
     Returns
     -------
     dict
-        ``method``, ``confidence``, ``intercept`` and ``features``: a list in the model's order. A figure that
-        the rows leave undefined, as for a constant column, is None.
+        ``method``, ``confidence``, ``intercept`` and ``features``: a list in the model's order. With site
+        intercepts ``intercept`` is their mean, and ``site_intercepts`` tells of each, by client. A figure
+        that the rows leave undefined, as for a constant column, is None.
     """
     at = strategy.newton.accepted
     if at is None or not strategy.newton.converged:
         return None
-    preprocessing, coef, intercept = model.preprocessing, model.coef, model.intercept
-    penalty = np.append(np.full(len(coef), strategy.newton.penalty), 0.0)
+    preprocessing, coef = model.preprocessing, model.coef
+    penalty = np.zeros(len(at.hessian))
+    penalty[: len(coef)] = strategy.newton.penalty
     covariance, undefined = _covariance(at.hessian, at.scores, np.diag(penalty))
     errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     undefined |= errors <= _VANISHING * np.max(errors)
     errors[undefined] = np.nan
-    back = np.append(-preprocessing.mean / preprocessing.scale, 1.0)
-    natural_intercept = (
-        intercept + float(back[:-1] @ coef),
-        math.sqrt(max(float(back @ covariance @ back), 0.0)),
-    )
-    columns = zip(preprocessing.features, coef, errors[:-1], preprocessing.scale, strict=True)
-    return {
+    sites = model.site_intercepts or {}
+    places = {site: len(coef) + strategy.newton.sites.index(site) for site in sites}
+    told = partial(_intercept, model, covariance, undefined)
+    columns = zip(preprocessing.features, coef, errors[: len(coef)], preprocessing.scale, strict=True)
+    inference: dict[str, Any] = {
         "method": _method(strategy),
         "confidence": CONFIDENCE,
-        "intercept": _tested(intercept, errors[-1]) | {"natural": _estimate(*natural_intercept)},
+        "intercept": told(model.intercept, list(places.values()) or [len(coef)]),
         "features": [
             {"name": name} | _tested(b, e) | _odds_ratio(b, e) | {"natural": _estimate(b / s, e / s)}
             for name, b, e, s in columns
         ],
     }
+    if sites:
+        inference["site_intercepts"] = {site: told(value, [places[site]]) for site, value in sites.items()}
+    return inference
+
+
+def _intercept(
+    model: LinearModel, covariance: Floats, undefined: NDArray[np.bool_], value: float, places: list[int]
+) -> dict[str, Any]:
+    """Tell of an intercept, the mean of those at ``places``; also of that of columns in their own units."""
+    weights = np.zeros(len(covariance))
+    weights[places] = 1.0 / len(places)
+    shift = model.preprocessing.mean / model.preprocessing.scale
+    natural = np.append(-shift, weights[len(shift) :])
+    errors = [
+        math.nan if undefined[places].any() else math.sqrt(max(float(one @ covariance @ one), 0.0))
+        for one in (weights, natural)
+    ]
+    return _tested(value, errors[0]) | {"natural": _estimate(value - float(shift @ model.coef), errors[1])}
 
 
 def _method(strategy: FedNewton) -> str:
