@@ -196,7 +196,7 @@ class StreamedTask:
 
     Parameters
     ----------
-    name, label, penalty, max_iter, model_dir
+    name, label, max_iter, model_dir
         As there.
     train, validation : StreamedTable
         Rows to fit, rows to score.
@@ -206,7 +206,6 @@ class StreamedTask:
     label: str
     train: StreamedTable
     validation: StreamedTable
-    penalty: str
     max_iter: int
     model_dir: Path
     _loaded: utils.Task | None = None
@@ -249,7 +248,6 @@ class StreamedTask:
                 label=self.label,
                 train=self.train.loaded(),
                 validation=self.validation.loaded(),
-                penalty=self.penalty,
                 max_iter=self.max_iter,
                 model_dir=self.model_dir,
             )

@@ -135,7 +135,7 @@ def federate(
         rows=rows,
         timeout=settings.round_timeout,
     )
-    arrays = training.run(settings.rounds, balanced=settings.balanced, saved=saved)
+    arrays = training.run(settings.rounds, balanced=settings.balanced, l2=settings.l2, saved=saved)
     at_clients = training.score()
     observer.scored(at_clients)
     model = LinearModel(

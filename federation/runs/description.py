@@ -67,7 +67,12 @@ def facts_of(settings: RunSettings, federated: Federated) -> dict[str, Any]:
     training, started = settings.training, settings.started
     return {
         "strategy": training.strategy,
-        "parameters": {**training.parameters, "penalty": training.penalty, "max_iter": training.max_iter},
+        "parameters": {
+            **training.parameters,
+            "penalty": training.penalty,
+            **({"c": training.c} if training.penalty == "l2" else {}),
+            "max_iter": training.max_iter,
+        },
         "rounds": federated.rounds[-1].round,
         "conclusion": federated.conclusion,
         "warnings": federated.notes,

@@ -25,7 +25,7 @@ STRATEGIES: dict[str, type[FedAvg]] = {
     "bulyan": flower.Bulyan,
     "fednewton": FedNewton,
 }
-ROUNDS = 3
+ROUNDS, FIRTH_ROUNDS = 3, 100
 
 Scalar = int | float
 
@@ -93,9 +93,11 @@ def _defaults(strategy: type[FedAvg]) -> dict[str, Scalar]:
     return found
 
 
-def default_rounds(name: str) -> int:
-    """Return how many rounds are at most sensible where nobody says."""
-    return MAX_ROUNDS if name == "fednewton" else ROUNDS
+def default_rounds(name: str, penalty: str = "l2") -> int:
+    """Return how many rounds are at most sensible where nobody says; Firth's steps take two each."""
+    if name != "fednewton":
+        return ROUNDS
+    return FIRTH_ROUNDS if penalty == "firth" else MAX_ROUNDS
 
 
 def create_strategy(
@@ -105,6 +107,7 @@ def create_strategy(
     clients: int,
     quorum: int | None = None,
     penalty: str = "l2",
+    l2: float = 1.0,
 ) -> FedAvg:
     """Return the strategy ``name``.
 
@@ -118,8 +121,10 @@ def create_strategy(
         How many clients take part.
     quorum : int, optional
         Fewest updates a round may aggregate; None: one from every client asked.
-    penalty : {"l2", "none"}
+    penalty : {"l2", "none", "firth"}
         For the strategies that penalise the model on the server; others leave it to the clients' fits.
+    l2 : float
+        Strength of the l2 penalty, 1 / C in scikit-learn's terms.
 
     Raises
     ------
@@ -127,13 +132,19 @@ def create_strategy(
         No strategy has that name.
     SettingError
         A parameter is unknown, is not a number, is out of its range, or cannot work with so few clients or
-        updates.
+        updates; or the strategy cannot fit with this penalty.
     """
+    if penalty == "firth" and name != "fednewton" and name in STRATEGIES:
+        raise SettingError(
+            f'strategy "{name}" cannot fit with Firth\'s penalty, which takes the information of all rows '
+            "together.",
+            "Use --strategy fednewton, or --penalty l2 or none.",
+        )
     known = parameters_of(name)
     values = known | {key: _number(name, key, text, known) for key, text in parameters.items()}
     _check_ranges(values)
     _check_enough_clients(name, values, clients, quorum)
-    own = {"penalty": penalty} if name == "fednewton" else {}
+    own = {"penalty": penalty, "l2": l2} if name == "fednewton" else {}
     try:
         return STRATEGIES[name](**cast("dict[str, Any]", values | own))
     except ValueError as error:

@@ -35,8 +35,10 @@ class FedNewton(EndsEarly, FedAvg):
         converged. The step that follows squares them.
     max_halvings : int
         Most halvings of one step; each costs a round.
-    penalty : {"l2", "none"}
-        ‖w‖² / 2, scikit-learn's with C = 1, or none.
+    penalty : {"l2", "none", "firth"}
+        l2 ‖w‖² / 2, or none, or Firth's.
+    l2 : float, optional
+        1 / C in scikit-learn's terms; 1 where it is not given.
     """
 
     def __init__(
@@ -47,13 +49,16 @@ class FedNewton(EndsEarly, FedAvg):
         max_halvings: int = 20,
         *,
         penalty: str = "l2",
+        l2: float | None = None,
     ) -> None:
         super().__init__(min_train_nodes=min_train_nodes, min_available_nodes=min_available_nodes)
         self.tolerance, self.max_halvings = tolerance, max_halvings
         if tolerance <= 0 or max_halvings < 0:
             raise ValueError("tolerance must be above 0, and max_halvings not below")
         self.newton = DampedNewton(
-            penalty=1.0 if penalty == "l2" else 0.0, tolerance=tolerance, max_halvings=max_halvings
+            penalty=(1.0 if l2 is None else l2) if penalty == "l2" else 0.0,
+            tolerance=tolerance,
+            max_halvings=max_halvings,
         )
         self._point = np.zeros(0)
         self.weighted = False
