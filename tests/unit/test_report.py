@@ -322,3 +322,48 @@ def test_clients_figures_stand_at_the_round_whose_model_they_are_of() -> None:
     assert (one.label, one.x) == ("a", [0, 1, 2])
     np.testing.assert_array_equal(one.y, [0.5, np.nan, 0.8])
     assert (other.label, other.x, other.y) == ("b", [0], [0.5])
+
+
+# Coefficients ------------------------------------------------------------------------------------------------
+
+
+def _inference(*, tests: bool) -> dict[str, Any]:
+    """Make what a model tells of three features, two of which the rows do not tell apart."""
+
+    def figures(b: float | None) -> dict[str, Any]:
+        figure = {"coefficient": b, "odds_ratio": b and np.exp(b)}
+        others = ("standard_error", "z", "p", "low", "high", "odds_ratio_low", "odds_ratio_high")
+        return figure | (dict.fromkeys(others, b and abs(b)) if tests else {})
+
+    how = {"method": "inverse information", "confidence": 0.95} if tests else {"reason": "because <so>"}
+    coefficients = {
+        "small": 0.1,
+        "large": -2.0,
+        "one": None if tests else 0.5,
+        "other": None if tests else 0.5,
+    }
+    return {
+        "penalty": "none" if tests else "l2",
+        **how,
+        "undetermined": [["one", "other"]],
+        "intercept": figures(-1.0),
+        "features": [{"name": name} | figures(b) for name, b in coefficients.items()],
+    }
+
+
+@pytest.mark.parametrize("tests", [True, False])
+def test_coefficients_have_tests_where_those_are_valid(*, tests: bool) -> None:
+    """Without them the page says why, and has no column of them; it names what the rows do not tell apart."""
+    html = render_report(replace(a_report(), inference=_inference(tests=tests)))
+    section = html[html.index('id="inference"') :].split("</section>")[0]
+    table = section[section.index("<table") :]
+    head, *lines = re.findall(r"<tr>(.*?)</tr>", table, flags=re.DOTALL)
+    columns = re.findall(r"<th scope=\"col\">(.*?)</th>", head)
+    assert ("p" in columns) is ("95 % interval" in columns) is ("Standard error" in columns) is tests
+    assert all(len(re.findall(r"<td>|<th ", line)) == len(columns) for line in lines)
+    assert re.findall(r"<th scope=\"row\">(.*?)</th>", table)[:2] == ["large", "one"][: 1 if tests else 2] + (
+        ["small"] if tests else []
+    )
+    assert ("because &lt;so&gt;" in section) is not tests
+    assert "one, other" in section
+    assert ("undefined" in section) is tests
