@@ -336,12 +336,8 @@ def _inference(*, tests: bool) -> dict[str, Any]:
         return figure | (dict.fromkeys(others, b and abs(b)) if tests else {})
 
     how = {"method": "inverse information", "confidence": 0.95} if tests else {"reason": "because <so>"}
-    coefficients = {
-        "small": 0.1,
-        "large": -2.0,
-        "one": None if tests else 0.5,
-        "other": None if tests else 0.5,
-    }
+    shared = None if tests else 0.5
+    coefficients = {"small": 0.1, "large": -2.0, "one": shared, "other": shared}
     return {
         "penalty": "none" if tests else "l2",
         **how,
@@ -361,9 +357,12 @@ def test_coefficients_have_tests_where_those_are_valid(*, tests: bool) -> None:
     columns = re.findall(r"<th scope=\"col\">(.*?)</th>", head)
     assert ("p" in columns) is ("95 % interval" in columns) is ("Standard error" in columns) is tests
     assert all(len(re.findall(r"<td>|<th ", line)) == len(columns) for line in lines)
-    assert re.findall(r"<th scope=\"row\">(.*?)</th>", table)[:2] == ["large", "one"][: 1 if tests else 2] + (
-        ["small"] if tests else []
-    )
+    ranked = re.findall(r"<th scope=\"row\">(.*?)</th>", table)
+    assert ranked == [
+        "large",
+        *(["small", "one", "other"] if tests else ["one", "other", "small"]),
+        "intercept",
+    ]
     assert ("because &lt;so&gt;" in section) is not tests
     assert "one, other" in section
     assert ("undefined" in section) is tests
