@@ -78,7 +78,7 @@ def client(folder: Path) -> dict[str, Any]:
         seconds.append(time.perf_counter() - started)
         arrays = one.arrays()
         point = search.propose(
-            utils.flat(model), {1: Sums(one.rows, one.loss, one.gradient, arrays["hessian"], None)}
+            utils.flat(model), {"client": Sums(one.rows, one.loss, one.gradient, arrays["hessian"], None)}
         )
         model.coef_, model.intercept_ = point[np.newaxis, :-1], point[-1:]
         evaluations.append(_seconds(lambda: task.score(agreement, model)))

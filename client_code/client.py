@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from sklearn.linear_model import LogisticRegression
@@ -33,6 +34,7 @@ from errors import ClientError
 from ledger import Ledger, open_ledger
 from preprocessing import Preprocessing
 from protocol.columns import COUNTS
+from utils import Floats
 
 if TYPE_CHECKING:
     from streamed import StreamedTask
@@ -92,7 +94,7 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
         started = time.perf_counter()
         model, agreement = _received(task, message)
         given = _scores(task, agreement, model)
-        sums = task.newton(agreement, model, _class_weight(message))
+        sums = task.newton(agreement, model, _class_weight(message), _direction(message))
         metrics: Metrics = {
             "num-examples": sums.rows,
             "loss": sums.plain_loss / sums.rows,
@@ -160,6 +162,12 @@ def _strength(message: Message, own: int) -> float:
     config = message.content.config_records["config"]
     penalty, rows = cast("float", config["l2"]), cast("int", config["rows"])
     return rows / (own * penalty) if penalty else math.inf
+
+
+def _direction(message: Message) -> Floats | None:
+    """Return the direction, of coefficients and intercept, that the server asks about, if it does."""
+    arrays = message.content.array_records.get("direction")
+    return None if arrays is None else np.append(arrays["coef"].numpy()[0], arrays["intercept"].numpy())
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:

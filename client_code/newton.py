@@ -6,6 +6,10 @@ With p = 1 / (1 + exp(-z)), z = A w, A the prepared rows with a column of ones, 
 
 All are sums over rows, so those of all clients add up to those of the pooled rows. The penalty is the
 server's business. See McCullagh and Nelder 1989, "Generalized Linear Models", ch. 4.
+
+Where the server suspects that the loss falls for ever along a direction d, the client also tells whether none
+of its rows speaks against it: (2y - 1) A d is then nowhere negative. See Albert and Anderson 1984, "On the
+existence of maximum likelihood estimates in logistic regression models".
 """
 
 from collections.abc import Iterable
@@ -20,6 +24,9 @@ from scipy.linalg.blas import dsyrk
 from scipy.special import expit
 
 Floats = NDArray[np.float64]
+BORDER = 1e-6
+"""What a row may lose, in log-odds, along a step that separates the classes, while other coefficients still
+converge: each step leaves a seventh of it. Where classes overlap, some row loses a thousandth and more."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +47,8 @@ class Contribution:
         Of the loss; only its upper triangle counts.
     scores : ndarray of float64, shape (k, k), optional
         Sum over rows of the outer product of a row's own gradient; likewise.
+    margin : float, optional
+        The least (2y - 1) A d of a row, where a direction is to be judged.
     """
 
     rows: int
@@ -48,6 +57,7 @@ class Contribution:
     gradient: Floats
     hessian: Floats
     scores: Floats | None
+    margin: float | None = None
 
     def __add__(self, other: Self) -> Self:
         return type(self)(
@@ -57,16 +67,26 @@ class Contribution:
             gradient=self.gradient + other.gradient,
             hessian=self.hessian + other.hessian,
             scores=None if self.scores is None or other.scores is None else self.scores + other.scores,
+            margin=None if self.margin is None or other.margin is None else min(self.margin, other.margin),
         )
 
     def arrays(self) -> dict[str, Floats]:
         """Return what travels: of the symmetric matrices the upper triangle, row by row."""
         triangle = np.triu_indices(self.gradient.size)
         arrays = {"loss": np.array([self.loss]), "gradient": self.gradient, "hessian": self.hessian[triangle]}
-        return arrays if self.scores is None else arrays | {"scores": self.scores[triangle]}
+        arrays |= {} if self.scores is None else {"scores": self.scores[triangle]}
+        if self.margin is not None:
+            arrays["separates"] = np.array([float(self.margin >= -BORDER)])
+        return arrays
 
 
-def sums(A: Floats, y: NDArray[np.int64], w: Floats, class_weight: tuple[float, float]) -> Contribution:
+def sums(
+    A: Floats,
+    y: NDArray[np.int64],
+    w: Floats,
+    class_weight: tuple[float, float],
+    direction: Floats | None = None,
+) -> Contribution:
     """Return the sums over some rows at the parameters ``w``.
 
     Parameters
@@ -79,7 +99,10 @@ def sums(A: Floats, y: NDArray[np.int64], w: Floats, class_weight: tuple[float, 
         Coefficients, then the intercept.
     class_weight : tuple of float
         Weights of a negative and of a positive row. Where they differ, standard errors need ``scores`` too.
+    direction : ndarray of float64, shape (k,), optional
+        A step to be judged: whether it separates the classes of these rows.
     """
+    margin = None if direction is None else float(((2 * y - 1) * (A @ direction)).min())
     weights = np.asarray(class_weight, dtype=np.float64)
     z, v = A @ w, weights[y]
     e = np.exp(-np.abs(z))  # never of a large number, and once: it takes longer than all the rest
@@ -96,6 +119,7 @@ def sums(A: Floats, y: NDArray[np.int64], w: Floats, class_weight: tuple[float, 
         gradient=gradient,
         hessian=_gram(A),
         scores=scores,
+        margin=margin,
     )
 
 

@@ -99,15 +99,19 @@ class StreamedTable:
             yield partial(_after, read, finish)
 
     def newton(
-        self, preprocessing: Preprocessing, w: Floats, class_weight: tuple[float, float]
+        self,
+        preprocessing: Preprocessing,
+        w: Floats,
+        class_weight: tuple[float, float],
+        direction: Floats | None = None,
     ) -> newton.Contribution:
         """Return the sums over all rows at the parameters ``w``, of the first pass or of one by all cores."""
-        if self._start and class_weight == (1.0, 1.0) and not w[:-1].any():
+        if self._start and class_weight == (1.0, 1.0) and not w[:-1].any() and direction is None:
             change = _change(self.features, self._start.guess, preprocessing)
             if change is not None:
                 return self._start.products.sums(change, float(w[-1]))
         blocks = self.design(preprocessing)
-        return newton.total(in_order(lambda make: newton.sums(*make(), w, class_weight), blocks))
+        return newton.total(in_order(lambda make: newton.sums(*make(), w, class_weight, direction), blocks))
 
     def loaded(self) -> utils.Table:
         """Return all rows in memory."""
@@ -254,10 +258,15 @@ class StreamedTask:
         return self._loaded.prepared(agreement)
 
     def newton(
-        self, agreement: str, model: LogisticRegression, class_weight: tuple[float, float]
+        self,
+        agreement: str,
+        model: LogisticRegression,
+        class_weight: tuple[float, float],
+        direction: Floats | None = None,
     ) -> newton.Contribution:
         """Return the sums over the training rows."""
-        return self.train.newton(Preprocessing.from_json(agreement), utils.flat(model), class_weight)
+        preprocessing = Preprocessing.from_json(agreement)
+        return self.train.newton(preprocessing, utils.flat(model), class_weight, direction)
 
     def score(self, agreement: str, model: LogisticRegression) -> tuple[int, dict[str, float]]:
         """Return the number of validation rows, and the model's quality there.

@@ -97,12 +97,16 @@ class Task:
         return statistics(self.train, self.validation)
 
     def newton(
-        self, agreement: str, model: LogisticRegression, class_weight: tuple[float, float]
+        self,
+        agreement: str,
+        model: LogisticRegression,
+        class_weight: tuple[float, float],
+        direction: Floats | None = None,
     ) -> newton.Contribution:
         """Return the sums of Newton's method over the prepared training rows."""
         w = flat(model)
         chunks = design_chunks(self.prepared(agreement).train)
-        return newton.total(newton.sums(A, y, w, class_weight) for A, y in chunks)
+        return newton.total(newton.sums(A, y, w, class_weight, direction) for A, y in chunks)
 
     def score(self, agreement: str, model: LogisticRegression) -> tuple[int, dict[str, float]]:
         """Return the number of validation rows, and the model's quality there."""

@@ -107,8 +107,14 @@ class Model:
 
     @property
     def intercept(self) -> float:
-        """The intercept, on the scale of log-odds."""
+        """The intercept, on the scale of log-odds; with site intercepts their mean."""
         return self._linear.intercept
+
+    @property
+    def site_intercepts(self) -> dict[str, float] | None:
+        """The intercept of each client, None where there is one for all."""
+        sites = self._linear.site_intercepts
+        return None if sites is None else dict(sites)
 
     def to_sklearn(self) -> "Pipeline":
         """Return the same model as one fitted scikit-learn Pipeline, which takes a frame of raw columns."""

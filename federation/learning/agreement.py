@@ -94,16 +94,22 @@ def read_statistics(
 
 
 def ask_all(
-    grid: Grid, node_ids: Sequence[int], kind: str, content: RecordDict, timeout: float
+    grid: Grid,
+    node_ids: Sequence[int],
+    kind: str,
+    content: RecordDict | Callable[[int], RecordDict],
+    timeout: float,
 ) -> dict[int, Message]:
-    """Ask every client the same; return their replies, errors among them.
+    """Ask every client the same, or what ``content`` returns for its node id; return replies, errors too.
 
     Raises
     ------
     RoundError
         The grid has no reply of a client, not even an error.
     """
-    messages = [Message(content, node_id, kind) for node_id in node_ids]
+    messages = [
+        Message(content(node_id) if callable(content) else content, node_id, kind) for node_id in node_ids
+    ]
     replies = {
         reply.metadata.src_node_id: reply
         for reply in grid.send_and_receive(messages=messages, timeout=timeout)

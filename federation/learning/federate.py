@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flwr.app import ArrayRecord, Message, RecordDict
+from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
 from federation.data.table import Table
 from federation.errors import RoundError
-from federation.learning.agreement import Agreement, agree, ask_all, read_statistics, refuse_change
+from federation.learning.agreement import agree, ask_all, read_statistics, refuse_change
 from federation.learning.notes import notes_of
 from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names
 from federation.learning.record import Record, Unrecorded
@@ -123,6 +123,8 @@ def federate(
         finished=saved.round if saved else 0,
         event=record.event,
     )
+    if isinstance(strategy, FedNewton):
+        strategy.features, strategy.name_of = agreement.preprocessing.features, name_of
     training = Training(
         roster=roster,
         strategy=strategy,
@@ -143,6 +145,7 @@ def federate(
         preprocessing=agreement.preprocessing,
         coef=arrays["coef"].numpy()[0],
         intercept=float(arrays["intercept"].numpy()[0]),
+        site_intercepts=strategy.sites() if isinstance(strategy, FedNewton) else None,
         provenance=dict(provenance)
         | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)},
     )
@@ -152,7 +155,7 @@ def federate(
         reason = reason_for_no_tests(settings.penalty, resample)
         inference = infer(strategy, model, penalty=settings.penalty, reason=reason)
         model, conclusion = replace(model, inference=inference), strategy.conclusion()
-    missed = _hand_over(roster, arrays, agreement, name_of, settings)
+    missed = _hand_over(roster, training.checked.contents(arrays), name_of, settings)
     return Federated(
         model=model,
         rounds=recorder.rounds,
@@ -171,8 +174,7 @@ def _claimed(replies: Mapping[int, Message]) -> Callable[[int], str]:
 
 def _hand_over(
     roster: Roster,
-    arrays: ArrayRecord,
-    agreement: Agreement,
+    content: Callable[[int], RecordDict],
     name_of: Callable[[int], str],
     settings: TrainingSettings,
 ) -> dict[str, str]:
@@ -183,7 +185,6 @@ def _hand_over(
     RoundError
         Fewer than the quorum have it.
     """
-    content = RecordDict({"arrays": arrays, "preprocessing": as_record(agreement.preprocessing)})
     replies = ask_all(roster, roster.get_node_ids(), "query.save_model", content, settings.round_timeout)
     failed = {name_of(i): str(reply.error.reason) for i, reply in replies.items() if reply.has_error()}
     if len(replies) - len(failed) < (len(replies) if settings.quorum is None else settings.quorum):

@@ -15,5 +15,9 @@ def notes_of(settings: TrainingSettings, agreement: Agreement) -> list[str]:
     agreement : Agreement
         What was agreed, from what every client says of its rows.
     """
-    del settings  # no line depends on them yet
-    return warnings_of(agreement.statistics)
+    notes = warnings_of(agreement.statistics)
+    if settings.site_intercepts:
+        notes.append(
+            "every client has an intercept of its own; rows of no client, the server's too, get their mean."
+        )
+    return notes

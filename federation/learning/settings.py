@@ -79,7 +79,8 @@ class TrainingSettings:
         ),
     ] = field(default_factory=dict)
     rounds: Annotated[
-        int, Option(text="Maximum number of rounds.", minimum=1, default="3, or 20 for fednewton")
+        int,
+        Option(text="Maximum number of rounds.", minimum=1, default="3; 50 for fednewton, 100 with firth"),
     ] = cast("int", None)  # always an int once the settings are made: the strategy's own number
     penalty: Annotated[
         str,
@@ -92,6 +93,9 @@ class TrainingSettings:
     c: Annotated[
         float, Option(text="Inverse strength of the l2 penalty, as scikit-learn's C.", above=0)
     ] = 1.0  # fmt: skip
+    site_intercepts: Annotated[
+        bool, Option(text="Fit one intercept per client, with fednewton; rows of no client get their mean.")
+    ] = False
     max_iter: Annotated[
         int, Option(text="Maximum solver iterations per client and round.", minimum=1)
     ] = 10  # fmt: skip
@@ -149,7 +153,13 @@ class TrainingSettings:
             setting.check(getattr(self, setting.name))
         set_(self, "parameters", {name: str(value) for name, value in self.parameters.items()})
         self._check_penalty()
-        create_strategy(self.strategy, self.parameters, clients=sys.maxsize, penalty=self.penalty)
+        create_strategy(
+            self.strategy,
+            self.parameters,
+            clients=sys.maxsize,
+            penalty=self.penalty,
+            site_intercepts=self.site_intercepts,
+        )
 
     def _check_penalty(self) -> None:
         if self.c != 1 and self.penalty != "l2":
@@ -264,6 +274,7 @@ class TrainingSettings:
             quorum=self.quorum,
             penalty=self.penalty,
             l2=self.l2,
+            site_intercepts=self.site_intercepts,
         )
         asked = max(int(clients * strategy.fraction_train), strategy.min_train_nodes)
         if self.quorum is not None and self.quorum > asked:

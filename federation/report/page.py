@@ -47,6 +47,8 @@ class Report:
         How models do at each client; goes with the intervals.
     inference : mapping, optional
         Of ``model.json``: then the page shows every coefficient, with its interval where that is valid.
+    site_intercepts : mapping of str to float, optional
+        Of ``model.json``: then the page shows each client's intercept.
     """
 
     run: Run
@@ -58,6 +60,7 @@ class Report:
     intervals: Intervals | None = None
     sites: SiteScores | None = None
     inference: Mapping[str, Any] | None = None
+    site_intercepts: Mapping[str, float] | None = None
 
 
 def render_report(report: Report) -> str:
@@ -104,6 +107,7 @@ def render_report(report: Report) -> str:
         sites=report.sites,
         certain=report.intervals and certainty_table(report.metrics, report.intervals, METRIC_NAMES),
         inference=_by_evidence(report.inference),
+        site_intercepts=_site_intercepts(report),
         resampled=_RESAMPLED.get(report.run.resample),
         single_class=[name for name, data in report.run.clients.items() if data.single_class],
     )
@@ -169,6 +173,14 @@ def _by_evidence(inference: Mapping[str, Any] | None) -> Mapping[str, Any] | Non
         inference["features"], key=lambda one: -1.0 if one[by] is None else abs(one[by]), reverse=True
     )
     return {**inference, "features": ranked}
+
+
+def _site_intercepts(report: Report) -> Mapping[str, Mapping[str, float | None]]:
+    """Return each client's intercept, with its standard error and interval where they are known."""
+    told = (report.inference or {}).get("site_intercepts", {})
+    unknown = {"standard_error": None, "low": None, "high": None}
+    sites = report.site_intercepts or {}
+    return {site: {"coefficient": value, **unknown, **told.get(site, {})} for site, value in sites.items()}
 
 
 def _rejected(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[int, str, str]]:

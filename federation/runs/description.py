@@ -72,6 +72,7 @@ def facts_of(settings: RunSettings, federated: Federated) -> dict[str, Any]:
             "penalty": training.penalty,
             **({"c": training.c} if training.penalty == "l2" else {}),
             "max_iter": training.max_iter,
+            **({"site_intercepts": True} if training.site_intercepts else {}),
         },
         "rounds": federated.rounds[-1].round,
         "conclusion": federated.conclusion,

@@ -65,6 +65,7 @@ def write_run(
         intervals=sure,
         sites=sites,
         inference=federated.model.inference,
+        site_intercepts=federated.model.site_intercepts,
     )
     _write(out / "report.html", render_report(report))
     return metrics

@@ -324,7 +324,7 @@ def test_clients_figures_stand_at_the_round_whose_model_they_are_of() -> None:
     assert (other.label, other.x, other.y) == ("b", [0], [0.5])
 
 
-# Coefficients ------------------------------------------------------------------------------------------------
+# Coefficients ----------------------------------------------------------------------------------------------
 
 
 def _inference(*, tests: bool) -> dict[str, Any]:

@@ -220,7 +220,7 @@ def test_options_of_an_earlier_version_are_understood() -> None:
 
 def test_rounds_are_those_of_the_strategy_if_nobody_says() -> None:
     """From Python as from the command line."""
-    assert (TrainingSettings().rounds, TrainingSettings(strategy="fednewton").rounds) == (3, 20)
+    assert (TrainingSettings().rounds, TrainingSettings(strategy="fednewton").rounds) == (3, 50)
 
 
 def test_parameters_may_be_numbers() -> None:

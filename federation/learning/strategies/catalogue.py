@@ -108,6 +108,7 @@ def create_strategy(
     quorum: int | None = None,
     penalty: str = "l2",
     l2: float = 1.0,
+    site_intercepts: bool = False,
 ) -> FedAvg:
     """Return the strategy ``name``.
 
@@ -125,6 +126,8 @@ def create_strategy(
         For the strategies that penalise the model on the server; others leave it to the clients' fits.
     l2 : float
         Strength of the l2 penalty, 1 / C in scikit-learn's terms.
+    site_intercepts : bool
+        Whether each client has an intercept of its own, which fednewton alone can fit.
 
     Raises
     ------
@@ -132,7 +135,7 @@ def create_strategy(
         No strategy has that name.
     SettingError
         A parameter is unknown, is not a number, is out of its range, or cannot work with so few clients or
-        updates; or the strategy cannot fit with this penalty.
+        updates; or the strategy cannot fit with this penalty, or site intercepts.
     """
     if penalty == "firth" and name != "fednewton" and name in STRATEGIES:
         raise SettingError(
@@ -144,7 +147,12 @@ def create_strategy(
     values = known | {key: _number(name, key, text, known) for key, text in parameters.items()}
     _check_ranges(values)
     _check_enough_clients(name, values, clients, quorum)
-    own = {"penalty": penalty, "l2": l2} if name == "fednewton" else {}
+    if site_intercepts and name != "fednewton":
+        raise SettingError(
+            f'strategy "{name}" cannot fit an intercept for each client.',
+            "Use --strategy fednewton, or leave out --site-intercepts.",
+        )
+    own = {"penalty": penalty, "l2": l2, "site_intercepts": site_intercepts} if name == "fednewton" else {}
     try:
         return STRATEGIES[name](**cast("dict[str, Any]", values | own))
     except ValueError as error:

@@ -102,6 +102,14 @@ class OwnUpdates(Protocol):
         """Return what is wrong with finite arrays of these shapes, "" if nothing is."""
 
 
+@runtime_checkable
+class OwnModels(Protocol):
+    """A strategy whose model is not the same for every client."""
+
+    def model_for(self, client: str, arrays: ArrayRecord) -> ArrayRecord:
+        """Return the model, of which ``arrays`` is everybody's, as it is for a client."""
+
+
 class CheckedStrategy(EndsEarly):
     """Any strategy of Flower, fed only with valid updates, and never silent about a round that failed.
 
@@ -212,10 +220,21 @@ class CheckedStrategy(EndsEarly):
         """
         self.asked = set(grid.get_node_ids())
         config = ConfigRecord({"server-round": server_round})
-        content = RecordDict({"arrays": arrays, "config": config, "preprocessing": self._preprocessing})
+        content = self.contents(arrays, config=config)
         replies = ask_all(grid, sorted(self.asked), "evaluate", content, timeout)
         accepted, _ = self._checked(server_round, replies.values(), "evaluate", lambda _: "")
         return {name: dict(reply.content.metric_records["metrics"]) for name, reply in accepted.items()}
+
+    def contents(self, arrays: ArrayRecord, **records: ConfigRecord) -> Callable[[int], RecordDict]:
+        """Return what makes the content that goes to the client with a node id: its model, and records."""
+        parts = records | {"preprocessing": self._preprocessing}
+        inner = self._inner
+        if not isinstance(inner, OwnModels):
+            shared = RecordDict({"arrays": arrays, **parts})
+            return lambda _: shared
+        return lambda node_id: RecordDict(
+            {"arrays": inner.model_for(self._name_of(node_id), arrays), **parts}
+        )
 
     def _checked(
         self,

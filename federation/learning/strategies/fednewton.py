@@ -4,23 +4,32 @@ The sums of all clients are those of the pooled rows, so the steps are those of 
 rows, and so is the optimum: nothing is approximated, whatever differs between clients. One exchange a round.
 See Safaryan et al. 2022, "FedNL: Making Newton-Type Methods Applicable to Federated Learning": this is its
 plain Newton, with full Hessians, which are small here.
+
+With site intercepts each client is given the coefficients and its own intercept, and answers as ever: these
+are the sums of a fit in which every client has a column of ones of its own.
+
+Steps that do not shrink suggest that no finite optimum exists. The clients are then sent the direction of the
+step along with the next model, and each answers with one bit whether any of its rows speaks against it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any, cast
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 from numpy.typing import NDArray
 
 from federation.learning.strategies.checked import EndsEarly, Finished
 from federation.learning.strategies.newton import DampedNewton, Sums
+from federation.learning.strategies.separation import no_optimum
 
 MESSAGE_TYPE = "train.newton"
-MAX_ROUNDS = 20  # of most tables it needs 4 to 10, and stops by itself
+MAX_ROUNDS = 50  # of most tables it needs 4 to 10, and stops by itself; a far optimum takes 20 and more
 Shapes = Mapping[str, tuple[int, ...]]
+Floats = NDArray[np.float64]
 
 
 class FedNewton(EndsEarly, FedAvg):
@@ -35,11 +44,23 @@ class FedNewton(EndsEarly, FedAvg):
         converged. The step that follows squares them.
     max_halvings : int
         Most halvings of one step; each costs a round.
-    penalty : {"l2", "none", "firth"}
-        l2 ‖w‖² / 2, or none, or Firth's.
+    penalty : {"l2", "none"}
+        l2 ‖w‖² / 2, or none.
     l2 : float, optional
         1 / C in scikit-learn's terms; 1 where it is not given.
+    site_intercepts : bool
+        Whether each client has an intercept of its own, which is not penalised.
+
+    Attributes
+    ----------
+    features : sequence of str
+        The names of the columns, for messages.
+    name_of : callable
+        The name of the client with a node id.
     """
+
+    features: Sequence[str] = ()
+    name_of: Callable[[int], str] = str
 
     def __init__(
         self,
@@ -50,6 +71,7 @@ class FedNewton(EndsEarly, FedAvg):
         *,
         penalty: str = "l2",
         l2: float | None = None,
+        site_intercepts: bool = False,
     ) -> None:
         super().__init__(min_train_nodes=min_train_nodes, min_available_nodes=min_available_nodes)
         self.tolerance, self.max_halvings = tolerance, max_halvings
@@ -60,7 +82,10 @@ class FedNewton(EndsEarly, FedAvg):
             tolerance=tolerance,
             max_halvings=max_halvings,
         )
-        self._point = np.zeros(0)
+        self.site_intercepts = site_intercepts
+        self._own: dict[str, float] = {}
+        self._point, self._direction = np.zeros(0), cast("Floats | None", None)
+        self._asked: set[str] = set()
         self.weighted = False
         self.rounds = self.halved = 0
 
@@ -76,26 +101,60 @@ class FedNewton(EndsEarly, FedAvg):
         """
         if self.newton.converged:
             raise Finished(arrays)
-        self._point = np.append(arrays["coef"].numpy()[0], arrays["intercept"].numpy())
+        messages = list(super().configure_train(server_round, arrays, config, grid))
+        self._asked = {self.name_of(message.metadata.dst_node_id) for message in messages}
+        intercepts = arrays["intercept"].numpy()
+        if self.site_intercepts:
+            self.newton.admit(self._asked, float(intercepts[0]))
+            self._own = dict.fromkeys(self.newton.sites, float(intercepts[0])) | self._own
+            intercepts = np.array([self._own[site] for site in self.newton.sites])
+        self._point = np.append(arrays["coef"].numpy()[0], intercepts)
+        self._direction = self.newton.suspect()
         negative, positive = cast("list[float]", config["class-weight"])
         self.weighted = negative != positive
-        messages = list(super().configure_train(server_round, arrays, config, grid))
-        for message in messages:
-            message.metadata.message_type = MESSAGE_TYPE
-        return messages
+        shared = None if self.site_intercepts else self._question("", arrays, config)
+        return [
+            Message(shared or self._question(self.name_of(node_id), arrays, config), node_id, MESSAGE_TYPE)
+            for node_id in (message.metadata.dst_node_id for message in messages)
+        ]
+
+    def _question(self, client: str, arrays: ArrayRecord, config: ConfigRecord) -> RecordDict:
+        """Return what a client is asked: the model as it is for it, and the direction to be judged."""
+        content = RecordDict({"arrays": self.model_for(client, arrays), "config": config})
+        if self._direction is not None:
+            own = self._direction[self.newton.space(self._direction).at(client)]
+            content["direction"] = _model(own[:-1], own[-1])
+        return content
+
+    def model_for(self, client: str, arrays: ArrayRecord) -> ArrayRecord:
+        """Return the model as it is for a client: with its own intercept, where it has one."""
+        if client not in self._own:
+            return arrays
+        return _model(arrays["coef"].numpy()[0], self._own[client])
+
+    def sites(self) -> dict[str, float] | None:
+        """Return the intercepts of the clients whose rows are in the fit, None where there is one for all."""
+        at = self.newton.accepted
+        if not self.site_intercepts or at is None:
+            return None
+        return {site: value for site, value in self._own.items() if site in at.losses}
 
     def update_shapes(self) -> Shapes:
         """Return the arrays that a client is to send this round, and their shapes."""
-        k = self._point.size
+        k = self.newton.space(self._point).features + 1
         packed = (k * (k + 1) // 2,)
         shapes: dict[str, tuple[int, ...]] = {"loss": (1,), "gradient": (k,), "hessian": packed}
-        return shapes | {"scores": packed} if self.weighted else shapes
+        shapes |= {"scores": packed} if self.weighted else {}
+        return shapes if self._direction is None else shapes | {"separates": (1,)}
 
     def update_problem(self, values: Mapping[str, NDArray[np.float64]]) -> str:
         """Return what no rows could have led to in an update of the right shapes, "" if nothing is."""
         if values["loss"][0] < 0:
             return "loss is negative"
-        diagonal = np.cumsum(np.arange(self._point.size, 0, -1)) - np.arange(self._point.size, 0, -1)
+        if "separates" in values and values["separates"][0] not in (0.0, 1.0):
+            return "separates is neither 0 nor 1"
+        lengths = np.arange(self.newton.space(self._point).features + 1, 0, -1)
+        diagonal = np.cumsum(lengths) - lengths
         for name in ("hessian", "scores"):
             if name in values and (values[name][diagonal] < 0).any():
                 return f"the diagonal of {name} is negative"
@@ -109,15 +168,25 @@ class FedNewton(EndsEarly, FedAvg):
         Raises
         ------
         NoOptimumError
-            There is no finite optimum.
+            There is no finite optimum: every client asked confirms it.
         """
         valid, _ = self._check_and_log_replies(replies, is_train=True)
         if not valid:
             return None, None
-        w = self.newton.propose(self._point, {reply.metadata.src_node_id: _sums(reply) for reply in valid})
+        told = {self.name_of(reply.metadata.src_node_id): reply for reply in valid}
+        if self._direction is not None and self._asked == {name for name in told if _separates(told[name])}:
+            space = self.newton.space(self._direction)
+            raise no_optimum(
+                self._direction, space, self.features or [f"number {i + 1}" for i in range(space.features)]
+            )
+        w = self.newton.propose(self._point, {name: _sums(reply) for name, reply in told.items()})
         self.rounds = server_round
         self.halved += bool(self.newton.halvings)
-        return ArrayRecord({"coef": Array(w[np.newaxis, :-1]), "intercept": Array(w[-1:])}), None
+        space = self.newton.space(w)
+        if not self.site_intercepts:
+            return _model(w[:-1], w[-1]), None
+        self._own = dict(zip(space.sites, w[space.features :].tolist(), strict=True))
+        return _model(w[: space.features], fmean((self.sites() or self._own).values())), None
 
     def conclusion(self) -> str:
         """Say in one line whether it converged."""
@@ -128,16 +197,26 @@ class FedNewton(EndsEarly, FedAvg):
             return f"converged after {self.rounds} rounds ({how})"
         return f"not converged after {self.rounds} rounds ({how}): allow more with --rounds"
 
-    def get_state(self) -> dict[str, NDArray[Any]]:
-        """Return arrays from which :meth:`set_state` goes on as if nothing had happened."""
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return arrays from which :meth:`restore` goes on as if nothing had happened."""
         rounds = np.array([float(self.rounds), float(self.halved), float(self.weighted)])
-        return {"rounds": rounds} | self.newton.get_state()
+        own = np.array([self._own[site] for site in self.newton.sites])
+        return {"rounds": rounds, "intercepts": own} | self.newton.get_state()
 
-    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`get_state` returned; the next round's model is the one that followed it."""
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what :meth:`state` returned; the next round's model is the one that followed it."""
         self.rounds, self.halved = (int(value) for value in state["rounds"][:2])
         self.weighted = bool(state["rounds"][2])
         self.newton.set_state(state)
+        self._own = dict(zip(self.newton.sites, state["intercepts"].tolist(), strict=True))
+
+
+def _model(coef: Floats, intercept: float) -> ArrayRecord:
+    return ArrayRecord({"coef": Array(coef[np.newaxis]), "intercept": Array(np.array([float(intercept)]))})
+
+
+def _separates(reply: Message) -> bool:
+    return bool(reply.content.array_records["arrays"]["separates"].numpy()[0])
 
 
 def _sums(reply: Message) -> Sums:

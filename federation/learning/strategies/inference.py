@@ -14,6 +14,7 @@ computed from it is no test and covers nothing as often as it says: they come wi
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -72,41 +73,53 @@ def infer(
     dict
         ``penalty``; ``method`` and ``confidence``, or ``reason`` where there are estimates only;
         ``undetermined``, groups of features that the rows do not tell apart; ``intercept`` and ``features``,
-        a list in the model's order. A figure that the rows leave undefined is None.
+        a list in the model's order. With site intercepts ``intercept`` is their mean, and ``site_intercepts``
+        tells of each, by client. A figure that the rows leave undefined is None.
     """
     at = strategy.newton.accepted
     if at is None or not strategy.newton.converged:
         return None
-    preprocessing, coef = model.preprocessing, model.coef
-    d, k = len(coef), len(at.hessian)
-    rows_leave = _Spectrum.of(at.hessian, at.scores)
-    of = rows_leave if penalty != "l2" else _Spectrum(rows_leave.covariance, np.zeros((k, 0)))
-    each = np.append(np.zeros(d), np.full(k - d, 1.0 / (k - d)))  # the mean, where sites have their own
-    back = np.append(-preprocessing.mean / preprocessing.scale, each[d:])  # that of unscaled columns
-    natural = model.intercept + float(back[:d] @ coef)
-    intercept, unscaled = of.told(each, model.intercept), of.told(back, natural)
-    if not math.isfinite(intercept[0]):
-        unscaled = intercept
-    features = [of.told(unit, b) for unit, b in zip(np.eye(k)[:d], coef, strict=True)]
+    names, scale, d = model.preprocessing.features, model.preprocessing.scale, len(model.coef)
+    sites = model.site_intercepts or {}
+    places = {site: d + strategy.newton.sites.index(site) for site in sites}
+    spread = _Spread.of(at.hessian, at.scores)
+    told = spread if penalty != "l2" else spread._replace(null=spread.null[:, :0])  # l2 determines the rest
     estimate, tested, ratio = (_plainly, _plainly, _ratio) if reason else (_estimate, _tested, _ratios)
-    columns = zip(preprocessing.features, features, preprocessing.scale, strict=True)
-    return {
+
+    def intercept(value: float, places: list[int]) -> dict[str, Any]:
+        """Tell of an intercept, the mean of those at ``places``, also for columns in their own units."""
+        weights, shift = np.zeros((2, len(at.hessian)))
+        weights[places], shift[:d] = 1.0 / len(places), model.preprocessing.mean / scale
+        scaled = told.figures(weights, value)
+        natural = told.figures(weights - shift, value - float(shift[:d] @ model.coef))
+        natural = natural if math.isfinite(scaled[0]) else scaled
+        return tested(*scaled) | {"natural": estimate(*natural)}
+
+    features = [
+        told.figures(unit, b) for unit, b in zip(np.eye(len(at.hessian))[:d], model.coef, strict=True)
+    ]
+    intercepts = {at: f"(intercept of {site})" for site, at in places.items()} or {d: INTERCEPT}
+    inference: dict[str, Any] = {
         "penalty": penalty,
         **({"reason": reason} if reason else {"method": _method(strategy), "confidence": CONFIDENCE}),
-        "undetermined": rows_leave.undetermined([*preprocessing.features, *[INTERCEPT] * (k - d)]),
-        "intercept": tested(*intercept) | {"natural": estimate(*unscaled)},
+        "undetermined": spread.undetermined(dict(enumerate(names)) | intercepts),
+        "intercept": intercept(model.intercept, list(intercepts)),
         "features": [
             {"name": name} | tested(b, e) | ratio(b, e) | {"natural": estimate(b / s, e / s)}
-            for name, (b, e), s in columns
+            for name, (b, e), s in zip(names, features, scale, strict=True)
         ],
     }
+    if sites:
+        told_of = {site: intercept(value, [places[site]]) for site, value in sites.items()}
+        inference["site_intercepts"] = told_of
+    return inference
 
 
 def _method(strategy: FedNewton) -> str:
     return "sandwich of the weighted scores" if strategy.weighted else "inverse information"
 
 
-class _Spectrum(NamedTuple):
+class _Spread(NamedTuple):
     """The covariance of the estimates, (k, k), and what the rows say nothing about, (k, m) orthonormal."""
 
     covariance: Floats
@@ -119,21 +132,22 @@ class _Spectrum(NamedTuple):
         bread = (vectors / values) @ vectors.T
         return cls(bread if scores is None else bread @ scores @ bread, null)
 
-    def told(self, combination: Floats, value: float) -> tuple[float, float]:
+    def figures(self, combination: Floats, value: float) -> tuple[float, float]:
         """Return a linear combination's value and standard error, NaN if the rows do not determine it."""
         share = np.abs(combination @ self.null).max(initial=0.0)
         if share > _VANISHING * np.linalg.norm(combination):
             return math.nan, math.nan
         return value, math.sqrt(max(float(combination @ self.covariance @ combination), 0.0))
 
-    def undetermined(self, names: list[str]) -> list[list[str]]:
-        """Return the names in groups, within each of which the rows leave something open."""
+    def undetermined(self, names: Mapping[int, str]) -> list[list[str]]:
+        """Return the names, by their places, in groups within each of which the rows leave something open."""
         together = np.abs(self.null @ self.null.T) > _VANISHING
         _, group_of = connected_components(together, directed=False)
-        groups = [
-            [i for i in np.flatnonzero(group_of == one) if together[i, i]] for one in np.unique(group_of)
-        ]
-        return [list(dict.fromkeys(names[i] for i in group)) for group in groups if group]
+        groups: dict[int, list[str]] = {}
+        for at, name in names.items():
+            if together[at, at]:
+                groups.setdefault(group_of[at], []).append(name)
+        return list(groups.values())
 
 
 def _plainly(value: float, _: float) -> dict[str, float | None]:

@@ -5,11 +5,14 @@ scikit-learn's ``LogisticRegression`` minimises on the pooled rows. Boyd and Van
 Optimization", 9.5: the step solves H d = -g and is halved until Armijo's condition holds. The Newton
 decrement, the square root of -gᵀd, is the step's length as the loss measures it; near the optimum each is
 about the square of the last.
+
+Where every client has an intercept of its own, client i's rows have a column of ones for it and none for the
+others': its sums are embedded in those of all parameters, see :class:`Space`.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +22,7 @@ from scipy.linalg.lapack import dpocon, dpotrf
 from scipy.special import expit
 
 from federation.errors import NoOptimumError
+from federation.learning.strategies.space import Space
 
 Floats = NDArray[np.float64]
 ARMIJO = 1e-4
@@ -26,6 +30,8 @@ ROUNDING = 1e-13  # of a sum of losses, relative: smaller differences say nothin
 AT_LOG_ODDS = 1e-9  # or less is the intercept's slope there, but for rounding
 MOST_EXPLAINED = 0.5  # of the classes' variance: beyond, columns are hardly normal
 STEADY = 0.5  # a step this much as long as the last one is no step of a method that converges
+SUSPICIOUS = 2  # so many steady steps in a row suggest that they never end
+LEAST_SHARE = 0.1  # of the largest intercept's step: those of rows of one class all grow by the same
 
 
 class Sums(NamedTuple):
@@ -36,13 +42,6 @@ class Sums(NamedTuple):
     gradient: Floats
     hessian: Floats
     scores: Floats | None
-
-
-def unpack(packed: Floats, k: int) -> Floats:
-    """Return the symmetric matrix whose upper triangle, row by row, is ``packed``."""
-    square = np.zeros((k, k))
-    square[np.triu_indices(k)] = packed
-    return square + np.triu(square, 1).T
 
 
 def spectrum(hessian: Floats) -> tuple[Floats, Floats, Floats]:
@@ -96,7 +95,7 @@ class Accepted:
     ----------
     point, direction : ndarray of float64, shape (k,)
         Where, and where to go from there.
-    losses, slopes : dict of int to float
+    losses, slopes : dict of str to float
         By client: its loss there, and its part of the directional derivative.
     hessian : ndarray of float64, shape (k, k)
         Of all clients' losses, without the penalty.
@@ -106,10 +105,20 @@ class Accepted:
 
     point: Floats
     direction: Floats
-    losses: dict[int, float]
-    slopes: dict[int, float]
+    losses: dict[str, float]
+    slopes: dict[str, float]
     hessian: Floats
     scores: Floats | None
+
+    def enlarged(self, by: int, intercept: float) -> "Accepted":
+        """Return the same with so many more intercepts, which start at ``intercept``."""
+        return replace(
+            self,
+            point=np.append(self.point, np.full(by, intercept)),
+            direction=np.append(self.direction, np.zeros(by)),
+            hessian=np.pad(self.hessian, (0, by)),
+            scores=None if self.scores is None else np.pad(self.scores, (0, by)),
+        )
 
 
 @dataclass(kw_only=True, eq=False)
@@ -134,6 +143,8 @@ class DampedNewton:
         Of the last accepted point and the mean loss of a row.
     halvings, steady : int
         Of the current step; steps in a row that did not shrink.
+    sites : tuple of str
+        The clients that have an intercept of their own; empty: there is one for all.
     """
 
     penalty: float
@@ -145,16 +156,29 @@ class DampedNewton:
     halvings: int = 0
     steady: int = 0
     accepted: Accepted | None = field(default=None)
+    sites: tuple[str, ...] = ()
 
-    def propose(self, point: Floats, clients: Mapping[int, Sums]) -> Floats:
+    def space(self, point: Floats) -> Space:
+        """Return where the clients' parameters are in a point."""
+        return Space(point.size - max(len(self.sites), 1), self.sites)
+
+    def admit(self, clients: Iterable[str], intercept: float) -> None:
+        """Give clients that have none yet an intercept of their own, which starts at ``intercept``."""
+        new = tuple(sorted(set(clients) - set(self.sites)))
+        if self.accepted is not None and new:
+            self.accepted = self.accepted.enlarged(len(new), intercept)
+        self.sites += new
+
+    def propose(self, point: Floats, clients: Mapping[str, Sums]) -> Floats:
         """Take what the clients say of ``point``; return the next point, or the optimum.
 
-        The sums are taken in the order of the clients' ids, so the result does not depend on who was first.
+        The sums are taken in the order of the clients' names, so the result does not depend on who was first.
+        The intercept of a client that says nothing stays as it is: the shortest step leaves it alone.
 
         Raises
         ------
         NoOptimumError
-            The loss falls without end along some direction, or does not fall at all.
+            The loss does not fall however short the step.
         """
         clients = dict(sorted(clients.items()))
         last = self.accepted
@@ -168,30 +192,32 @@ class DampedNewton:
             return last.point + last.direction * 0.5**self.halvings
         return self._accept(point, clients)
 
-    def _accept(self, point: Floats, clients: Mapping[int, Sums]) -> Floats:
-        k, rows = point.size, sum(one.rows for one in clients.values())
-        hessian = unpack(_total([one.hessian for one in clients.values()]), k)
-        scores = [one.scores for one in clients.values() if one.scores is not None]
-        gradient = _total([one.gradient for one in clients.values()]) + self._shrink(point)
-        direction = newton_direction(hessian + np.diag(self._shrink(np.ones(k))), gradient)
+    def _accept(self, point: Floats, clients: Mapping[str, Sums]) -> Floats:
+        space, rows = self.space(point), sum(one.rows for one in clients.values())
+        hessian = space.matrix({name: one.hessian for name, one in clients.items()})
+        scores = {name: one.scores for name, one in clients.items() if one.scores is not None}
+        gradient = space.vector({name: one.gradient for name, one in clients.items()}) + self._shrink(point)
+        direction = newton_direction(hessian + np.diag(self._shrink(np.ones(space.size))), gradient)
         self.gradient = float(np.abs(gradient).max()) / rows
         self.decrement = math.sqrt(max(float(-gradient @ direction), 0.0) / rows)
-        self.converged = max(self.gradient, self.decrement) <= self.tolerance
-        if self.accepted is None and not self.converged:
+        near = max(self.gradient, self.decrement) <= self.tolerance
+        if self.accepted is None and not near and not self.sites:
             direction = _towards_discriminant(point, direction, self.decrement, gradient[-1] / rows)
-        self._watch(direction, rows)
+        loss = sum(one.loss for one in clients.values())
+        self._watch(direction, falls=rows * self.decrement**2 > ROUNDING * loss)
+        self.converged = near and not self.steady  # rows that separate the classes flatten the loss too
         self.halvings = 0
         self.accepted = Accepted(
             point=point,
             direction=direction,
             losses={i: one.loss for i, one in clients.items()},
-            slopes={i: float(one.gradient @ direction) for i, one in clients.items()},
+            slopes={i: float(one.gradient @ direction[space.at(i)]) for i, one in clients.items()},
             hessian=hessian,
-            scores=unpack(_total(scores), k) if scores else None,
+            scores=space.matrix(scores) if scores else None,
         )
         return point + direction
 
-    def _decreases(self, last: Accepted, point: Floats, clients: Mapping[int, Sums]) -> bool:
+    def _decreases(self, last: Accepted, point: Floats, clients: Mapping[str, Sums]) -> bool:
         """Compare the losses of the clients that answered at both points."""
         both = [i for i in clients if i in last.losses]
         before = sum(last.losses[i] for i in both) + last.point @ self._shrink(last.point) / 2
@@ -200,40 +226,52 @@ class DampedNewton:
         allowed = ARMIJO * 0.5**self.halvings * min(slope, 0.0) + ROUNDING * before
         return bool(after <= before + allowed)
 
-    def _watch(self, direction: Floats, rows: int) -> None:
-        """Recognise separable rows: each step then adds about one to their log-odds, for ever.
+    def _watch(self, direction: Floats, *, falls: bool) -> None:
+        """Count the steps in a row that did not shrink, while the loss ``falls`` by more than rounding.
 
-        A finite optimum lies within about log(rows) such steps. On when there is none: Albert and Anderson
-        1984, "On the existence of maximum likelihood estimates in logistic regression models".
+        Each step adds about one to the log-odds of rows that separate the classes, for ever; on the way to a
+        finite optimum, however far, steps shrink in the end. When there is none: Albert and Anderson 1984,
+        "On the existence of maximum likelihood estimates in logistic regression models".
         """
-        last = self.accepted
-        shrinks = (
-            last is None or self.halvings or np.abs(direction).max() < STEADY * np.abs(last.direction).max()
-        )
-        self.steady = 0 if shrinks else self.steady + 1
-        far = self.steady > math.log(rows) + 4 or (self.converged and self.steady >= 3)  # noqa: PLR2004
-        if far and np.abs(direction).max() > self.tolerance:
-            raise NoOptimumError(
-                "the training rows have no finite optimum: without a penalty some coefficient, or with rows "
-                "of one class the intercept, grows for ever.",
-                "Use --penalty l2, and training rows of both classes.",
-            )
+        last, longest = self.accepted, float(np.abs(direction).max())
+        before = math.inf if last is None or self.halvings else float(np.abs(last.direction).max())
+        steady = falls and longest >= max(STEADY * before, self.tolerance)
+        self.steady = self.steady + 1 if steady else 0
+
+    def suspect(self) -> Floats | None:
+        """Return the direction along which the loss may fall for ever, None while nothing suggests one.
+
+        It is that of the last step, as long as that, so that a row's share in it is in log-odds. Along a
+        penalised coefficient no loss falls for ever; what is left are the intercepts of rows of one class,
+        the largest 1. Whether the loss does is for the rows to say.
+        """
+        if self.accepted is None or self.steady < SUSPICIOUS:
+            return None
+        direction = self.accepted.direction
+        if not self.penalty:
+            return direction
+        direction = direction.copy()
+        direction[: self.space(direction).features] = 0.0
+        largest = float(np.abs(direction).max())
+        direction[np.abs(direction) < LEAST_SHARE * largest] = 0.0
+        return direction / largest if largest > 0 else None
 
     def _shrink(self, w: Floats) -> Floats:
         """Return the gradient of the penalty at ``w``."""
         shrunk = self.penalty * w
-        shrunk[-1] = 0.0
+        shrunk[self.space(w).features :] = 0.0
         return shrunk
 
     def get_state(self) -> dict[str, NDArray[Any]]:
         """Return arrays from which :meth:`set_state` goes on as if nothing had happened."""
         state: dict[str, NDArray[Any]] = {
-            "plain": np.array([float(getattr(self, name)) for name, _ in _PLAIN])
+            "plain": np.array([float(getattr(self, name)) for name, _ in _PLAIN]),
+            "sites": np.array(self.sites, dtype=np.str_),
         }
         at = self.accepted
         if at is not None:
             state |= {"point": at.point, "direction": at.direction, "hessian": at.hessian}
-            state["ids"] = np.array(list(at.losses), dtype=np.uint64)  # of stock Flower they need all 64 bits
+            state["clients"] = np.array(list(at.losses))
             state["losses"] = np.array(list(at.losses.values()))
             state["slopes"] = np.array([at.slopes[i] for i in at.losses])
             state |= {} if at.scores is None else {"scores": at.scores}
@@ -243,23 +281,16 @@ class DampedNewton:
         """Go on from what :meth:`get_state` returned."""
         for (name, kind), value in zip(_PLAIN, state["plain"], strict=True):
             setattr(self, name, kind(value))
+        self.sites = tuple(state["sites"].tolist())
         if "point" in state:
             self.accepted = Accepted(
                 point=state["point"],
                 direction=state["direction"],
-                losses=dict(zip(state["ids"].tolist(), state["losses"].tolist(), strict=True)),
-                slopes=dict(zip(state["ids"].tolist(), state["slopes"].tolist(), strict=True)),
+                losses=dict(zip(state["clients"].tolist(), state["losses"].tolist(), strict=True)),
+                slopes=dict(zip(state["clients"].tolist(), state["slopes"].tolist(), strict=True)),
                 hessian=state["hessian"],
                 scores=state.get("scores"),
             )
 
 
 _PLAIN = (("converged", bool), ("gradient", float), ("decrement", float), ("halvings", int), ("steady", int))
-
-
-def _total(parts: list[Floats]) -> Floats:
-    """Return the sum in the order given: NumPy's own ``sum`` may pair them otherwise."""
-    total = np.zeros_like(parts[0])
-    for part in parts:
-        total += part
-    return total

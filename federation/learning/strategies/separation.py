@@ -1,0 +1,64 @@
+"""Say that no finite optimum exists, and which columns and intercepts that is owed to."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from federation.errors import NoOptimumError
+from federation.learning.strategies.space import Space
+
+Floats = NDArray[np.float64]
+NAMED = 5
+NEGLIGIBLE = 1e-3  # of a direction's largest component: what converges on the way
+_NONE = "the training rows have no finite optimum"
+
+
+def no_optimum(direction: Floats, space: Space, features: Sequence[str]) -> NoOptimumError:
+    """Return the error that names what grows for ever, for every client has confirmed the direction.
+
+    Parameters
+    ----------
+    direction : ndarray of float64, shape (space.size,)
+        Of coefficients and intercepts.
+    space : Space
+        Where they are in it.
+    features : sequence of str
+        The names of the columns, in their order.
+    """
+    share = np.abs(direction) / np.abs(direction).max()
+    largest_first = np.argsort(-share, kind="stable").tolist()
+    columns = [f'"{features[i]}"' for i in largest_first if i < space.features and share[i] > NEGLIGIBLE]
+    sites = [f'of client "{site}"' for site in _of_one_class(direction, space, alone=not columns)]
+    if not columns and not sites:
+        return NoOptimumError(
+            f"{_NONE}: they are all of one class, so the intercept grows for ever.",
+            "Use training rows of both classes.",
+        )
+    if not columns:
+        return NoOptimumError(
+            f"{_NONE}: the intercept {_listed(sites)} grows for ever, for its rows are all of one class.",
+            "Leave out --site-intercepts, or use rows of both classes there.",
+        )
+    also = f" So does the intercept {_listed(sites)}, whose rows are all of one class." if sites else ""
+    return NoOptimumError(
+        f"{_NONE}: {_listed(columns)} separate the classes, so their coefficients grow for ever.{also}"
+        if len(columns) > 1
+        else f"{_NONE}: {columns[0]} separates the classes, so its coefficient grows for ever.{also}",
+        "Use --penalty l2 or --penalty firth, or leave them out with --ignore COLUMN.",
+    )
+
+
+def _of_one_class(direction: Floats, space: Space, *, alone: bool) -> list[str]:
+    """Return the clients whose own intercept grows: with columns, by more than all do for a column's mean."""
+    own = direction[space.features :]
+    shared = 0.0 if alone else own[np.argmin(np.abs(own))]
+    grows = np.abs(own - shared) > NEGLIGIBLE * np.abs(direction).max()
+    return [site for site, one in zip(space.sites, grows.tolist(), strict=False) if one]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return some names, and how many more there are."""
+    if len(names) <= NAMED:
+        return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
