@@ -26,6 +26,7 @@ from flwr.clientapp import ClientApp
 from sklearn.linear_model import LogisticRegression
 
 import contract
+import firth
 import link
 import memory
 import proof
@@ -102,6 +103,23 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
         }
         log.info("newton round %s: loss %.6g", _round(message), metrics["loss"])
         arrays = ArrayRecord({name: Array(values) for name, values in sums.arrays().items()})
+        return Message(_update(arrays, metrics, given), reply_to=message)
+
+    @app.train("firth")
+    def train_firth(message: Message, _context: Context) -> Message:
+        """Score the global model, and tell Firth's correction of its gradient on the training rows."""
+        started = time.perf_counter()
+        model, agreement = _received(task, message)
+        given = _scores(task, agreement, model)
+        packed = message.content.array_records["information"]["inverse"].numpy()
+        told = task.firth(agreement, model, firth.symmetric(packed, model.coef_.size + 1))
+        metrics: Metrics = {
+            "num-examples": told.rows,
+            "loss": told.loss / told.rows,
+            "seconds": time.perf_counter() - started,
+        }
+        log.info("firth round %s: loss %.6g", _round(message), metrics["loss"])
+        arrays = ArrayRecord({"correction": Array(told.values)})
         return Message(_update(arrays, metrics, given), reply_to=message)
 
     @app.evaluate()

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+import firth
 import newton
 import utils
 from capacity import check_fits
@@ -112,6 +113,11 @@ class StreamedTable:
                 return self._start.products.sums(change, float(w[-1]))
         blocks = self.design(preprocessing)
         return newton.total(in_order(lambda make: newton.sums(*make(), w, class_weight, direction), blocks))
+
+    def firth(self, preprocessing: Preprocessing, w: Floats, inverse: Floats) -> firth.Correction:
+        """Return Firth's correction over all rows at the parameters ``w``, in one pass by all cores."""
+        blocks = self.design(preprocessing)
+        return firth.total(in_order(lambda make: firth.correction(*make(), w, inverse), blocks))
 
     def loaded(self) -> utils.Table:
         """Return all rows in memory."""
@@ -267,6 +273,10 @@ class StreamedTask:
         """Return the sums over the training rows."""
         preprocessing = Preprocessing.from_json(agreement)
         return self.train.newton(preprocessing, utils.flat(model), class_weight, direction)
+
+    def firth(self, agreement: str, model: LogisticRegression, inverse: Floats) -> firth.Correction:
+        """Return Firth's correction over the training rows."""
+        return self.train.firth(Preprocessing.from_json(agreement), utils.flat(model), inverse)
 
     def score(self, agreement: str, model: LogisticRegression) -> tuple[int, dict[str, float]]:
         """Return the number of validation rows, and the model's quality there.

@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+import firth
 import newton
 from columns import Moments, frequent_levels, read_columns, texts
 from errors import TableError
@@ -107,6 +108,12 @@ class Task:
         w = flat(model)
         chunks = design_chunks(self.prepared(agreement).train)
         return newton.total(newton.sums(A, y, w, class_weight, direction) for A, y in chunks)
+
+    def firth(self, agreement: str, model: LogisticRegression, inverse: Floats) -> firth.Correction:
+        """Return Firth's correction over the prepared training rows, see :func:`firth.correction`."""
+        w = flat(model)
+        chunks = design_chunks(self.prepared(agreement).train)
+        return firth.total(firth.correction(A, y, w, inverse) for A, y in chunks)
 
     def score(self, agreement: str, model: LogisticRegression) -> tuple[int, dict[str, float]]:
         """Return the number of validation rows, and the model's quality there."""

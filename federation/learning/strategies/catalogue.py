@@ -11,6 +11,7 @@ from flwr.serverapp.strategy import FedAvg
 
 from federation.errors import SettingError, UnknownStrategyError
 from federation.learning.strategies.fednewton import MAX_ROUNDS, FedNewton
+from federation.learning.strategies.firth import FedFirth
 
 STRATEGIES: dict[str, type[FedAvg]] = {
     "fedavg": flower.FedAvg,
@@ -153,8 +154,9 @@ def create_strategy(
             "Use --strategy fednewton, or leave out --site-intercepts.",
         )
     own = {"penalty": penalty, "l2": l2, "site_intercepts": site_intercepts} if name == "fednewton" else {}
+    kind = FedFirth if penalty == "firth" else STRATEGIES[name]
     try:
-        return STRATEGIES[name](**cast("dict[str, Any]", values | own))
+        return kind(**cast("dict[str, Any]", values | own))
     except ValueError as error:
         raise SettingError(
             f'strategy "{name}" refuses its parameters: {error}', "Choose other values."

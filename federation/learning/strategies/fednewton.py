@@ -180,13 +180,17 @@ class FedNewton(EndsEarly, FedAvg):
                 self._direction, space, self.features or [f"number {i + 1}" for i in range(space.features)]
             )
         w = self.newton.propose(self._point, {name: _sums(reply) for name, reply in told.items()})
+        return self.next_model(server_round, w), None
+
+    def next_model(self, server_round: int, w: Floats) -> ArrayRecord:
+        """End a round with the parameters ``w``; return the model that they are."""
         self.rounds = server_round
         self.halved += bool(self.newton.halvings)
         space = self.newton.space(w)
         if not self.site_intercepts:
-            return _model(w[:-1], w[-1]), None
+            return _model(w[:-1], w[-1])
         self._own = dict(zip(space.sites, w[space.features :].tolist(), strict=True))
-        return _model(w[: space.features], fmean((self.sites() or self._own).values())), None
+        return _model(w[: space.features], fmean((self.sites() or self._own).values()))
 
     def conclusion(self) -> str:
         """Say in one line whether it converged."""
