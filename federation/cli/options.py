@@ -161,7 +161,7 @@ def training_options(*, without: Collection[str] = ()) -> Callable[[Command], Co
 def _parameter(setting: Setting) -> inspect.Parameter:
     """Return a setting as `typer` understands it; its value is checked where settings are made."""
     kind, option = setting.kind, setting.option
-    names = [f"--{setting.flag}"] if kind is bool else []
+    names = [f"--{setting.flag.replace('_', '-')}"] if kind is bool else []
     unit = option.unit or {int: "integer", float: "number"}.get(kind, "")
     info = typer.Option(
         *names,

@@ -366,3 +366,18 @@ def test_coefficients_have_tests_where_those_are_valid(*, tests: bool) -> None:
     assert ("because &lt;so&gt;" in section) is not tests
     assert "one, other" in section
     assert ("undefined" in section) is tests
+
+
+def test_site_intercepts_have_a_table() -> None:
+    """Each client's intercept, with its interval where there is one; new sites get the mean."""
+    sites = {"client-1": -0.5, "client-2": 1.25}
+    told = {"client-1": {"coefficient": -0.5, "standard_error": 0.125, "low": -0.745, "high": -0.255}}
+    inference = _inference(tests=True) | {"features": [], "site_intercepts": told}
+    inference["intercept"] = {"p": 0.5, "z": 0.1, "coefficient": 0.375, "standard_error": 0.2}
+    shown = replace(a_report(), site_intercepts=sites, inference=inference)
+    text = Page(render_report(shown)).text
+    assert "client-1 −0.500 −0.745 to −0.255 0.125 client-2 +1.250 – –" in text
+    assert "A new site gets the mean of these" in text
+    assert "The pooled and the local-only models have one intercept each" in text
+    assert "intercept, mean of the clients" in text
+    assert "Intercept of each client" not in Page(render_report(a_report())).text

@@ -10,7 +10,7 @@ from federation.learning.strategies.space import Space
 
 Floats = NDArray[np.float64]
 NAMED = 5
-NEGLIGIBLE = 1e-3  # of a direction's largest component: what converges on the way
+NEGLIGIBLE = 0.1  # of the largest component: what only balances it, or still converges
 _NONE = "the training rows have no finite optimum"
 
 
@@ -29,23 +29,29 @@ def no_optimum(direction: Floats, space: Space, features: Sequence[str]) -> NoOp
     share = np.abs(direction) / np.abs(direction).max()
     largest_first = np.argsort(-share, kind="stable").tolist()
     columns = [f'"{features[i]}"' for i in largest_first if i < space.features and share[i] > NEGLIGIBLE]
-    sites = [f'of client "{site}"' for site in _of_one_class(direction, space, alone=not columns)]
+    sites = [f'"{site}"' for site in _of_one_class(direction, space, alone=not columns)]
     if not columns and not sites:
         return NoOptimumError(
             f"{_NONE}: they are all of one class, so the intercept grows for ever.",
             "Use training rows of both classes.",
         )
+    many = len(sites) > 1
+    who = f"the intercept{'s' * many} of client{'s' * many} {_listed(sites)}" if sites else ""
+    why = f"whose rows are all of one class, grow{'' if many else 's'} for ever"
     if not columns:
         return NoOptimumError(
-            f"{_NONE}: the intercept {_listed(sites)} grows for ever, for its rows are all of one class.",
-            "Leave out --site-intercepts, or use rows of both classes there.",
+            f"{_NONE}: {who}, {why}.", "Leave out --site-intercepts, or use rows of both classes there."
         )
-    also = f" So does the intercept {_listed(sites)}, whose rows are all of one class." if sites else ""
+    one = len(columns) == 1
+    separate = (
+        "separates the classes, so its coefficient grows"
+        if one
+        else "separate the classes, so their coefficients grow"
+    )
+    also = f"; {who}, {why} too" if sites else ""
     return NoOptimumError(
-        f"{_NONE}: {_listed(columns)} separate the classes, so their coefficients grow for ever.{also}"
-        if len(columns) > 1
-        else f"{_NONE}: {columns[0]} separates the classes, so its coefficient grows for ever.{also}",
-        "Use --penalty l2 or --penalty firth, or leave them out with --ignore COLUMN.",
+        f"{_NONE}: {_listed(columns)} {separate} for ever{also}.",
+        f"Use --penalty l2 or --penalty firth, or leave {'it' if one else 'them'} out with --ignore COLUMN.",
     )
 
 
