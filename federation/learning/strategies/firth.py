@@ -5,8 +5,8 @@ likelihood estimates". The first exchange is that of :mod:`newton` and tells los
 whether the last step went too far. In the second the clients get H⁻¹ and answer with the correction of the
 gradient, which is a sum over rows too. The step solves B d = -g with the corrected gradient g. With B = H, as
 in R's brglm2 and logistf, it converges linearly, for H is not the penalty's Hessian; here B is H with what
-the gradient did along the last two steps, which takes half as many where rows are separated (BFGS: Nocedal and
-Wright 2006, "Numerical Optimization", 6.1).
+the gradient did along the last two steps, which takes half as many where rows are separated (BFGS: Nocedal
+and Wright 2006, "Numerical Optimization", 6.1).
 """
 
 import math
