@@ -98,9 +98,10 @@ class Pool:
 
     def train(self, **settings: Any) -> Federated:
         """Run federated Newton, or the strategy given."""
+        how: dict[str, Any] = {"strategy": "fednewton", "rounds": 20} | settings
         return federate(
             self.grid,
-            TrainingSettings(**({"strategy": "fednewton", "rounds": 20} | settings)),
+            TrainingSettings(**how),
             self.test,
             name_of=lambda node_id: f"c{node_id - 2}",
             observer=self.notes,
