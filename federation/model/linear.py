@@ -168,8 +168,8 @@ class LinearModel:
     def __post_init__(self) -> None:
         _require_finite("coef", self.coef, (len(self.preprocessing.features),))
         _require_finite("intercept", self.intercept, ())
-        for site, value in (self.site_intercepts or {}).items():
-            _require_finite(f"intercept of {site}", _number({site: value}, site), ())
+        for site in self.site_intercepts or {}:
+            _require_finite(f"intercept of {site}", _number(self.site_intercepts or {}, site), ())
         for key, value in self.provenance.items():
             plain = math.isfinite(value) if isinstance(value, float) else isinstance(value, Scalar)
             if not plain:

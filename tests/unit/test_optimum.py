@@ -149,7 +149,7 @@ def test_rows_in_blocks_confirm_it_too(tmp_path: Path) -> None:
         )
         tasks.append(task)
     with pytest.raises(NoOptimumError, match='"x0" separates the classes'):
-        Pool(parts, tmp_path, tasks=tasks).train(penalty="none")
+        Pool(parts, tmp_path, tasks=tasks).train(penalty="none", balanced=True)
 
 
 # Who is asked, and what the answers do ---------------------------------------------------------------------
@@ -159,8 +159,8 @@ def _answers(seen: list[float], change: float | None = None) -> Spoil:
     """Note what a client answers to a direction, or answer something else."""
 
     def spoil(reply: Message) -> Message:
-        arrays = reply.content.array_records.get("arrays", {}) if reply.has_content() else {}
-        if "separates" in arrays:
+        arrays = reply.content.array_records.get("arrays") if reply.has_content() else None
+        if arrays is not None and "separates" in arrays:
             seen.append(float(arrays["separates"].numpy()[0]))
             if change is not None:
                 arrays["separates"] = Array(np.array([change]))
