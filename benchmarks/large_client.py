@@ -56,9 +56,7 @@ def client(folder: Path) -> dict[str, Any]:
 
     memory.IN_MEMORY_BYTES = 0
     files = folder / "train.parquet", folder / "validation.parquet"
-    task = memory.open_task(
-        *files, name="client", label=LABEL, penalty="l2", max_iter=10, model_dir=folder / "model"
-    )
+    task = memory.open_task(*files, name="client", label=LABEL, max_iter=10, model_dir=folder / "model")
     seconds = [_seconds(task.statistics)]
     (rows, positives), (arrays, log1p, *_) = task.train.counts(), task.statistics()
     agreement = json.dumps(
@@ -70,7 +68,7 @@ def client(folder: Path) -> dict[str, Any]:
         }
     )
     search = DampedNewton(penalty=1.0, tolerance=FedNewton().tolerance, max_halvings=20)
-    model = utils.new_model("l2", 10)
+    model = utils.new_model(10)
     utils.initialise_parameters(model, FEATURES)
     model.intercept_[0] = math.log(positives / (rows - positives))
     evaluations = []

@@ -153,7 +153,6 @@ def apps_of(data: Path, folder: Path) -> dict[str, Callable[..., Message]]:
             label=LABEL,
             train=train,
             validation=validation,
-            penalty="l2",
             max_iter=10,
             model_dir=folder / part.name,
         )

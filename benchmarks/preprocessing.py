@@ -53,9 +53,7 @@ def main() -> None:
         written = time.perf_counter()
         for number in range(CLIENTS):
             path = folder / f"{number}.csv"
-            task = memory.open_task(
-                path, path, name=str(number), label="y", penalty="l2", max_iter=1, model_dir=folder
-            )
+            task = memory.open_task(path, path, name=str(number), label="y", max_iter=1, model_dir=folder)
             apps.append(client.create_app(task))
         reading = (time.perf_counter() - written) / CLIENTS
         test = read_table(folder / "0.csv", label="y").take(np.arange(1000))

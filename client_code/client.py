@@ -12,6 +12,7 @@ import argparse
 import base64
 import json
 import logging
+import math
 import os
 import ssl
 import sys
@@ -25,6 +26,7 @@ from flwr.clientapp import ClientApp
 from sklearn.linear_model import LogisticRegression
 
 import contract
+import firth
 import link
 import memory
 import proof
@@ -78,7 +80,7 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
         model, agreement = _received(task, message)
         given = _scores(task, agreement, model)
         rows = task.prepared(agreement).train
-        utils.fit(model, rows, _class_weight(message))
+        utils.fit(model, rows, _class_weight(message), C=_strength(message, len(rows.y)))
         metrics: Metrics = {
             "num-examples": len(rows.y),
             "loss": utils.loss(model, rows),
@@ -101,6 +103,23 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
         }
         log.info("newton round %s: loss %.6g", _round(message), metrics["loss"])
         arrays = ArrayRecord({name: Array(values) for name, values in sums.arrays().items()})
+        return Message(_update(arrays, metrics, given), reply_to=message)
+
+    @app.train("firth")
+    def train_firth(message: Message, _context: Context) -> Message:
+        """Score the global model, and tell Firth's correction of its gradient on the training rows."""
+        started = time.perf_counter()
+        model, agreement = _received(task, message)
+        given = _scores(task, agreement, model)
+        packed = message.content.array_records["information"]["inverse"].numpy()
+        told = task.firth(agreement, model, firth.symmetric(packed, model.coef_.size + 1))
+        metrics: Metrics = {
+            "num-examples": told.rows,
+            "loss": told.loss / told.rows,
+            "seconds": time.perf_counter() - started,
+        }
+        log.info("firth round %s: loss %.6g", _round(message), metrics["loss"])
+        arrays = ArrayRecord({"correction": Array(told.values)})
         return Message(_update(arrays, metrics, given), reply_to=message)
 
     @app.evaluate()
@@ -126,7 +145,7 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
 def _received(task: "utils.Task | StreamedTask", message: Message) -> tuple[LogisticRegression, str]:
     """Return the global model that came with ``message``, and the preprocessing that it is for."""
     content = message.content
-    model = utils.new_model(task.penalty, task.max_iter)
+    model = utils.new_model(task.max_iter)
     utils.set_parameters(model, content.array_records["arrays"])
     return model, str(content.config_records["preprocessing"]["json"])
 
@@ -152,6 +171,17 @@ def _class_weight(message: Message) -> tuple[float, float]:
     return negative, positive
 
 
+def _strength(message: Message, own: int) -> float:
+    """Return scikit-learn's C for the fit of ``own`` rows, infinite without a penalty.
+
+    The penalty is that of all clients' rows together, and this client takes its rows' share of it: else the
+    mean of the fits would be penalised as often as there are clients.
+    """
+    config = message.content.config_records["config"]
+    penalty, rows = cast("float", config["l2"]), cast("int", config["rows"])
+    return rows / (own * penalty) if penalty else math.inf
+
+
 def _direction(message: Message) -> Floats | None:
     """Return the direction, of coefficients and intercept, that the server asks about, if it does."""
     arrays = message.content.array_records.get("direction")
@@ -163,7 +193,6 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     environment = os.environ
     parser = argparse.ArgumentParser(description="Take part in a federation with this account's own rows.")
     add = parser.add_argument
-    add("--penalty", choices=("l2", "none"), default="l2", help="regularisation (default: %(default)s)")
     add(
         "--max-iter",
         type=_positive,
@@ -263,7 +292,6 @@ def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
         terms=terms,
         name=options.client_name,
         label=options.label,
-        penalty=options.penalty,
         max_iter=options.max_iter,
         model_dir=options.model_dir,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+import firth
 import newton
 import utils
 from capacity import check_fits
@@ -113,6 +114,11 @@ class StreamedTable:
         blocks = self.design(preprocessing)
         return newton.total(in_order(lambda make: newton.sums(*make(), w, class_weight, direction), blocks))
 
+    def firth(self, preprocessing: Preprocessing, w: Floats, inverse: Floats) -> firth.Correction:
+        """Return Firth's correction over all rows at the parameters ``w``, in one pass by all cores."""
+        blocks = self.design(preprocessing)
+        return firth.total(in_order(lambda make: firth.correction(*make(), w, inverse), blocks))
+
     def loaded(self) -> utils.Table:
         """Return all rows in memory."""
         rows = self.describe().rows
@@ -200,7 +206,7 @@ class StreamedTask:
 
     Parameters
     ----------
-    name, label, penalty, max_iter, model_dir
+    name, label, max_iter, model_dir
         As there.
     train, validation : StreamedTable
         Rows to fit, rows to score.
@@ -210,7 +216,6 @@ class StreamedTask:
     label: str
     train: StreamedTable
     validation: StreamedTable
-    penalty: str
     max_iter: int
     model_dir: Path
     _loaded: utils.Task | None = None
@@ -253,7 +258,6 @@ class StreamedTask:
                 label=self.label,
                 train=self.train.loaded(),
                 validation=self.validation.loaded(),
-                penalty=self.penalty,
                 max_iter=self.max_iter,
                 model_dir=self.model_dir,
             )
@@ -269,6 +273,10 @@ class StreamedTask:
         """Return the sums over the training rows."""
         preprocessing = Preprocessing.from_json(agreement)
         return self.train.newton(preprocessing, utils.flat(model), class_weight, direction)
+
+    def firth(self, agreement: str, model: LogisticRegression, inverse: Floats) -> firth.Correction:
+        """Return Firth's correction over the training rows."""
+        return self.train.firth(Preprocessing.from_json(agreement), utils.flat(model), inverse)
 
     def score(self, agreement: str, model: LogisticRegression) -> tuple[int, dict[str, float]]:
         """Return the number of validation rows, and the model's quality there.

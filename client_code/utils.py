@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+import firth
 import newton
 from columns import Moments, frequent_levels, read_columns, texts
 from errors import TableError
@@ -73,8 +74,6 @@ class Task:
         The client, and its label column.
     train, validation : Table
         Rows to fit, rows to score.
-    penalty : {"l2", "none"}
-        Regularisation of the fit.
     max_iter : int
         Most iterations of one local fit.
     model_dir : Path
@@ -85,7 +84,6 @@ class Task:
     label: str
     train: Table
     validation: Table
-    penalty: str
     max_iter: int
     model_dir: Path
     _prepared: tuple[str, "Prepared"] | None = field(default=None, repr=False)
@@ -110,6 +108,12 @@ class Task:
         w = flat(model)
         chunks = design_chunks(self.prepared(agreement).train)
         return newton.total(newton.sums(A, y, w, class_weight, direction) for A, y in chunks)
+
+    def firth(self, agreement: str, model: LogisticRegression, inverse: Floats) -> firth.Correction:
+        """Return Firth's correction over the prepared training rows, see :func:`firth.correction`."""
+        w = flat(model)
+        chunks = design_chunks(self.prepared(agreement).train)
+        return firth.total(firth.correction(A, y, w, inverse) for A, y in chunks)
 
     def score(self, agreement: str, model: LogisticRegression) -> tuple[int, dict[str, float]]:
         """Return the number of validation rows, and the model's quality there."""
@@ -272,9 +276,9 @@ def statistics(train: Table, validation: Table) -> Statistics:
     )
 
 
-def new_model(penalty: str, max_iter: int) -> LogisticRegression:
+def new_model(max_iter: int) -> LogisticRegression:
     """Return an unfitted model that goes on from the parameters it is given."""
-    return LogisticRegression(C=np.inf if penalty == "none" else 1.0, max_iter=max_iter, warm_start=True)
+    return LogisticRegression(max_iter=max_iter, warm_start=True)
 
 
 def initialise_parameters(model: LogisticRegression, n_features: int) -> None:
@@ -302,12 +306,26 @@ def flat(model: LogisticRegression) -> Floats:
     return np.append(model.coef_[0], model.intercept_)
 
 
-def fit(model: LogisticRegression, table: Table, class_weight: tuple[float, float]) -> None:
+def fit(model: LogisticRegression, table: Table, class_weight: tuple[float, float], *, C: float) -> None:
     """Fit in place, starting from the model's parameters.
 
+    Parameters
+    ----------
+    model : LogisticRegression
+        To be fitted.
+    table : Table
+        Its training rows.
+    class_weight : tuple of float
+        Weights of a negative and of a positive row.
+    C : float
+        Inverse strength of the l2 penalty beside the sum of the rows' losses, > 0; infinite for none.
+
+    Notes
+    -----
     A table whose rows are all of one class is fitted too: two rows of weight zero, one per class, tell
     scikit-learn about both classes and change nothing in the loss.
     """
+    model.C = C
     X, y = table.X, table.y
     weight = np.asarray(class_weight)[y]
     if np.unique(y).size == 1:

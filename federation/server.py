@@ -209,7 +209,6 @@ def _settings(options: Mapping[str, Any], config: "FederationConfig", source_key
         training=training,
         jobs=JobSettings(
             source_key=source_key,
-            penalty=training.penalty,
             max_iter=training.max_iter,
             **{name: options[name] for name in of_jobs},
         ),

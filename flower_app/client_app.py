@@ -52,7 +52,6 @@ def _app(configuration: str) -> ClientApp:
             label=run["label"],
             train=train,
             validation=validation.reordered(train.features, whose="train.csv"),
-            penalty=run["penalty"],
             max_iter=run["max-iter"],
             model_dir=Path(node.get("model-dir") or Path(run["out"]) / "clients" / name),
         )

@@ -86,9 +86,11 @@ class Model:
 
     @property
     def coefficients(self) -> pd.DataFrame:
-        """One row a feature: its coefficient and scaling; with ``fednewton`` also errors and intervals.
+        """One row a feature: its coefficient and scaling; with ``fednewton`` also its odds ratio.
 
-        The coefficient is that of the standardised feature, on the scale of log-odds.
+        Where tests are valid, that is with ``penalty`` "none" or "firth" and without synthetic rows, it has
+        the standard error, z, p and the interval too. The coefficient is that of the standardised feature, on
+        the scale of log-odds.
         """
         prep, inference = self._linear.preprocessing, self._linear.inference
         frame = pd.DataFrame(

@@ -21,7 +21,7 @@ from federation.learning.rounds import Observer, Recorder, Round
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.checked import CheckedStrategy, Rules, listed
 from federation.learning.strategies.fednewton import FedNewton
-from federation.learning.strategies.inference import infer
+from federation.learning.strategies.inference import infer, reason_for_no_tests
 from federation.learning.training import Training, as_record
 from federation.model.linear import LinearModel
 
@@ -137,7 +137,7 @@ def federate(
         rows=rows,
         timeout=settings.round_timeout,
     )
-    arrays = training.run(settings.rounds, balanced=settings.balanced, saved=saved)
+    arrays = training.run(settings.rounds, balanced=settings.balanced, l2=settings.l2, saved=saved)
     at_clients = training.score()
     observer.scored(at_clients)
     model = LinearModel(
@@ -151,7 +151,10 @@ def federate(
     )
     conclusion = None
     if isinstance(strategy, FedNewton):
-        model, conclusion = replace(model, inference=infer(strategy, model)), strategy.conclusion()
+        resample = provenance.get("resample")  # known where the run prepared the rows itself
+        reason = reason_for_no_tests(settings.penalty, resample)
+        inference = infer(strategy, model, penalty=settings.penalty, reason=reason)
+        model, conclusion = replace(model, inference=inference), strategy.conclusion()
     missed = _hand_over(roster, training.checked.contents(arrays), name_of, settings)
     return Federated(
         model=model,

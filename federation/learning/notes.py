@@ -3,6 +3,7 @@
 from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.heterogeneity import warnings_of
 from federation.learning.settings import TrainingSettings
+from federation.learning.strategies.inference import reason_for_no_tests
 
 
 def notes_of(settings: TrainingSettings, agreement: Agreement) -> list[str]:
@@ -16,6 +17,9 @@ def notes_of(settings: TrainingSettings, agreement: Agreement) -> list[str]:
         What was agreed, from what every client says of its rows.
     """
     notes = warnings_of(agreement.statistics)
+    reason = reason_for_no_tests(settings.penalty)
+    if settings.strategy == "fednewton" and reason:
+        notes.append(f"no p values and no intervals: {reason}.")
     if settings.site_intercepts:
         notes.append(
             "every client has an intercept of its own; rows of no client, the server's too, get their mean."

@@ -79,9 +79,20 @@ class TrainingSettings:
         ),
     ] = field(default_factory=dict)
     rounds: Annotated[
-        int, Option(text="Maximum number of rounds.", minimum=1, default="3, or 50 for fednewton")
+        int,
+        Option(text="Maximum number of rounds.", minimum=1, default="3; 50 for fednewton, 100 with firth"),
     ] = cast("int", None)  # always an int once the settings are made: the strategy's own number
-    penalty: Annotated[str, Option(text="Regularisation of the model.", choices=("l2", "none"))] = "l2"
+    penalty: Annotated[
+        str,
+        Option(
+            text="Penalty of the model: l2 shrinks coefficients, firth removes their small-sample bias and "
+            "stays finite (fednewton only). Tests and intervals need none or firth.",
+            choices=("l2", "none", "firth"),
+        ),
+    ] = "l2"
+    c: Annotated[
+        float, Option(text="Inverse strength of the l2 penalty, as scikit-learn's C.", above=0)
+    ] = 1.0  # fmt: skip
     site_intercepts: Annotated[
         bool, Option(text="Fit one intercept per client, with fednewton; rows of no client get their mean.")
     ] = False
@@ -137,13 +148,36 @@ class TrainingSettings:
 
         set_ = object.__setattr__  # the way to set a frozen instance's field while it is made
         if vars(self)["rounds"] is None:
-            set_(self, "rounds", default_rounds(self.strategy))
+            set_(self, "rounds", default_rounds(self.strategy, self.penalty))
         for setting in settings_of_training():
             setting.check(getattr(self, setting.name))
         set_(self, "parameters", {name: str(value) for name, value in self.parameters.items()})
+        self._check_penalty()
         create_strategy(
-            self.strategy, self.parameters, clients=sys.maxsize, site_intercepts=self.site_intercepts
+            self.strategy,
+            self.parameters,
+            clients=sys.maxsize,
+            penalty=self.penalty,
+            site_intercepts=self.site_intercepts,
         )
+
+    def _check_penalty(self) -> None:
+        if self.c != 1 and self.penalty != "l2":
+            raise SettingError(
+                f'c = {self.c:g} is the strength of the l2 penalty, and the penalty is "{self.penalty}".',
+                "Leave --c out, or use --penalty l2.",
+            )
+        if self.balanced and self.penalty == "firth":
+            raise SettingError(
+                "Firth's penalty is defined for rows of equal weight, and the classes are to be weighted.",
+                "Use --resample none in place of balanced (federation.server: leave out --balanced), or "
+                "--penalty none.",
+            )
+
+    @property
+    def l2(self) -> float:
+        """The factor of ‖w‖² / 2 in what is minimised: 1 / c, 0 without an l2 penalty."""
+        return 1.0 / self.c if self.penalty == "l2" else 0.0
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
@@ -239,6 +273,7 @@ class TrainingSettings:
             clients=clients,
             quorum=self.quorum,
             penalty=self.penalty,
+            l2=self.l2,
             site_intercepts=self.site_intercepts,
         )
         asked = max(int(clients * strategy.fraction_train), strategy.min_train_nodes)

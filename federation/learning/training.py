@@ -61,7 +61,7 @@ class Training:
     rows: dict[str, tuple[int, int]]
     timeout: float
 
-    def run(self, rounds: int, *, balanced: bool, saved: Checkpoint | None) -> ArrayRecord:
+    def run(self, rounds: int, *, balanced: bool, l2: float, saved: Checkpoint | None) -> ArrayRecord:
         """Train until so many rounds are finished; return the final model.
 
         Parameters
@@ -70,6 +70,8 @@ class Training:
             How many, those that were finished before included.
         balanced : bool
             Weight the classes equally in every fit.
+        l2 : float
+            The penalty of all rows together is l2 ‖w‖² / 2; each client's fit takes its rows' share of it.
         saved : Checkpoint, optional
             The last finished round.
         """
@@ -81,12 +83,13 @@ class Training:
             self._model = ArrayRecord({name: Array(array) for name, array in saved.arrays.items()})
             set_state(self.strategy, saved.strategy)
             self.recorder.rounds = list(saved.rounds)
+        rows = sum(one.rows for one in self.agreement.statistics)
         self.checked.start(
             self.roster,
             self._model,
             num_rounds=rounds - finished,
             timeout=self.timeout,
-            train_config=ConfigRecord({"class-weight": list(weights)}),
+            train_config=ConfigRecord({"class-weight": list(weights), "l2": l2, "rows": rows}),
             evaluate_fn=lambda number, model: self._close(model) if number or not saved else None,
         )
         return self._model

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from federation.data.table import Table
 from federation.errors import EmptyClientError, SchemaMismatchError
+from federation.model.firth import fit_firth
 from federation.model.linear import LinearModel, Preprocessing
 
 
@@ -23,9 +24,9 @@ class Settings(TypedDict, total=False):
     Attributes
     ----------
     C : float
-        Inverse strength of the penalty, > 0; 1.0 unless given. Ignored without a penalty.
-    penalty : {"l2", "none"}
-        "l2" unless given.
+        Inverse strength of the l2 penalty, > 0; 1.0 unless given.
+    penalty : {"l2", "none", "firth"}
+        "l2" unless given; "firth" takes no class weights.
     class_weight : {"balanced"} or None
         None unless given.
     log1p : tuple of bool
@@ -36,7 +37,7 @@ class Settings(TypedDict, total=False):
     """
 
     C: float
-    penalty: Literal["l2", "none"]
+    penalty: Literal["l2", "none", "firth"]
     class_weight: Literal["balanced"] | None
     log1p: tuple[bool, ...] | None
     plain: tuple[bool, ...]
@@ -56,7 +57,7 @@ def fit_pooled(tables: Mapping[str, Table], **settings: Unpack[Settings]) -> Lin
     -------
     LinearModel
         Its provenance tells the rows, whether the fit converged, and, as ``single_class``, whether there was
-        only one class to learn from; then every score is the smoothed prevalence.
+        only one class to learn from; then every score is the smoothed prevalence, but with Firth's penalty.
 
     Raises
     ------
@@ -93,7 +94,9 @@ def _fit(
         )
     preprocessing = _preprocessing(table.features, X, settings.get("log1p"), settings.get("plain"))
     single_class = len(np.unique(y)) == 1
-    if single_class:
+    if settings.get("penalty") == "firth":
+        coef, intercept, converged = fit_firth(preprocessing.apply(X), y)
+    elif single_class:
         coef, intercept, converged = np.zeros(X.shape[1]), _smoothed_log_odds(y), True
     else:
         coef, intercept, converged = _logistic_regression(preprocessing.apply(X), y, settings)

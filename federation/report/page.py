@@ -46,7 +46,7 @@ class Report:
     sites : SiteScores, optional
         How models do at each client; goes with the intervals.
     inference : mapping, optional
-        Of ``model.json``: then the page shows every coefficient with its interval.
+        Of ``model.json``: then the page shows every coefficient, with its interval where that is valid.
     site_intercepts : mapping of str to float, optional
         Of ``model.json``: then the page shows each client's intercept.
     """
@@ -165,11 +165,12 @@ def _largest(coefficients: Mapping[str, float]) -> list[Coefficient]:
 
 
 def _by_evidence(inference: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Put the features in the order of their |z|, the largest first, those without one last."""
+    """Put the features in the order of their |z|, without tests of their |coefficient|, the largest first."""
     if inference is None:
         return None
+    by = "coefficient" if "reason" in inference else "z"
     ranked = sorted(
-        inference["features"], key=lambda one: -1.0 if one["z"] is None else abs(one["z"]), reverse=True
+        inference["features"], key=lambda one: -1.0 if one[by] is None else abs(one[by]), reverse=True
     )
     return {**inference, "features": ranked}
 

@@ -70,6 +70,7 @@ def facts_of(settings: RunSettings, federated: Federated) -> dict[str, Any]:
         "parameters": {
             **training.parameters,
             "penalty": training.penalty,
+            **({"c": training.c} if training.penalty == "l2" else {}),
             "max_iter": training.max_iter,
             **({"site_intercepts": True} if training.site_intercepts else {}),
         },

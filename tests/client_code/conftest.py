@@ -66,7 +66,6 @@ def make_task(make_table: Callable[..., utils.Table], tmp_path: Path) -> Callabl
             "label": "fraud",
             "train": make_table(rows),
             "validation": make_table(40, seed=1),
-            "penalty": "l2",
             "max_iter": 10,
             "model_dir": tmp_path / "model",
         }

@@ -3,6 +3,7 @@
 import ast
 import base64
 import importlib.metadata
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -88,7 +89,7 @@ def parameters(values: tuple[float, ...] = (0.0, 0.0, 0.0), intercept: float = 0
 
 def model_of(arrays: ArrayRecord) -> LogisticRegression:
     """Return a global model as the client makes it of what the server sends."""
-    model = utils.new_model("l2", 10)
+    model = utils.new_model(10)
     utils.set_parameters(model, arrays)
     return model
 
@@ -119,13 +120,13 @@ def test_the_server_accepts_the_update(
 ) -> None:
     """What the strategy sends is fitted from its parameters with its weights, and the update is accepted."""
     start = parameters((0.1, -0.2, 0.3), -0.4)
-    config = ConfigRecord({"class-weight": [0.6, 3.0]})
+    config = ConfigRecord({"class-weight": [0.6, 3.0], "l2": 0.5, "rows": 400})
     (message,) = server.configure_train(1, start, config, GRID)
     aggregate, _ = server.aggregate_train(1, [app(message, context)])
 
     expected = model_of(start)
     rows = task.prepared(agreement).train
-    utils.fit(expected, rows, (0.6, 3.0))
+    utils.fit(expected, rows, (0.6, 3.0), C=10.0)  # 400 / (0.5 * 80)
     assert aggregate is not None
     np.testing.assert_array_equal(aggregate["coef"].numpy(), expected.coef_)
     np.testing.assert_array_equal(aggregate["intercept"].numpy(), expected.intercept_)
@@ -133,6 +134,26 @@ def test_the_server_accepts_the_update(
     assert given == {"num-examples": 40, **utils.score(model_of(start), task.prepared(agreement).validation)}
     assert figures["num-examples"] == 80
     assert figures["loss"] == pytest.approx(utils.score(expected, rows)["loss"])
+
+
+@pytest.mark.parametrize(("l2", "C"), [(1.0, 2.5), (4.0, 0.625), (0.0, math.inf)])
+def test_a_client_takes_its_rows_share_of_the_penalty(
+    l2: float,
+    C: float,
+    make_task: Callable[..., utils.Task],
+    context: Context,
+    server: CheckedStrategy,
+    agreement: str,
+) -> None:
+    """With 80 of 200 rows, its fit is scikit-learn's with C = 200 / (80 l2)."""
+    task = make_task(max_iter=1000)
+    config = ConfigRecord({"class-weight": [1.0, 1.0], "l2": l2, "rows": 200})
+    (message,) = server.configure_train(1, parameters(), config, GRID)
+    reply = client.create_app(task)(message, context)
+    rows = task.prepared(agreement).train
+    reference = LogisticRegression(C=C, max_iter=1000).fit(rows.X, rows.y)
+    coef = reply.content.array_records["arrays"]["coef"].numpy()
+    np.testing.assert_allclose(coef, reference.coef_, rtol=1e-10)
 
 
 def test_the_server_accepts_the_scores(
@@ -185,7 +206,7 @@ def test_columns_that_the_client_lacks_are_named(app: ClientApp, context: Contex
         {
             "arrays": parameters(),
             "preprocessing": record,
-            "config": ConfigRecord({"class-weight": [1.0, 1.0]}),
+            "config": ConfigRecord({"class-weight": [1.0, 1.0], "l2": 1.0, "rows": 80}),
         }
     )
     with pytest.raises(TableError, match=r"takes columns that are not here: weight"):
@@ -229,7 +250,7 @@ def test_folders_come_from_script_mode(channel: Path) -> None:
     assert options.model_dir == channel.parent / "model"
     assert options.output_data_dir == channel.parent / "output"
     assert (options.train_file, options.test_file) == ("train.csv", "validation.csv")
-    assert (options.penalty, options.max_iter) == ("l2", 10)
+    assert options.max_iter == 10
 
 
 def test_arguments_win_over_script_mode(channel: Path, tmp_path: Path) -> None:
@@ -267,7 +288,7 @@ def test_a_folder_that_nobody_names_is_asked_for(
         ({"label": None}, "required: --label"),
         ({"max_iter": "0"}, "--max-iter: at least 1"),
         ({"max_iter": "ten"}, "--max-iter"),
-        ({"penalty": "l1"}, "--penalty"),
+        ({"penalty": "l2"}, "unrecognized arguments: --penalty"),
         ({"server_certificate": "no base64!"}, "--server-certificate"),
         ({"epochs": "3"}, "unrecognized arguments: --epochs"),
     ],

@@ -296,7 +296,7 @@ def test_the_ledger_does_not_grow_with_the_rows(make_task: Callable[..., utils.T
     """A client with a hundred times the rows writes down and sends as much, but for digits of its counts."""
     scaling = ConfigRecord({"json": agreement})
     model = ArrayRecord({"coef": Array(np.zeros((1, 3))), "intercept": Array(np.zeros(1))})
-    config = ConfigRecord({"class-weight": [1.0, 1.0], "server-round": 1})
+    config = ConfigRecord({"class-weight": [1.0, 1.0], "l2": 1.0, "rows": 50, "server-round": 1})
     content = RecordDict({"arrays": model, "config": config, "preprocessing": scaling})
     lines = []
     for rows in (50, 5000):

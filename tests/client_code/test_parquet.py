@@ -128,7 +128,7 @@ import memory, parquet, pathlib
 parquet.pip_install = None
 folder = pathlib.Path({str(tmp_path)!r})
 task = memory.open_task(folder / "train.csv", folder / "validation.csv", name="a", label="y",
-                        penalty="none", max_iter=1, model_dir=folder)
+                        max_iter=1, model_dir=folder)
 print(task.train.counts())
 """
     done = subprocess.run(

@@ -55,14 +55,13 @@ def both(
         label="fraud",
         train=train,
         validation=validation,
-        penalty="l2",
         max_iter=10,
         model_dir=task.model_dir,
     )
 
 
 def _model() -> LogisticRegression:
-    model = utils.new_model("l2", 10)
+    model = utils.new_model(10)
     utils.initialise_parameters(model, len(FEATURES))
     model.coef_, model.intercept_ = np.array([[0.3, -0.2, 0.4]]), np.array([0.1])
     return model
@@ -172,7 +171,7 @@ def test_small_files_are_loaded_and_large_ones_are_not(
     """By their decoded size; the log says beforehand what other strategies would need."""
     files = [_write(make_table(2000, seed=i), tmp_path / f"{i}.{suffix}") for i in (0, 1)]
     assert decoded_bytes(files[0]) == pytest.approx(2000 * 4 * 8, rel=0.01)
-    options: Any = {"name": "a", "label": "fraud", "penalty": "l2", "max_iter": 10, "model_dir": tmp_path}
+    options: Any = {"name": "a", "label": "fraud", "max_iter": 10, "model_dir": tmp_path}
     small = open_task(*files, **options)
     assert isinstance(small, utils.Task)
     np.testing.assert_allclose(small.train.X, make_table(2000).X, rtol=1e-15)
@@ -191,7 +190,6 @@ def test_a_parquet_file_stands_in_for_a_csv_file(make_table: Make, tmp_path: Pat
         tmp_path / "validation.csv",
         name="a",
         label="fraud",
-        penalty="l2",
         max_iter=10,
         model_dir=tmp_path,
     )

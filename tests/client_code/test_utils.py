@@ -261,14 +261,14 @@ def fitted(
     *,
     start: float = 0.0,
     max_iter: int = 10,
-    penalty: str = "l2",
+    C: float = 1.0,
     class_weight: tuple[float, float] = (1.0, 1.0),
 ) -> LogisticRegression:
     """Fit a model that starts with all coefficients at ``start``."""
-    model = utils.new_model(penalty, max_iter)
+    model = utils.new_model(max_iter)
     utils.initialise_parameters(model, table.X.shape[1])
     model.coef_ += start
-    utils.fit(model, table, class_weight)
+    utils.fit(model, table, class_weight, C=C)
     return model
 
 
@@ -282,7 +282,7 @@ def rows(make_table: MakeTable) -> utils.Table:
 
 def test_parameters_survive_the_trip(rows: utils.Table) -> None:
     """What a model gives as its update is what another model takes, to the last bit."""
-    model, other = fitted(rows), utils.new_model("l2", 10)
+    model, other = fitted(rows), utils.new_model(10)
     utils.set_parameters(other, utils.get_parameters(model))
     np.testing.assert_array_equal(other.predict_proba(rows.X), model.predict_proba(rows.X))
     assert other.coef_.shape == (1, 3)
@@ -291,9 +291,9 @@ def test_parameters_survive_the_trip(rows: utils.Table) -> None:
 def test_a_fit_goes_on_from_the_parameters_it_is_given(rows: utils.Table) -> None:
     """Ten single steps reach what ten iterations reach from nowhere near; one step alone does not."""
     optimum = fitted(rows, max_iter=1000)
-    model = utils.new_model("l2", 1)
+    model = utils.new_model(1)
     utils.set_parameters(model, utils.get_parameters(optimum))
-    utils.fit(model, rows, (1.0, 1.0))
+    utils.fit(model, rows, (1.0, 1.0), C=1.0)
     np.testing.assert_allclose(model.coef_, optimum.coef_, atol=1e-3)
     for start in (0.0, 5.0):
         assert np.abs(fitted(rows, start=start, max_iter=1).coef_ - optimum.coef_).max() > 0.1
@@ -316,7 +316,7 @@ def test_class_weights_move_the_fit_towards_the_weighted_class(rows: utils.Table
 
 def test_no_penalty_fits_without_shrinking(rows: utils.Table) -> None:
     """Without penalty the fit is the maximum likelihood, whose gradient vanishes."""
-    model = fitted(rows, max_iter=1000, penalty="none")
+    model = fitted(rows, max_iter=1000, C=math.inf)
     residual = model.predict_proba(rows.X)[:, 1] - rows.y
     assert np.abs(rows.X.T @ residual / len(rows.y)).max() < 1e-4
     assert np.linalg.norm(model.coef_) > np.linalg.norm(fitted(rows, max_iter=1000).coef_)
@@ -362,7 +362,7 @@ def test_scores_are_those_of_the_server(rows: utils.Table) -> None:
 
 def test_an_undecided_row_counts_as_the_server_counts_it(rows: utils.Table) -> None:
     """An untrained model gives 0.5 to every row, and both sides take that for positive."""
-    model = utils.new_model("l2", 10)
+    model = utils.new_model(10)
     utils.initialise_parameters(model, 3)
     few = utils.Table(features=rows.features, X=rows.X[:4], y=np.array([0, 0, 1, 0]))
     assert utils.score(model, few)["accuracy"] == evaluate(few.y, np.full(4, 0.5))["accuracy"] == 0.25
@@ -384,7 +384,7 @@ def test_ranking_counts_ties_half() -> None:
 
 def test_a_loss_does_not_overflow(rows: utils.Table) -> None:
     """The loss of a model that is certain and wrong is large and finite."""
-    model = utils.new_model("l2", 10)
+    model = utils.new_model(10)
     utils.initialise_parameters(model, 3)
     model.intercept_ += 5000.0
     assert utils.loss(model, rows) == pytest.approx(5000.0 * (rows.y == 0).mean())
@@ -396,7 +396,7 @@ def test_a_loss_does_not_overflow(rows: utils.Table) -> None:
 @pytest.fixture
 def model() -> LogisticRegression:
     """Return a model of three columns."""
-    model = utils.new_model("l2", 10)
+    model = utils.new_model(10)
     utils.initialise_parameters(model, 3)
     model.coef_, model.intercept_ = np.array([[0.5, -1.25, 1 / 3]]), np.array([-0.7])
     return model

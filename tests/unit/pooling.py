@@ -80,7 +80,6 @@ class Pool:
                 label="y",
                 train=table,
                 validation=table,
-                penalty="l2",
                 max_iter=10,
                 model_dir=folder / f"c{i}",
             )
@@ -98,10 +97,11 @@ class Pool:
         self.grid = AnyOrder(answers, spoil or {}, seed)
 
     def train(self, **settings: Any) -> Federated:
-        """Run federated Newton."""
+        """Run federated Newton, or the strategy given."""
+        how: dict[str, Any] = {"strategy": "fednewton", "rounds": 20} | settings
         return federate(
             self.grid,
-            TrainingSettings(strategy="fednewton", **({"rounds": 20} | settings)),
+            TrainingSettings(**how),
             self.test,
             name_of=lambda node_id: f"c{node_id - 2}",
             observer=self.notes,

@@ -155,7 +155,6 @@ class Federation:
                     label=LABEL,
                     train=train,
                     validation=validation,
-                    penalty="l2",
                     max_iter=10,
                     model_dir=folder / name,
                 )
@@ -427,7 +426,7 @@ def test_a_strategy_that_could_be_left_with_too_few_updates_does_not_start(feder
 def test_a_strategy_without_any_update_ends_the_run(federation: Federation) -> None:
     """When nobody can fit, the error names everybody."""
     for task in federation.tasks:
-        task.penalty, task.max_iter = "l2", -1  # scikit-learn refuses it
+        task.max_iter = -1  # scikit-learn refuses it
     with pytest.raises(RoundError) as caught:
         federation.run(strategy="krum", quorum=1)
     assert caught.value.problem.startswith("round 1, train: 0 valid replies of 1 needed.")

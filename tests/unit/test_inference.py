@@ -1,17 +1,34 @@
 """Standard errors, tests and intervals are those of the closed forms, computed here from the pooled rows."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.metrics import log_loss
+from statsmodels.discrete.discrete_model import Logit
+from threadpoolctl import threadpool_limits
 
-from federation.learning.federate import Federated
-from federation.model.linear import LinearModel
+import newton
+from federation.api.model import Model
+from federation.learning.federate import Federated, federate
+from federation.learning.settings import TrainingSettings
+from federation.learning.strategies.fednewton import FedNewton
+from federation.learning.strategies.inference import INTERCEPT, infer, reason_for_no_tests
+from federation.learning.strategies.newton import Sums
+from federation.model.linear import LinearModel, Preprocessing
 from tests.unit.pooling import Floats, Pool, made_up, parameters, thirds
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Keep many small products from waiting for a busy core."""
+    with threadpool_limits(1):
+        yield
 
 
 def _train(tmp_path: Path, **settings: Any) -> tuple[Pool, Federated]:
@@ -39,13 +56,54 @@ def test_without_a_penalty_they_are_the_inverse_information(tmp_path: Path) -> N
     np.testing.assert_allclose(_errors(result), np.sqrt(np.diag(covariance)), rtol=1e-6)
 
 
-def test_with_a_penalty_they_are_those_of_ridge_estimates(tmp_path: Path) -> None:
-    """(I + Λ)⁻¹ I (I + Λ)⁻¹, which tends to the inverse information as rows outweigh the penalty."""
-    pool, result = _train(tmp_path)
-    A, p = _design(pool, result)
-    information = (A.T * (p * (1 - p))) @ A
-    bread = np.linalg.inv(information + np.diag([1.0] * 6 + [0.0]))
-    np.testing.assert_allclose(_errors(result), np.sqrt(np.diag(bread @ information @ bread)), rtol=1e-6)
+def test_without_a_penalty_all_figures_are_those_of_statsmodels(tmp_path: Path) -> None:
+    """Coefficients, standard errors, z, p and intervals of its Logit on the pooled rows."""
+    pool, result = _train(tmp_path, penalty="none")
+    A, _ = _design(pool, result)
+    reference = Logit(pool.y, A).fit(disp=0, method="newton", tol=1e-14, maxiter=100)
+    assert result.model.inference is not None
+    blocks = [*result.model.inference["features"], result.model.inference["intercept"]]
+    for name, values in (
+        ("coefficient", reference.params),
+        ("standard_error", reference.bse),
+        ("z", reference.tvalues),
+        ("p", reference.pvalues),
+        ("low", reference.conf_int()[:, 0]),
+        ("high", reference.conf_int()[:, 1]),
+    ):
+        np.testing.assert_allclose([block[name] for block in blocks], values, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_under_an_l2_penalty_there_are_estimates_and_no_tests(*, balanced: bool, tmp_path: Path) -> None:
+    """Coefficients and odds ratios, no figure of how sure they are, and one line of why."""
+    _, result = _train(tmp_path, balanced=balanced)
+    model = result.model
+    assert model.inference is not None
+    assert model.inference["penalty"] == "l2"
+    assert "--penalty none or --penalty firth" in model.inference["reason"]
+    assert not {"method", "confidence"} & set(model.inference)
+    for one, b, scale in zip(model.inference["features"], model.coef, model.preprocessing.scale, strict=True):
+        natural = {"coefficient": b / scale}
+        assert one == {"name": one["name"], "coefficient": b, "odds_ratio": np.exp(b), "natural": natural}
+    assert model.inference["intercept"].keys() == {"coefficient", "natural"}
+    assert "standard_error" not in Model(model).coefficients
+
+
+def test_after_smote_there_are_estimates_and_no_tests(tmp_path: Path) -> None:
+    """Synthetic rows are no observations, whatever the penalty."""
+    pool = Pool(thirds(*made_up(1500), by=5), tmp_path)
+    result = federate(
+        pool.grid,
+        TrainingSettings(strategy="fednewton", penalty="none"),
+        pool.test,
+        name_of=lambda node_id: f"c{node_id - 2}",
+        observer=pool.notes,
+        provenance={"resample": "smote"},
+    )
+    assert result.model.inference is not None
+    assert "--resample none" in result.model.inference["reason"]
+    assert "p" not in result.model.inference["features"][0]
 
 
 def test_with_class_weights_they_are_robust(tmp_path: Path) -> None:
@@ -76,7 +134,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(tmp_path: Path) -> None:
 
 def test_the_figures_of_a_coefficient_belong_together(tmp_path: Path) -> None:
     """z, p, interval and odds ratio follow from coefficient and standard error; units change both alike."""
-    _, result = _train(tmp_path)
+    _, result = _train(tmp_path, penalty="none")
     model = result.model
     assert model.inference is not None
     scales = model.preprocessing.scale
@@ -111,14 +169,90 @@ def test_the_natural_intercept_belongs_to_unscaled_columns(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("penalty", ["l2", "none"])
 def test_what_the_rows_leave_open_is_undefined(penalty: str, tmp_path: Path) -> None:
-    """A constant column is in no model, equal columns have no error without a penalty; others keep theirs."""
+    """A constant column is in no model, equal columns are named, and null without a penalty."""
     X, y = made_up(d=3)
     X = np.column_stack([X, X[:, 0], np.full(len(y), 7.0)])
     result = Pool(thirds(X, y), tmp_path).train(penalty=penalty)
-    assert result.model.inference is not None
-    undefined = [one["standard_error"] is None for one in result.model.inference["features"]]
+    inference = result.model.inference
+    assert inference is not None
+    assert inference["undetermined"] == [["x0", "x3"]]
+    undefined = [one["coefficient"] is None for one in inference["features"]]
     assert undefined == [penalty == "none", False, False, penalty == "none"]
-    assert result.model.inference["intercept"]["standard_error"] is not None
+    assert [one["natural"]["coefficient"] is None for one in inference["features"]] == undefined
+    assert [one["odds_ratio"] is None for one in inference["features"]] == undefined
+    assert inference["intercept"]["coefficient"] is not None
+    assert inference["intercept"]["natural"]["coefficient"] is not None
+
+
+def _in_process(X: Floats, y: NDArray[np.int64]) -> dict[str, Any]:
+    """Return what three clients' sums say, without a penalty and without a federation around them."""
+    strategy, w = FedNewton(penalty="none"), np.zeros(X.shape[1] + 1)
+    while not strategy.newton.converged:
+        told = {}
+        for part in range(3):
+            A = np.column_stack([X[part::3], np.ones(len(X[part::3]))])
+            one = newton.sums(A, y[part::3], w, (1.0, 1.0))
+            told[f"c{part}"] = Sums(one.rows, one.loss, one.gradient, one.arrays()["hessian"], None)
+        w = strategy.newton.propose(w, told)
+    d = X.shape[1]
+    preprocessing = Preprocessing(
+        features=tuple(f"x{i}" for i in range(d)), log1p=(False,) * d, mean=np.zeros(d), scale=np.ones(d)
+    )
+    model = LinearModel(
+        label="y", preprocessing=preprocessing, coef=w[:-1], intercept=float(w[-1]), provenance={}
+    )
+    inference = infer(strategy, model, penalty="none", reason=None)
+    assert inference is not None
+    return inference
+
+
+def test_an_undefined_intercept_is_null_in_every_unit() -> None:
+    """Indicators of all levels add up to the intercept's ones; two other columns add up to a third."""
+    X, y = made_up(d=3)
+    X /= X.std(axis=0)
+    level = np.random.default_rng(0).integers(0, 3, len(y))
+    X = np.column_stack([X, level[:, np.newaxis] == range(3), X[:, 1] - 5 * X[:, 2]])
+    inference = _in_process(X, y)
+    assert inference["undetermined"] == [["x1", "x2", "x6"], ["x3", "x4", "x5", INTERCEPT]]
+    intercept = dict(inference["intercept"])
+    assert set(intercept.pop("natural").values()) == {None}
+    assert set(intercept.values()) == {None}
+    assert inference["features"][0]["p"] is not None
+
+
+def test_an_intercept_that_only_centred_columns_have_is_null_in_natural_units(tmp_path: Path) -> None:
+    """Centred, the indicators of all levels say nothing of the intercept; as they are, they add up to it."""
+    X, y = made_up(d=3)
+    level = np.random.default_rng(0).integers(0, 3, len(y))
+    X = np.column_stack([X, level[:, np.newaxis] == range(3)])
+    inference = Pool(thirds(X, y), tmp_path).train(penalty="none").model.inference
+    assert inference is not None
+    assert inference["undetermined"] == [["x3", "x4", "x5"]]
+    assert inference["intercept"]["p"] is not None
+    assert set(inference["intercept"]["natural"].values()) == {None}
+
+
+def test_a_null_effect_is_found_as_often_as_chance_has_it() -> None:
+    """x1 is x0 with noise and has no effect: p < 0.05 in 3 to 7 % of 400 draws.
+
+    From the spread of estimates under an l2 penalty, which share the effect of x0, it was 46 %.
+    """
+    rng, found = np.random.default_rng(3), 0
+    for _ in range(400):
+        x = rng.normal(size=200)
+        X = np.column_stack([x, x + 0.1 * rng.normal(size=200)])
+        y = (rng.random(200) < 1 / (1 + np.exp(-x))).astype(np.int64)
+        found += _in_process(X, y)["features"][1]["p"] < 0.05
+    assert 0.03 <= found / 400 <= 0.07
+
+
+def test_each_reason_says_what_to_do() -> None:
+    """Tests are valid without a penalty and with Firth's, of rows that were observed."""
+    assert reason_for_no_tests("none") is None
+    assert reason_for_no_tests("firth", "none") is None
+    assert reason_for_no_tests("none", "balanced") is None
+    assert "--resample none" in str(reason_for_no_tests("firth", "smote"))
+    assert "--penalty firth" in str(reason_for_no_tests("l2", "none"))
 
 
 def test_it_is_kept_in_the_model(tmp_path: Path) -> None:

@@ -144,7 +144,6 @@ def test_rows_in_blocks_confirm_it_too(tmp_path: Path) -> None:
             label="y",
             train=table,
             validation=table,
-            penalty="l2",
             max_iter=10,
             model_dir=tmp_path / f"c{i}",
         )

@@ -150,7 +150,7 @@ def test_the_saved_pipelines_take_raw_rows(tmp_path: Path, keeper: str) -> None:
     if keeper == "server":
         save(model, tmp_path)
     else:
-        copy = utils.new_model("l2", 1)
+        copy = utils.new_model(1)
         utils.initialise_parameters(copy, model.coef.size)
         copy.coef_[0], copy.intercept_[0] = model.coef, model.intercept
         record = str(as_record(agreed)["json"])

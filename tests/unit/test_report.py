@@ -324,11 +324,55 @@ def test_clients_figures_stand_at_the_round_whose_model_they_are_of() -> None:
     assert (other.label, other.x, other.y) == ("b", [0], [0.5])
 
 
+# Coefficients ----------------------------------------------------------------------------------------------
+
+
+def _inference(*, tests: bool) -> dict[str, Any]:
+    """Make what a model tells of three features, two of which the rows do not tell apart."""
+
+    def figures(b: float | None) -> dict[str, Any]:
+        figure = {"coefficient": b, "odds_ratio": b and np.exp(b)}
+        others = ("standard_error", "z", "p", "low", "high", "odds_ratio_low", "odds_ratio_high")
+        return figure | (dict.fromkeys(others, b and abs(b)) if tests else {})
+
+    how = {"method": "inverse information", "confidence": 0.95} if tests else {"reason": "because <so>"}
+    shared = None if tests else 0.5
+    coefficients = {"small": 0.1, "large": -2.0, "one": shared, "other": shared}
+    return {
+        "penalty": "none" if tests else "l2",
+        **how,
+        "undetermined": [["one", "other"]],
+        "intercept": figures(-1.0),
+        "features": [{"name": name} | figures(b) for name, b in coefficients.items()],
+    }
+
+
+@pytest.mark.parametrize("tests", [True, False])
+def test_coefficients_have_tests_where_those_are_valid(*, tests: bool) -> None:
+    """Without them the page says why, and has no column of them; it names what the rows do not tell apart."""
+    html = render_report(replace(a_report(), inference=_inference(tests=tests)))
+    section = html[html.index('id="inference"') :].split("</section>")[0]
+    table = section[section.index("<table") :]
+    head, *lines = re.findall(r"<tr>(.*?)</tr>", table, flags=re.DOTALL)
+    columns = re.findall(r"<th scope=\"col\">(.*?)</th>", head)
+    assert ("p" in columns) is ("95 % interval" in columns) is ("Standard error" in columns) is tests
+    assert all(len(re.findall(r"<td>|<th ", line)) == len(columns) for line in lines)
+    ranked = re.findall(r"<th scope=\"row\">(.*?)</th>", table)
+    assert ranked == [
+        "large",
+        *(["small", "one", "other"] if tests else ["one", "other", "small"]),
+        "intercept",
+    ]
+    assert ("because &lt;so&gt;" in section) is not tests
+    assert "one, other" in section
+    assert ("undefined" in section) is tests
+
+
 def test_site_intercepts_have_a_table() -> None:
     """Each client's intercept, with its interval where there is one; new sites get the mean."""
     sites = {"client-1": -0.5, "client-2": 1.25}
     told = {"client-1": {"coefficient": -0.5, "standard_error": 0.125, "low": -0.745, "high": -0.255}}
-    inference = {"method": "inverse information", "features": [], "site_intercepts": told}
+    inference = _inference(tests=True) | {"features": [], "site_intercepts": told}
     inference["intercept"] = {"p": 0.5, "z": 0.1, "coefficient": 0.375, "standard_error": 0.2}
     shown = replace(a_report(), site_intercepts=sites, inference=inference)
     text = Page(render_report(shown)).text

@@ -32,4 +32,6 @@ def test_the_shared_facts_are_fields_of_a_run() -> None:
     facts = facts_of(RunSettings(training=TRAINING, started=STARTED), federated)
     assert facts.keys() <= Run.__dataclass_fields__.keys()
     assert facts["parameters"] == {"server_momentum": "0.5", "penalty": "none", "max_iter": 7}
+    under_l2 = RunSettings(training=TrainingSettings(c=0.5), started=STARTED)
+    assert facts_of(under_l2, federated)["parameters"] == {"penalty": "l2", "c": 0.5, "max_iter": 10}
     assert (facts["rounds"], facts["started"]) == (2, "2026-11-27 09:30 UTC")

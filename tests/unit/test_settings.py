@@ -26,6 +26,9 @@ DOORS = ("federation.local", "federation.server", "federation.rehearse.__main__"
 
 INVALID: list[tuple[str, Any]] = [
     ("penalty", "l1"),
+    ("c", 0.0),
+    ("c", -1.0),
+    ("c", float("inf")),
     ("strategy", "fedfoo"),
     ("parameters", {"momentum": "1"}),
     ("parameters", {"server_learning_rate": "nan"}),
@@ -158,9 +161,34 @@ def test_every_setting_is_an_option_of_the_commands(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"penalty": "none", "c": 2.0}, "--penalty l2"),
+        ({"penalty": "firth", "strategy": "fednewton", "c": 0.5}, "--penalty l2"),
+        ({"penalty": "firth"}, 'strategy "fedavg" cannot fit with Firth.*--strategy fednewton'),
+        ({"penalty": "firth", "strategy": "fednewton", "balanced": True}, "equal weight.*--resample none"),
+    ],
+)
+def test_a_penalty_that_cannot_be_had_is_refused_with_the_remedy(
+    settings: dict[str, Any], words: str
+) -> None:
+    """A strength without an l2 penalty, and Firth's penalty where there are no sums or weights."""
+    assert re.search(words, error_of(lambda: TrainingSettings(**settings)))
+
+
+def test_a_penalty_sets_strength_and_rounds() -> None:
+    """l2 is 1 / C where there is one; a step with Firth's penalty takes two exchanges."""
+    penalties = [{}, {"c": 0.25}, {"penalty": "none"}, {"penalty": "firth", "strategy": "fednewton"}]
+    given = [TrainingSettings(**one) for one in penalties]  # type: ignore[arg-type]
+    assert [one.l2 for one in given] == [1.0, 4.0, 0.0, 0.0]
+    assert given[-1].rounds == 100
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         TrainingSettings(),
+        TrainingSettings(c=0.1),
         TrainingSettings(strategy="fednewton"),
         TrainingSettings(strategy="fednewton", rounds=3, penalty="none", balanced=True),
         TrainingSettings(strategy="fedavgm", parameters={"server_momentum": "0.5", "fraction_train": "0.9"}),

@@ -175,7 +175,7 @@ def test_rows_in_files_do_as_well(tmp_path: Path) -> None:
         path = tmp_path / f"{i}.parquet"
         pd.DataFrame(X, columns=["x0", "x1", "x2"]).assign(y=y).to_parquet(path, row_group_size=100)
         table = StreamedTable(source=BlockRows(path, "y"))
-        how: dict[str, Any] = {"penalty": "l2", "max_iter": 10, "model_dir": tmp_path / f"c{i}"}
+        how: dict[str, Any] = {"max_iter": 10, "model_dir": tmp_path / f"c{i}"}
         tasks.append(StreamedTask(name=f"c{i}", label="y", train=table, validation=table, **how))
     streamed = Pool(parts, tmp_path, tasks=tasks).train(penalty="none", site_intercepts=True)
     in_memory = Pool(parts, tmp_path).train(penalty="none", site_intercepts=True)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -65,6 +66,28 @@ def test_single_class_client_predicts_the_smoothed_prevalence(positives: int, ex
     assert model.provenance["single_class"] is True
     assert not model.coef.any()
     assert model.predict_proba(table.X) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("separable", [False, True])
+def test_firths_fit_is_where_the_penalised_likelihood_is_largest(*, separable: bool) -> None:
+    """Found by a general search from the pooled, scaled rows; finite for separable ones too."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2))
+    y = (X[:, 0] + (0 if separable else 1) * rng.normal(size=60) > 0).astype(np.int64)
+    table = Table(features=("a", "b"), X=X, y=y, label="y")
+    model = fit_pooled(
+        {"one": table.take(np.arange(20)), "two": table.take(np.arange(20, 60))}, penalty="firth"
+    )
+    assert model.provenance["converged"]
+    A = np.column_stack([model.preprocessing.apply(X), np.ones(60)])
+
+    def minus(w: np.ndarray) -> float:
+        p = 1 / (1 + np.exp(-A @ w))
+        _, log_determinant = np.linalg.slogdet((A.T * (p * (1 - p))) @ A)
+        return float(np.logaddexp(0, np.where(y == 1, -1, 1) * (A @ w)).sum() - log_determinant / 2)
+
+    found = minimize(minus, np.zeros(3), method="BFGS", jac="3-point", options={"gtol": 1e-8}).x
+    np.testing.assert_allclose([*model.coef, model.intercept], found, rtol=1e-6, atol=1e-7)
 
 
 def test_separable_rows_without_penalty_stay_finite() -> None:

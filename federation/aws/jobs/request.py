@@ -58,7 +58,7 @@ class JobSettings:
     source_key : str
         Which archive of the client's code bucket to run: its name holds the digest of the code, see
         `federation.aws.publishing.source_archive`.
-    penalty, max_iter : str, int
+    max_iter : int
         Of each local fit.
     patience : float
         Seconds for which a client keeps trying to reach a server that does not answer.
@@ -70,7 +70,6 @@ class JobSettings:
 
     label: str
     source_key: str
-    penalty: str = "l2"
     max_iter: int = 10
     patience: float = 600.0
     spot: bool = False
@@ -174,7 +173,6 @@ def _hyperparameters(
     return {
         "sagemaker_program": PROGRAM,
         "sagemaker_submit_directory": f"s3://{code_bucket}/{settings.source_key}",
-        "penalty": settings.penalty,
         "max-iter": str(settings.max_iter),
         "server-address": run.server_address,
         "server-certificate": run.certificate,

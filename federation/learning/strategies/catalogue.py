@@ -11,6 +11,7 @@ from flwr.serverapp.strategy import FedAvg
 
 from federation.errors import SettingError, UnknownStrategyError
 from federation.learning.strategies.fednewton import MAX_ROUNDS, FedNewton
+from federation.learning.strategies.firth import FedFirth
 
 STRATEGIES: dict[str, type[FedAvg]] = {
     "fedavg": flower.FedAvg,
@@ -25,7 +26,7 @@ STRATEGIES: dict[str, type[FedAvg]] = {
     "bulyan": flower.Bulyan,
     "fednewton": FedNewton,
 }
-ROUNDS = 3
+ROUNDS, FIRTH_ROUNDS = 3, 100
 
 Scalar = int | float
 
@@ -93,9 +94,11 @@ def _defaults(strategy: type[FedAvg]) -> dict[str, Scalar]:
     return found
 
 
-def default_rounds(name: str) -> int:
-    """Return how many rounds are at most sensible where nobody says."""
-    return MAX_ROUNDS if name == "fednewton" else ROUNDS
+def default_rounds(name: str, penalty: str = "l2") -> int:
+    """Return how many rounds are at most sensible where nobody says; Firth's steps take two each."""
+    if name != "fednewton":
+        return ROUNDS
+    return FIRTH_ROUNDS if penalty == "firth" else MAX_ROUNDS
 
 
 def create_strategy(
@@ -105,6 +108,7 @@ def create_strategy(
     clients: int,
     quorum: int | None = None,
     penalty: str = "l2",
+    l2: float = 1.0,
     site_intercepts: bool = False,
 ) -> FedAvg:
     """Return the strategy ``name``.
@@ -119,8 +123,10 @@ def create_strategy(
         How many clients take part.
     quorum : int, optional
         Fewest updates a round may aggregate; None: one from every client asked.
-    penalty : {"l2", "none"}
+    penalty : {"l2", "none", "firth"}
         For the strategies that penalise the model on the server; others leave it to the clients' fits.
+    l2 : float
+        Strength of the l2 penalty, 1 / C in scikit-learn's terms.
     site_intercepts : bool
         Whether each client has an intercept of its own, which fednewton alone can fit.
 
@@ -130,8 +136,14 @@ def create_strategy(
         No strategy has that name.
     SettingError
         A parameter is unknown, is not a number, is out of its range, or cannot work with so few clients or
-        updates; or the strategy cannot fit site intercepts.
+        updates; or the strategy cannot fit with this penalty, or site intercepts.
     """
+    if penalty == "firth" and name != "fednewton" and name in STRATEGIES:
+        raise SettingError(
+            f'strategy "{name}" cannot fit with Firth\'s penalty, which takes the information of all rows '
+            "together.",
+            "Use --strategy fednewton, or --penalty l2 or none.",
+        )
     known = parameters_of(name)
     values = known | {key: _number(name, key, text, known) for key, text in parameters.items()}
     _check_ranges(values)
@@ -141,9 +153,10 @@ def create_strategy(
             f'strategy "{name}" cannot fit an intercept for each client.',
             "Use --strategy fednewton, or leave out --site-intercepts.",
         )
-    own = {"penalty": penalty, "site_intercepts": site_intercepts} if name == "fednewton" else {}
+    own = {"penalty": penalty, "l2": l2, "site_intercepts": site_intercepts} if name == "fednewton" else {}
+    kind = FedFirth if penalty == "firth" else STRATEGIES[name]
     try:
-        return STRATEGIES[name](**cast("dict[str, Any]", values | own))
+        return kind(**cast("dict[str, Any]", values | own))
     except ValueError as error:
         raise SettingError(
             f'strategy "{name}" refuses its parameters: {error}', "Choose other values."

@@ -45,7 +45,9 @@ class FedNewton(EndsEarly, FedAvg):
     max_halvings : int
         Most halvings of one step; each costs a round.
     penalty : {"l2", "none"}
-        ‖w‖² / 2, scikit-learn's with C = 1, or none.
+        l2 ‖w‖² / 2, or none.
+    l2 : float, optional
+        1 / C in scikit-learn's terms; 1 where it is not given.
     site_intercepts : bool
         Whether each client has an intercept of its own, which is not penalised.
 
@@ -68,6 +70,7 @@ class FedNewton(EndsEarly, FedAvg):
         max_halvings: int = 20,
         *,
         penalty: str = "l2",
+        l2: float | None = None,
         site_intercepts: bool = False,
     ) -> None:
         super().__init__(min_train_nodes=min_train_nodes, min_available_nodes=min_available_nodes)
@@ -75,7 +78,9 @@ class FedNewton(EndsEarly, FedAvg):
         if tolerance <= 0 or max_halvings < 0:
             raise ValueError("tolerance must be above 0, and max_halvings not below")
         self.newton = DampedNewton(
-            penalty=1.0 if penalty == "l2" else 0.0, tolerance=tolerance, max_halvings=max_halvings
+            penalty=(1.0 if l2 is None else l2) if penalty == "l2" else 0.0,
+            tolerance=tolerance,
+            max_halvings=max_halvings,
         )
         self.site_intercepts = site_intercepts
         self._own: dict[str, float] = {}
@@ -175,13 +180,17 @@ class FedNewton(EndsEarly, FedAvg):
                 self._direction, space, self.features or [f"number {i + 1}" for i in range(space.features)]
             )
         w = self.newton.propose(self._point, {name: _sums(reply) for name, reply in told.items()})
+        return self.next_model(server_round, w), None
+
+    def next_model(self, server_round: int, w: Floats) -> ArrayRecord:
+        """End a round with the parameters ``w``; return the model that they are."""
         self.rounds = server_round
         self.halved += bool(self.newton.halvings)
         space = self.newton.space(w)
         if not self.site_intercepts:
-            return _model(w[:-1], w[-1]), None
+            return _model(w[:-1], w[-1])
         self._own = dict(zip(space.sites, w[space.features :].tolist(), strict=True))
-        return _model(w[: space.features], fmean((self.sites() or self._own).values())), None
+        return _model(w[: space.features], fmean((self.sites() or self._own).values()))
 
     def conclusion(self) -> str:
         """Say in one line whether it converged."""

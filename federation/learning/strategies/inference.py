@@ -1,23 +1,25 @@
 """What coefficients are worth as estimates: standard errors, tests and intervals, from sums that travelled.
 
-The covariance of the estimates is the sandwich B⁻¹ M B⁻¹, B the Hessian of the penalised objective at the
-optimum:
+The covariance of the estimates is the sandwich B⁻¹ M B⁻¹, B the Hessian of the losses at the optimum:
 
-- Where rows weigh the same, M is the Hessian of the losses: without a penalty this is the inverse
-  information, with one the covariance of ridge estimates (le Cessie and van Houwelingen 1992, "Ridge
-  estimators in logistic regression"). It does not account for the penalty's pull towards zero.
+- Where rows weigh the same, M is B, and the covariance the inverse information: of the maximum of the
+  likelihood as statsmodels and R's glm have it, of Firth's as R's brglm2 and logistf do.
 - Where classes are weighted, M is the sum over rows of the outer products of their scores (White 1982,
   "Maximum likelihood estimation of misspecified models"; Binder 1983, "On the variances of asymptotically
   normal estimators from complex surveys", for weights). The slopes are those of unweighted rows, the
   intercept is shifted by the weights (Prentice and Pyke 1979).
+
+Estimates under an l2 penalty have a spread too, but are centred elsewhere than at the truth, so what is
+computed from it is no test and covers nothing as often as it says: they come without.
 """
 
 import math
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
 from federation.learning.strategies.fednewton import FedNewton
 from federation.learning.strategies.newton import spectrum
@@ -25,11 +27,34 @@ from federation.model.linear import LinearModel
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
+INTERCEPT = "(intercept)"
 _QUANTILE = 1.959963984540054  # of the normal distribution, at 0.975
 _VANISHING = 1e-8  # a share of a coefficient that rows say nothing about, or a deviation this small
 
 
-def infer(strategy: FedNewton, model: LinearModel) -> dict[str, Any] | None:
+def reason_for_no_tests(penalty: str, resample: str | None = None) -> str | None:
+    """Return why no test or interval of a coefficient would be valid, with what to do; None where they are.
+
+    Parameters
+    ----------
+    penalty : {"l2", "none", "firth"}
+        Of the fit.
+    resample : str, optional
+        How training rows were prepared, where that is known: "smote" adds rows that nobody observed.
+    """
+    if resample == "smote":
+        return "synthetic rows of SMOTE are no observations: use --resample none"
+    if penalty == "l2":
+        return (
+            "under an l2 penalty estimates are pulled towards zero, and a test of them is none: "
+            "use --penalty none or --penalty firth"
+        )
+    return None
+
+
+def infer(
+    strategy: FedNewton, model: LinearModel, *, penalty: str, reason: str | None
+) -> dict[str, Any] | None:
     """Return what ``model.json`` tells of every coefficient, or None before the optimum is found.
 
     Parameters
@@ -38,69 +63,95 @@ def infer(strategy: FedNewton, model: LinearModel) -> dict[str, Any] | None:
         Holds the last sums.
     model : LinearModel
         The optimum; the mean and scale of its preprocessing lead back to the columns' own units.
+    penalty : {"l2", "none", "firth"}
+        Of the fit.
+    reason : str, optional
+        Why there are to be estimates only, see :func:`reason_for_no_tests`.
 
     Returns
     -------
     dict
-        ``method``, ``confidence``, ``intercept`` and ``features``: a list in the model's order. With site
-        intercepts ``intercept`` is their mean, and ``site_intercepts`` tells of each, by client. A figure
-        that the rows leave undefined, as for a constant column, is None.
+        ``penalty``; ``method`` and ``confidence``, or ``reason`` where there are estimates only;
+        ``undetermined``, groups of features that the rows do not tell apart; ``intercept`` and ``features``,
+        a list in the model's order. With site intercepts ``intercept`` is their mean, and ``site_intercepts``
+        tells of each, by client. A figure that the rows leave undefined is None.
     """
     at = strategy.newton.accepted
     if at is None or not strategy.newton.converged:
         return None
-    preprocessing, coef = model.preprocessing, model.coef
-    penalty = np.zeros(len(at.hessian))
-    penalty[: len(coef)] = strategy.newton.penalty
-    covariance, undefined = _covariance(at.hessian, at.scores, np.diag(penalty))
-    errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    undefined |= errors <= _VANISHING * np.max(errors)
-    errors[undefined] = np.nan
+    names, scale, d = model.preprocessing.features, model.preprocessing.scale, len(model.coef)
     sites = model.site_intercepts or {}
-    places = {site: len(coef) + strategy.newton.sites.index(site) for site in sites}
-    told = partial(_intercept, model, covariance, undefined)
-    columns = zip(preprocessing.features, coef, errors[: len(coef)], preprocessing.scale, strict=True)
+    places = {site: d + strategy.newton.sites.index(site) for site in sites}
+    spread = _Spread.of(at.hessian, at.scores)
+    told = spread if penalty != "l2" else spread._replace(null=spread.null[:, :0])  # l2 determines the rest
+    estimate, tested, ratio = (_plainly, _plainly, _ratio) if reason else (_estimate, _tested, _ratios)
+
+    def intercept(value: float, places: list[int]) -> dict[str, Any]:
+        """Tell of an intercept, the mean of those at ``places``, also for columns in their own units."""
+        weights, shift = np.zeros((2, len(at.hessian)))
+        weights[places], shift[:d] = 1.0 / len(places), model.preprocessing.mean / scale
+        scaled = told.figures(weights, value)
+        natural = told.figures(weights - shift, value - float(shift[:d] @ model.coef))
+        natural = natural if math.isfinite(scaled[0]) else scaled
+        return tested(*scaled) | {"natural": estimate(*natural)}
+
+    features = [
+        told.figures(unit, b) for unit, b in zip(np.eye(len(at.hessian))[:d], model.coef, strict=True)
+    ]
+    intercepts = {at: f"(intercept of {site})" for site, at in places.items()} or {d: INTERCEPT}
     inference: dict[str, Any] = {
-        "method": _method(strategy),
-        "confidence": CONFIDENCE,
-        "intercept": told(model.intercept, list(places.values()) or [len(coef)]),
+        "penalty": penalty,
+        **({"reason": reason} if reason else {"method": _method(strategy), "confidence": CONFIDENCE}),
+        "undetermined": spread.undetermined(dict(enumerate(names)) | intercepts),
+        "intercept": intercept(model.intercept, list(intercepts)),
         "features": [
-            {"name": name} | _tested(b, e) | _odds_ratio(b, e) | {"natural": _estimate(b / s, e / s)}
-            for name, b, e, s in columns
+            {"name": name} | tested(b, e) | ratio(b, e) | {"natural": estimate(b / s, e / s)}
+            for name, (b, e), s in zip(names, features, scale, strict=True)
         ],
     }
     if sites:
-        inference["site_intercepts"] = {site: told(value, [places[site]]) for site, value in sites.items()}
+        told_of = {site: intercept(value, [places[site]]) for site, value in sites.items()}
+        inference["site_intercepts"] = told_of
     return inference
 
 
-def _intercept(
-    model: LinearModel, covariance: Floats, undefined: NDArray[np.bool_], value: float, places: list[int]
-) -> dict[str, Any]:
-    """Tell of an intercept, the mean of those at ``places``; also of that of columns in their own units."""
-    weights = np.zeros(len(covariance))
-    weights[places] = 1.0 / len(places)
-    shift = model.preprocessing.mean / model.preprocessing.scale
-    natural = np.append(-shift, weights[len(shift) :])
-    errors = [
-        math.nan if undefined[places].any() else math.sqrt(max(float(one @ covariance @ one), 0.0))
-        for one in (weights, natural)
-    ]
-    return _tested(value, errors[0]) | {"natural": _estimate(value - float(shift @ model.coef), errors[1])}
-
-
 def _method(strategy: FedNewton) -> str:
-    if strategy.weighted:
-        return "sandwich of the weighted scores"
-    return "covariance of ridge estimates" if strategy.newton.penalty else "inverse information"
+    return "sandwich of the weighted scores" if strategy.weighted else "inverse information"
 
 
-def _covariance(hessian: Floats, scores: Floats | None, penalty: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the covariance, and which coefficients have none for the rows do not tell them apart."""
-    values, vectors, null = spectrum(hessian + penalty)
-    bread = (vectors / values) @ vectors.T
-    covariance = bread @ (hessian if scores is None else scores) @ bread
-    return covariance, np.square(null).sum(axis=1) > _VANISHING
+class _Spread(NamedTuple):
+    """The covariance of the estimates, (k, k), and what the rows say nothing about, (k, m) orthonormal."""
+
+    covariance: Floats
+    null: Floats
+
+    @classmethod
+    def of(cls, hessian: Floats, scores: Floats | None) -> Self:
+        """Return those of a Hessian of losses, with the scores' outer products where rows are weighted."""
+        values, vectors, null = spectrum(hessian)
+        bread = (vectors / values) @ vectors.T
+        return cls(bread if scores is None else bread @ scores @ bread, null)
+
+    def figures(self, combination: Floats, value: float) -> tuple[float, float]:
+        """Return a linear combination's value and standard error, NaN if the rows do not determine it."""
+        share = np.abs(combination @ self.null).max(initial=0.0)
+        if share > _VANISHING * np.linalg.norm(combination):
+            return math.nan, math.nan
+        return value, math.sqrt(max(float(combination @ self.covariance @ combination), 0.0))
+
+    def undetermined(self, names: Mapping[int, str]) -> list[list[str]]:
+        """Return the names, by their places, in groups within each of which the rows leave something open."""
+        together = np.abs(self.null @ self.null.T) > _VANISHING
+        _, group_of = connected_components(together, directed=False)
+        groups: dict[int, list[str]] = {}
+        for at, name in names.items():
+            if together[at, at]:
+                groups.setdefault(group_of[at], []).append(name)
+        return list(groups.values())
+
+
+def _plainly(value: float, _: float) -> dict[str, float | None]:
+    return _plain(coefficient=value)
 
 
 def _estimate(value: float, error: float) -> dict[str, float | None]:
@@ -109,11 +160,15 @@ def _estimate(value: float, error: float) -> dict[str, float | None]:
 
 
 def _tested(value: float, error: float) -> dict[str, float | None]:
-    z = value / error
+    z = value / error if error else math.nan
     return _estimate(value, error) | _plain(z=z, p=math.erfc(abs(z) / math.sqrt(2.0)))
 
 
-def _odds_ratio(value: float, error: float) -> dict[str, float | None]:
+def _ratio(value: float, _: float) -> dict[str, float | None]:
+    return _plain(odds_ratio=_exp(value))
+
+
+def _ratios(value: float, error: float) -> dict[str, float | None]:
     low, middle, high = (_exp(value + sign * _QUANTILE * error) for sign in (-1, 0, 1))
     return _plain(odds_ratio=middle, odds_ratio_low=low, odds_ratio_high=high)
 

@@ -183,14 +183,24 @@ class DampedNewton:
         clients = dict(sorted(clients.items()))
         last = self.accepted
         if last is not None and not self._decreases(last, point, clients):
-            self.halvings += 1
-            if self.halvings > self.max_halvings:
-                raise NoOptimumError(
-                    f"the loss did not decrease after {self.max_halvings} halvings of a step.",
-                    "Look at the clients' figures in rounds.jsonl: their losses and gradients do not agree.",
-                )
-            return last.point + last.direction * 0.5**self.halvings
+            return self.halved(last)
         return self._accept(point, clients)
+
+    def halved(self, last: Accepted) -> Floats:
+        """Return a point half as far from the last as the one before.
+
+        Raises
+        ------
+        NoOptimumError
+            There were too many already.
+        """
+        self.halvings += 1
+        if self.halvings > self.max_halvings:
+            raise NoOptimumError(
+                f"the loss did not decrease after {self.max_halvings} halvings of a step.",
+                "Look at the clients' figures in rounds.jsonl: their losses and gradients do not agree.",
+            )
+        return last.point + last.direction * 0.5**self.halvings
 
     def _accept(self, point: Floats, clients: Mapping[str, Sums]) -> Floats:
         space, rows = self.space(point), sum(one.rows for one in clients.values())

@@ -54,6 +54,7 @@ def compare(
 
     how: dict[str, Any] = {
         "penalty": settings.training.penalty,
+        "C": settings.training.c,
         "class_weight": "balanced" if balanced else None,
         "log1p": federated.model.preprocessing.log1p,
         "plain": tuple(feature.kind != "number" for feature in encoding.features),

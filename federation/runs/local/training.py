@@ -264,7 +264,6 @@ def _jobs(
     settings: LocalRun, manifest: Manifest, data: Path, *, address: str, certificate: RunCertificate
 ) -> Sequence[ClientJob]:
     shared = {
-        "penalty": settings.training.penalty,
         "max-iter": str(settings.training.max_iter),
         "server-address": address,
         "server-certificate": certificate.for_clients(),

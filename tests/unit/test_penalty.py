@@ -1,0 +1,37 @@
+"""The penalty is one of all rows together: its strength travels with each round, each fit takes its share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from tests.unit.pooling import Pool, distance, made_up, parameters
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Keep many small fits from waiting for a busy core."""
+    with threadpool_limits(1):
+        yield
+
+
+def test_the_mean_of_the_clients_fits_is_penalised_once(tmp_path: Path) -> None:
+    """Ten clients of like rows end at the pooled optimum; each penalised fully, they would be 0.6 away."""
+    X, y = made_up(1500)
+    order = np.random.default_rng(0).permutation(len(y))
+    pool = Pool([(X[part], y[part]) for part in np.array_split(order, 10)], tmp_path)
+    w = parameters(result := pool.train(strategy="fedavg", rounds=6, c=0.02))
+    assert distance(w, pool.pooled(result, C=0.02)) < 0.03
+    assert distance(pool.pooled(result, C=0.002), pool.pooled(result, C=0.02)) > 0.5
+
+
+def test_clients_of_unequal_size_take_unequal_shares(tmp_path: Path) -> None:
+    """One with a twentieth of the rows takes a twentieth of the penalty; without one there is none."""
+    X, y = made_up(2000)
+    cuts = np.split(np.random.default_rng(0).permutation(len(y)), [100, 500])
+    for settings, C in (({"c": 0.05}, 0.05), ({"penalty": "none"}, np.inf)):
+        pool = Pool([(X[part], y[part]) for part in cuts], tmp_path)
+        w = parameters(result := pool.train(strategy="fedavg", rounds=6, max_iter=100, **settings))
+        assert distance(w, pool.pooled(result, C=C)) < 0.05
