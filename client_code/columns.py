@@ -84,6 +84,13 @@ def frequent_levels(codes: Floats, levels: tuple[str, ...]) -> dict[str, int]:
     return {level: count for level, count in ranked[:MOST_LEVELS] if count >= LEAST_ROWS}
 
 
+def same_gaps(X: Floats) -> list[int]:
+    """Return for each column the position of the first whose values are missing in the same rows."""
+    patterns = [np.packbits(missing).tobytes() for missing in np.isnan(X).T]
+    first = {pattern: at for at, pattern in reversed(list(enumerate(patterns)))}
+    return [first[pattern] for pattern in patterns]
+
+
 @dataclass(frozen=True, eq=False)
 class Moments:
     """Sums over the values that there are: how many, their mean, squared and cubed deviations; shape (d,)."""

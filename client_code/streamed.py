@@ -230,6 +230,7 @@ class StreamedTask:
             gaps=[False] * d,
             kinds=[NUMERIC] * d,
             levels={},
+            same_gaps=[0] * d,
         )
 
     def prepared(self, agreement: str) -> utils.Prepared:

@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 import newton
-from columns import Moments, frequent_levels, read_columns, texts
+from columns import Moments, frequent_levels, read_columns, same_gaps, texts
 from errors import TableError
 from preprocessing import Preprocessing, pipeline
 from protocol.cells import numbers, spellings
@@ -221,6 +221,8 @@ class Statistics(NamedTuple):
         What they hold.
     levels : dict
         Of each categorical column the levels that enough rows hold, and how many do.
+    same_gaps : list of int, length d
+        For each column the position of the first whose values are missing in the same training rows.
     """
 
     arrays: dict[str, Floats]
@@ -228,6 +230,7 @@ class Statistics(NamedTuple):
     gaps: list[bool]
     kinds: list[str]
     levels: dict[str, dict[str, int]]
+    same_gaps: list[int]
 
 
 def statistics(train: Table, validation: Table) -> Statistics:
@@ -265,6 +268,7 @@ def statistics(train: Table, validation: Table) -> Statistics:
             name: frequent_levels(train.X[:, train.features.index(name)], levels)
             for name, levels in train.levels.items()
         },
+        same_gaps=same_gaps(train.X),
     )
 
 

@@ -110,6 +110,11 @@ class Model:
         """The intercept, on the scale of log-odds."""
         return self._linear.intercept
 
+    @property
+    def references(self) -> dict[str, str]:
+        """The reference level of each categorical column: its other levels' coefficients compare with it."""
+        return dict(self._linear.references or {})
+
     def to_sklearn(self) -> "Pipeline":
         """Return the same model as one fitted scikit-learn Pipeline, which takes a frame of raw columns."""
         return to_pipeline(self._linear)

@@ -2,7 +2,10 @@
 
 from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.heterogeneity import warnings_of
+from federation.learning.preprocessing.pooling import same_gaps
 from federation.learning.settings import TrainingSettings
+
+_COLUMNS_NAMED = 5
 
 
 def notes_of(settings: TrainingSettings, agreement: Agreement) -> list[str]:
@@ -16,4 +19,24 @@ def notes_of(settings: TrainingSettings, agreement: Agreement) -> list[str]:
         What was agreed, from what every client says of its rows.
     """
     del settings  # no line depends on them yet
-    return warnings_of(agreement.statistics)
+    return [*warnings_of(agreement.statistics), *_merged_marks(agreement)]
+
+
+def _merged_marks(agreement: Agreement) -> list[str]:
+    """Return one line for each feature that marks the gaps of several columns."""
+    by_mark: dict[str, list[str]] = {}
+    for column, marking in same_gaps(agreement.statistics, agreement.statistics[0].features).items():
+        by_mark.setdefault(marking, []).append(column)
+    return [
+        f'"{others[0]}" is missing in the same rows as "{marking}": one feature marks both.'
+        if len(others) == 1
+        else f'{_some(others)} are missing in the same rows as "{marking}": one feature marks all of them.'
+        for marking, others in by_mark.items()
+    ]
+
+
+def _some(columns: list[str]) -> str:
+    named = [f'"{name}"' for name in columns[:_COLUMNS_NAMED]]
+    if more := len(columns) - len(named):
+        return f"{', '.join(named)} and {more} more"
+    return f"{', '.join(named[:-1])} and {named[-1]}"

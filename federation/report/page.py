@@ -1,7 +1,7 @@
 """One page on one run: what was trained, what it is worth beside its yardsticks, what left each client."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
@@ -47,6 +47,8 @@ class Report:
         How models do at each client; goes with the intervals.
     inference : mapping, optional
         Of ``model.json``: then the page shows every coefficient with its interval.
+    references : mapping of str to str
+        The reference level of each categorical column.
     """
 
     run: Run
@@ -58,6 +60,7 @@ class Report:
     intervals: Intervals | None = None
     sites: SiteScores | None = None
     inference: Mapping[str, Any] | None = None
+    references: Mapping[str, str] = field(default_factory=dict)
 
 
 def render_report(report: Report) -> str:
@@ -104,6 +107,7 @@ def render_report(report: Report) -> str:
         sites=report.sites,
         certain=report.intervals and certainty_table(report.metrics, report.intervals, METRIC_NAMES),
         inference=_by_evidence(report.inference),
+        references=report.references,
         resampled=_RESAMPLED.get(report.run.resample),
         single_class=[name for name, data in report.run.clients.items() if data.single_class],
     )

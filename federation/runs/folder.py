@@ -65,6 +65,7 @@ def write_run(
         intervals=sure,
         sites=sites,
         inference=federated.model.inference,
+        references=federated.model.references or {},
     )
     _write(out / "report.html", render_report(report))
     return metrics

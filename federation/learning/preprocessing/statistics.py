@@ -51,6 +51,9 @@ class ClientStatistics:
         Counts.
     levels : mapping of str to mapping of str to int
         Of each categorical column the levels that enough rows hold to be told, and how many hold each.
+    same_gaps : tuple of int, length d
+        For each column the position of the first whose values are missing in the same training rows, its own
+        if there is none before; empty in a checkpoint before protocol 6.
     """
 
     client: str
@@ -71,6 +74,7 @@ class ClientStatistics:
     validation_rows: int
     validation_positives: int
     levels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    same_gaps: tuple[int, ...] = ()
 
     @classmethod
     def from_reply(cls, reply: Message, client: str) -> "ClientStatistics":
@@ -99,6 +103,7 @@ class ClientStatistics:
                 gaps=np.asarray(schema["gaps"], dtype=np.bool_),
                 non_negative=np.asarray(schema["non-negative"], dtype=np.bool_),
                 levels=_levels(str(schema["levels"])),
+                same_gaps=tuple(map(_count, schema["same-gaps"])),  # type: ignore[arg-type]
                 **parts,
             )
             statistics.check()
@@ -123,6 +128,7 @@ class ClientStatistics:
         if ((self.observed < 0) | (self.observed > self.rows)).any():
             raise ValueError("more values than rows")
         self._check_levels()
+        self._check_same_gaps()
         for positives, rows in (
             (self.positives, self.rows),
             (self.validation_positives, self.validation_rows),
@@ -138,6 +144,15 @@ class ClientStatistics:
             if sum(levels.values()) > self.observed[at]:
                 raise ValueError("more rows with a level than rows")
 
+    def _check_same_gaps(self) -> None:
+        if len(self.same_gaps) != len(self.features):
+            raise ValueError(f"same-gaps are not {len(self.features)} columns")
+        for at, first in enumerate(self.same_gaps):
+            if not 0 <= first <= at or self.same_gaps[first] != first:
+                raise ValueError("same-gaps name a column that is not the first")
+            if self.observed[first] != self.observed[at]:
+                raise ValueError("same-gaps of columns with other numbers of values")
+
     def kind(self, feature: str) -> str:
         """Return what a column holds."""
         return self.kinds[self.features.index(feature)]
@@ -147,7 +162,9 @@ class ClientStatistics:
         columns = [self.features.index(name) for name in features]
         arrays = {name: getattr(self, name)[columns] for name in ("gaps", "non_negative", *ARRAYS)}
         kinds = tuple(self.kinds[column] for column in columns)
-        return replace(self, features=tuple(features), kinds=kinds, **arrays)
+        patterns = [self.same_gaps[column] for column in columns] if self.same_gaps else []
+        same_gaps = tuple(map(patterns.index, patterns))
+        return replace(self, features=tuple(features), kinds=kinds, same_gaps=same_gaps, **arrays)
 
 
 def claimed_names(replies: Mapping[int, Message]) -> dict[int, str]:
