@@ -245,6 +245,16 @@ def test_a_column_of_countless_levels_keeps_the_most_frequent(tmp_path: Path) ->
     assert "s = l000" not in got
 
 
+def test_what_a_client_tells_names_no_rare_level(tmp_path: Path) -> None:
+    """Neither the name nor the count of a level of few rows is in anything that leaves."""
+    rows = frame()
+    table = client_table(rows, tmp_path)
+    sent = json.dumps(utils.statistics(table, table).levels)
+    assert "Rare" not in sent
+    assert "P1" not in sent
+    assert set(json.loads(sent)["state"]) == {"CA", "NY", 'T"X, too', "Ávila"}
+
+
 # Gaps -------------------------------------------------------------------------------------------------------
 
 
@@ -271,7 +281,7 @@ def names_and_notes(parts: list[pd.DataFrame], folder: Path) -> tuple[tuple[str,
 
 
 def test_columns_missing_in_the_same_rows_share_a_mark(tmp_path: Path) -> None:
-    """Two marks that are equal in every row would share one effect at random: there is one, and it is said."""
+    """Two marks, equal in every row, would get half of one effect each: there is one, and it is said."""
     parts = with_gaps({"a": slice(3, 9), "b": slice(3, 9)}, {"c": slice(1)}, {"a": slice(4), "b": slice(4)})
     features, notes = names_and_notes(parts, tmp_path)
     assert features == ("a", "a is missing", "b", "c", "c is missing")
@@ -292,16 +302,6 @@ def test_three_columns_missing_together_are_one_line(tmp_path: Path) -> None:
     features, notes = names_and_notes(with_gaps(same, same), tmp_path)
     assert features == ("a", "a is missing", "b", "c")
     assert notes == ['"b" and "c" are missing in the same rows as "a": one feature marks all of them.']
-
-
-def test_what_a_client_tells_names_no_rare_level(tmp_path: Path) -> None:
-    """Neither the name nor the count of a level of few rows is in anything that leaves."""
-    rows = frame()
-    table = client_table(rows, tmp_path)
-    sent = json.dumps(utils.statistics(table, table).levels)
-    assert "Rare" not in sent
-    assert "P1" not in sent
-    assert set(json.loads(sent)["state"]) == {"CA", "NY", 'T"X, too', "Ávila"}
 
 
 # Transforms -------------------------------------------------------------------------------------------------

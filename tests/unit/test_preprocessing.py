@@ -38,6 +38,7 @@ def content(**changes: Any) -> RecordDict:
         "gaps": [False, True],
         "non-negative": [False, True],
         "levels": "{}",
+        "same-gaps": [0, 1],
     }
 
     def kept(parts: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +104,7 @@ def test_statistics_are_read() -> None:
     assert got.log1p_m2.tolist() == [0.0, 2.0]
     assert got.observed.tolist() == [8, 7]
     assert got.kinds == ("numeric", "numeric")
+    assert got.same_gaps == (0, 1)
 
 
 def test_levels_are_read_with_their_counts() -> None:
@@ -159,6 +161,14 @@ def test_a_client_that_failed_is_quoted() -> None:
         {"levels": '{"delta": {"CA": 0}}', "kinds": ["categorical", "numeric"]},
         {"levels": '{"delta": {"CA": 1.5}}', "kinds": ["categorical", "numeric"]},
         {"levels": '{"delta": [["CA", 3]]}', "kinds": ["categorical", "numeric"]},
+        {"same_gaps": None},
+        {"same_gaps": [0]},
+        {"same_gaps": [0, 2]},
+        {"same_gaps": [1, 1]},
+        {"same_gaps": [0, -1]},
+        {"same_gaps": [0.0, 1.0]},
+        {"same_gaps": "01"},
+        {"same_gaps": [0, 0]},  # though more values of one column are missing
         {"validation_examples": 0},
         {"validation_positives": 5},
     ],
