@@ -231,6 +231,7 @@ class StreamedTask:
             kinds=[NUMERIC] * d,
             levels={},
             same_gaps=[0] * d,
+            cells={},
         )
 
     def prepared(self, agreement: str) -> utils.Prepared:

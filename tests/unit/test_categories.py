@@ -4,6 +4,7 @@ The design that they are compared on is written here by hand: a column of 0 and 
 frequent.
 """
 
+import datetime as dt
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +26,13 @@ from columns import read_columns
 from federation.data.table import read_table
 from federation.learning.federate import Federated, federate
 from federation.learning.settings import TrainingSettings
+from federation.model.features import encoded
 from federation.model.linear import LinearModel
 from federation.model.pipeline import to_pipeline
+from federation.model.yardsticks import fit_pooled
 from federation.report.page import render_report
+from federation.runs.description import RunSettings
+from federation.runs.local.comparison import compare
 from ledger import Ledger
 from tests.unit.pooling import AnyOrder
 from tests.unit.test_checked_strategy import Notes
@@ -247,3 +252,30 @@ def test_the_reference_is_in_the_model_and_on_the_page(tmp_path: Path) -> None:
     page = render_report(replace(a_report(), references=model.references))
     assert "reference: g = A" in page
     assert "reference: sex = m" in page
+
+
+# Yardsticks -------------------------------------------------------------------------------------------------
+
+
+def test_the_pooled_yardstick_is_scaled_as_agreed_where_values_are_missing(tmp_path: Path) -> None:
+    """Filled in columns vary less than the values there are: with a scaling of its own l2 would differ."""
+    sites = three_sites()
+    for site, rows in enumerate(sites):
+        rows.loc[:: 3 - site, "x"] = np.nan
+    result = train(sites, tmp_path, penalty="l2")
+    rows = pd.concat(sites)
+    at = result.model.preprocessing.features.index("x")
+    assert result.model.preprocessing.scale[at] == pytest.approx(rows["x"].std(ddof=0), rel=1e-12)
+    tables = {}
+    for site, part in enumerate(sites):
+        part.to_csv(tmp_path / "rows.csv", index=False)
+        tables[f"c{site}"] = read_table(tmp_path / "rows.csv", label="y")
+    how = RunSettings(training=TrainingSettings(penalty="l2"), started=dt.datetime.now(dt.UTC))
+    scores = compare(result, tables["c0"], tables, tables, how, balanced=False)
+    assert scores.pooled is not None
+    np.testing.assert_allclose(scores.federated, scores.pooled, rtol=0, atol=2e-7)  # its own tolerance
+    features = {name: encoded(result.model.preprocessing.encoding, table) for name, table in tables.items()}
+    alone = fit_pooled(
+        features, plain=tuple(it.kind != "number" for it in result.model.preprocessing.made_of)
+    )
+    assert np.abs(alone.predict_proba(features["c0"].X) - scores.federated).max() > 1e-5

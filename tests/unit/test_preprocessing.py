@@ -39,6 +39,7 @@ def content(**changes: Any) -> RecordDict:
         "non-negative": [False, True],
         "levels": "{}",
         "same-gaps": [0, 1],
+        "cells": "{}",
     }
 
     def kept(parts: dict[str, Any]) -> dict[str, Any]:
@@ -169,6 +170,18 @@ def test_a_client_that_failed_is_quoted() -> None:
         {"same_gaps": [0.0, 1.0]},
         {"same_gaps": "01"},
         {"same_gaps": [0, 0]},  # though more values of one column are missing
+        {"cells": None},
+        {"cells": "[]"},
+        {"cells": "{"},
+        {"cells": '{"absent": [[0, 256, 8]]}'},
+        {"cells": '{"delta": [[0, 256, 9]]}'},  # more values than rows
+        {"cells": '{"delta": [[0, 9, 7], [8, 256, 1]]}'},
+        {"cells": '{"delta": [[0, 9, 8], [9, 9, 0]]}'},
+        {"cells": '{"delta": [[0, 257, 8]]}'},
+        {"cells": '{"delta": [[-1, 256, 8]]}'},
+        {"cells": '{"delta": [[0, 256.0, 8]]}'},
+        {"cells": '{"delta": [[0, 256]]}'},
+        {"cells": '{"delta": 8}'},
         {"validation_examples": 0},
         {"validation_positives": 5},
     ],

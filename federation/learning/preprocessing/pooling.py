@@ -15,6 +15,7 @@ from client_code.protocol.contract import Rule
 from client_code.protocol.features import Feature
 from federation.data.table import Table
 from federation.errors import DataError
+from federation.learning.preprocessing.medians import median
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.model.features import Encoding
 from federation.model.linear import Preprocessing
@@ -74,10 +75,10 @@ def pool(
     Numbers are standardised by mean and standard deviation of the values there are, after ``log1p`` where a
     rule says so; without a rule, where no party holds a negative value and the pooled column is heavy-tailed:
     its skewness is above 1, and that of the logarithms nearer 0. Missing numbers become the mean (after
-    ``log1p``) of those there are, and a feature of 0 and 1 marks them, one for all columns that every client
-    lacks in the same rows. Each level that a client tells of becomes a feature of 0 and 1 but the most
-    frequent, the reference, of `MOST_LEVELS` levels of a column at most; where some rows may hold another
-    level, one more feature marks all others.
+    ``log1p``) of those there are, or their median where a rule says so, and a feature of 0 and 1 marks them,
+    one for all columns that every client lacks in the same rows. Each level that a client tells of becomes a
+    feature of 0 and 1 but the most frequent, the reference, of `MOST_LEVELS` levels of a column at most;
+    where some rows may hold another level, one more feature marks all others.
 
     Parameters
     ----------
@@ -92,7 +93,8 @@ def pool(
     Raises
     ------
     DataError
-        No column varies, or a rule asks for the logarithm of negative values.
+        No column varies, a rule asks for the logarithm of negative values, or a client does not tell what a
+        median needs.
     """
     parts = [one.reordered(test.features) for one in statistics]
     gaps = np.logical_or.reduce([np.isnan(test.X).any(axis=0), *(part.gaps for part in parts)])
@@ -109,8 +111,11 @@ def pool(
         if any(part.kinds[at] == CATEGORICAL for part in parts):
             chosen += [_Chosen(feature) for feature in _levels(statistics, column, raw.n[at])]
         elif _varies(mean[at], scale[at], rows):
-            fill = float(np.expm1(mean[at]) if log1p[at] else mean[at]) if gaps[at] else None
-            chosen.append(_Chosen(Feature(column=column, fill=fill), log1p[at], mean[at], scale[at]))
+            middle = float(np.expm1(mean[at]) if log1p[at] else mean[at])
+            if column in rules and rules[column].impute == "median":
+                middle = _median(statistics, column, rules[column])
+            feature = Feature(column=column, fill=middle if gaps[at] else None)
+            chosen.append(_Chosen(feature, log1p[at], mean[at], scale[at]))
         if 0 < raw.n[at] < rows and column not in marked_by:
             chosen.append(_Chosen(Feature(column=column, kind="missing")))
     if not chosen:
@@ -173,6 +178,18 @@ def dropped(preprocessing: Preprocessing, test: Table) -> tuple[str, ...]:
 def merged(each: Sequence[Moments]) -> Moments:
     """Return the moments of all together."""
     return functools.reduce(Moments.merged, each)
+
+
+def _median(statistics: Sequence[ClientStatistics], column: str, rule: Rule) -> float:
+    """Return the median of a column that varies."""
+    there = [one for one in statistics if one.observed[one.features.index(column)] > 0]
+    if silent := [one.client for one in there if column not in one.cells]:
+        raise DataError(
+            f'client "{silent[0]}" does not tell how the values of column "{column}" are distributed, and '
+            "the contract asks for their median.",
+            "Give it the contract: prepare and publish its data with it.",
+        )
+    return median([one.cells[column] for one in there], rule)
 
 
 def same_gaps(statistics: Sequence[ClientStatistics], columns: Sequence[str]) -> dict[str, str]:

@@ -11,8 +11,10 @@ from flwr.app import Message
 from numpy.typing import NDArray
 
 from client_code.protocol.columns import CATEGORICAL, COUNTS, EMPTY, LOG1P, MOMENTS, NUMERIC
+from client_code.protocol.medians import Cells
 from federation.data.table import describe_mismatch
 from federation.errors import RoundError, SchemaMismatchError
+from federation.learning.preprocessing.medians import check_cells
 from federation.model.arrays import floats
 
 Floats = NDArray[np.float64]
@@ -54,6 +56,8 @@ class ClientStatistics:
     same_gaps : tuple of int, length d
         For each column the position of the first whose values are missing in the same training rows, its own
         if there is none before; empty in a checkpoint before protocol 6.
+    cells : mapping of str to Cells
+        Of each column whose median the contract asks for, how many values lie where.
     """
 
     client: str
@@ -75,6 +79,7 @@ class ClientStatistics:
     validation_positives: int
     levels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     same_gaps: tuple[int, ...] = ()
+    cells: Mapping[str, Cells] = field(default_factory=dict)
 
     @classmethod
     def from_reply(cls, reply: Message, client: str) -> "ClientStatistics":
@@ -104,6 +109,7 @@ class ClientStatistics:
                 non_negative=np.asarray(schema["non-negative"], dtype=np.bool_),
                 levels=_levels(str(schema["levels"])),
                 same_gaps=tuple(map(_count, schema["same-gaps"])),  # type: ignore[arg-type]
+                cells=_cells(str(schema["cells"])),
                 **parts,
             )
             statistics.check()
@@ -129,6 +135,8 @@ class ClientStatistics:
             raise ValueError("more values than rows")
         self._check_levels()
         self._check_same_gaps()
+        for column, cells in self.cells.items():
+            check_cells(cells, self.observed[self.features.index(column)])
         for positives, rows in (
             (self.positives, self.rows),
             (self.validation_positives, self.validation_rows),
@@ -201,6 +209,13 @@ def _levels(text: str) -> Mapping[str, Mapping[str, int]]:
         column: {level: _count(count) for level, count in levels.items()}
         for column, levels in columns.items()
     }
+
+
+def _cells(text: str) -> Mapping[str, Cells]:
+    columns = json.loads(text)
+    if not isinstance(columns, dict):
+        raise TypeError("cells are not told by column")
+    return {column: [list(map(_count, cell)) for cell in cells] for column, cells in columns.items()}
 
 
 def check_schemas(statistics: Sequence[ClientStatistics], label: str, kinds: Mapping[str, str]) -> None:
