@@ -6,6 +6,7 @@ frequent.
 
 import datetime as dt
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,13 @@ import link
 import utils
 from columns import read_columns
 from federation.data.table import read_table
+from federation.errors import DataError
+from federation.learning.agreement import Agreement, digest_of, refuse_change
 from federation.learning.federate import Federated, federate
+from federation.learning.notes import notes_of
+from federation.learning.preprocessing.pooling import references
+from federation.learning.record import Checkpoint
+from federation.learning.rounds import Round
 from federation.learning.settings import TrainingSettings
 from federation.model.features import encoded
 from federation.model.linear import LinearModel
@@ -33,6 +40,8 @@ from federation.model.yardsticks import fit_pooled
 from federation.report.page import render_report
 from federation.runs.description import RunSettings
 from federation.runs.local.comparison import compare
+from federation.runs.record.archive import read_archive, write_archive
+from federation.runs.record.checkpoint import CheckpointFolder
 from ledger import Ledger
 from tests.unit.pooling import AnyOrder
 from tests.unit.test_checked_strategy import Notes
@@ -279,3 +288,88 @@ def test_the_pooled_yardstick_is_scaled_as_agreed_where_values_are_missing(tmp_p
         features, plain=tuple(it.kind != "number" for it in result.model.preprocessing.made_of)
     )
     assert np.abs(alone.predict_proba(features["c0"].X) - scores.federated).max() > 1e-5
+
+
+# Earlier versions -------------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_keeps_the_others_and_one_of_before_is_still_read(tmp_path: Path) -> None:
+    """What a version before did not keep is left open: the run goes on, with what was agreed."""
+    sites = three_sites()
+    sites[0].loc[:5, "g"] = np.nan
+    result = train(sites, tmp_path, penalty="l2")
+    test = read_table(tmp_path / "test.csv", label="y")
+    agreed = Agreement(
+        preprocessing=result.model.preprocessing, statistics=result.statistics, test=digest_of(test)
+    )
+    checkpoint = Checkpoint(agreement=agreed, rounds=[Round(round=0)], arrays={}, strategy={})
+    folder = CheckpointFolder(tmp_path / "run")
+    folder.save(checkpoint)
+    kept = folder.load()
+    assert kept is not None
+    assert kept.agreement.preprocessing.made_of == result.model.preprocessing.made_of
+    assert any(feature.levels == ("A", "B", "C") for feature in kept.agreement.preprocessing.made_of)
+    refuse_change(kept.agreement, result.statistics, test)
+
+    path = tmp_path / "run" / "checkpoint" / "agreed.zip"
+    state = read_archive(path)
+    for one in state["clients"]:
+        del one["same_gaps"], one["cells"]
+    for feature in state["preprocessing"]["made_of"]:
+        del feature["levels"]
+        if feature["kind"] == "other":
+            feature |= {"kind": "level", "level": "A"}
+    state["preprocessing"]["features"] = [
+        name.replace("other", "A") for name in state["preprocessing"]["features"]
+    ]
+    write_archive(path, state)
+    before = folder.load()
+    assert before is not None
+    refuse_change(before.agreement, result.statistics, test)
+    assert notes_of(TrainingSettings(), before.agreement) == []
+    assert references(before.agreement.preprocessing, before.agreement.statistics) == {}
+
+
+def test_a_model_without_a_reference_still_scores(tmp_path: Path) -> None:
+    """A model.json of format 1 may have a feature for every level; one that its column lacks leaves all 0."""
+    features = [
+        {"name": f"g = {level}", "transform": "identity", "mean": 0.0, "scale": 1.0, "coefficient": at}
+        | {"made_of": {"column": "g", "kind": "level", "level": level}}
+        for at, level in enumerate("AB", start=1)
+    ]
+    parts = {"format_version": 1, "label": "y", "features": features, "intercept": -1.0, "provenance": {}}
+    model = LinearModel.from_json(json.dumps(parts))
+    assert model.references is None
+    pd.DataFrame({"g": ["A", "B", "C", ""], "y": 0}).to_csv(tmp_path / "new.csv", index=False)
+    scores = model.score(read_table(tmp_path / "new.csv", label="y"))
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp([0.0, -1.0, 1.0, 1.0])))
+    assert LinearModel.from_json(model.to_json()).to_json() == model.to_json()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"references": {"g": "B"}}, 'no reference level of "g"'),  # a level with a coefficient
+        ({"references": {"x": "A"}}, 'no reference level of "x"'),  # numbers
+        ({"references": {"absent": "A"}}, 'no reference level of "absent"'),
+        ({"references": {"g": 1}}, 'no reference level of "g"'),
+        ({"references": ["g"]}, "references"),
+        ({"levels": "AB"}, 'what its feature "g = other" is made of'),
+        ({"levels": [1]}, 'what its feature "g = other" is made of'),
+        ({"levels": None}, 'what its feature "g = other" is made of'),
+        ({"level": "A"}, 'what its feature "g = other" is made of'),
+        ({"fill": 0.5}, 'what its feature "g = other" is made of'),
+    ],
+)
+def test_a_model_that_contradicts_itself_is_refused(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    """References and the levels that are no others must be such as the features are."""
+    parts = json.loads(train(three_sites(), tmp_path, penalty="l2").model.to_json())
+    if "references" in change:
+        parts |= change
+    else:
+        [other] = [one for one in parts["features"] if one["name"] == "g = other"]
+        other["made_of"] |= change
+    with pytest.raises(DataError, match=words):
+        LinearModel.from_json(json.dumps(parts))
