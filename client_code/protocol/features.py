@@ -54,7 +54,7 @@ class Feature:
     kind: FeatureKind = "number"
     level: str | None = None
     fill: float | None = None
-    levels: tuple[str, ...] | None = None
+    levels: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         """Make a list of levels, as JSON has it, a tuple."""
@@ -76,7 +76,7 @@ class Feature:
         return self.kind == "number" and self.fill is None
 
     @property
-    def as_parts(self) -> Mapping[str, str | float | tuple[str, ...]]:
+    def as_parts(self) -> Mapping[str, str | float | Sequence[str]]:
         """Its parameters, those that are not given left out."""
         return {key: value for key, value in vars(self).items() if value is not None}
 

@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -366,7 +366,7 @@ def gapped(values: Floats, share: float = 0.1) -> pd.DataFrame:
     return numbers(x=x, z=np.arange(len(x), dtype=np.float64))
 
 
-MEDIANS = {
+MEDIANS: dict[str, tuple[Callable[[np.random.Generator], Floats], float, float, bool | None]] = {
     "bell": (lambda rng: rng.normal(50, 15, 900).clip(0, 120), 0, 120, None),
     "tail": (lambda rng: rng.lognormal(6, 2, 900).clip(0, 1e6), 0, 1e6, True),
     "counts": (lambda rng: rng.choice([0.0, 1.0, 2.0, 3.0], 900, p=[0.2, 0.35, 0.3, 0.15]), 0, 3, None),

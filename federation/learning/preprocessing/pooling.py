@@ -134,9 +134,9 @@ def _logged(
     parts: Sequence[ClientStatistics], test: Table, raw: Moments, logs: Moments, rules: Mapping[str, Rule]
 ) -> NDArray[np.bool_]:
     """Return which columns are replaced by log(1 + x)."""
-    held = [("the server", ~(test.X < 0).any(axis=0))]
+    held: list[tuple[str, NDArray[np.bool_]]] = [("the server", np.all(~(test.X < 0), axis=0))]
     held += [(f'client "{part.client}"', part.non_negative) for part in parts]
-    non_negative = np.logical_and.reduce([signs for _, signs in held])
+    non_negative: NDArray[np.bool_] = np.all([signs for _, signs in held], axis=0)
     heavy = (raw.skewness > _HEAVY_TAIL) & (abs(logs.skewness) < _BETTER * raw.skewness)
     log1p: NDArray[np.bool_] = non_negative & heavy
     for at, column in enumerate(test.features):
@@ -200,7 +200,8 @@ def same_gaps(statistics: Sequence[ClientStatistics], columns: Sequence[str]) ->
     parts = [one.reordered(columns) for one in statistics]
     if not all(part.same_gaps for part in parts):  # of a checkpoint before protocol 6
         return {}
-    observed, rows = sum(part.observed for part in parts), sum(part.rows for part in parts)
+    observed = np.sum([part.observed for part in parts], axis=0)
+    rows = sum(part.rows for part in parts)
     first: dict[tuple[int, ...], str] = {}
     found = {}
     for at, column in enumerate(columns):
