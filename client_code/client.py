@@ -66,6 +66,8 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
                         "gaps": told.gaps,
                         "non-negative": told.non_negative,
                         "levels": json.dumps(told.levels),
+                        "same-gaps": told.same_gaps,
+                        "cells": json.dumps(told.cells),
                     }
                 ),
                 "counts": MetricRecord(dict(zip(COUNTS, counts, strict=True))),

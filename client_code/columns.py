@@ -1,7 +1,8 @@
 """The columns of this client: what each holds, and the counts and sums of them that the server may know.
 
 A column is numeric, or categorical: then its values are levels, and a table holds their positions among them.
-Of a level that fewer than `LEAST_ROWS` training rows hold, neither name nor count leaves this account.
+Of a level that fewer than `LEAST_ROWS` training rows hold, neither name nor count leaves this account, nor of
+so few numbers where they lie.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from errors import TableError
 from protocol.cells import Profile, is_missing, numbers
 from protocol.columns import CATEGORICAL, MOMENTS, MOST_LEVELS
+from protocol.contract import Rule
+from protocol.medians import BINS, Cells, edges
 
 Floats = NDArray[np.float64]
 
@@ -82,6 +85,34 @@ def frequent_levels(codes: Floats, levels: tuple[str, ...]) -> dict[str, int]:
     counts = np.bincount(codes[~np.isnan(codes)].astype(np.int64), minlength=len(levels)).tolist()
     ranked = sorted(zip(levels, counts, strict=True), key=lambda one: (-one[1], one[0]))
     return {level: count for level, count in ranked[:MOST_LEVELS] if count >= LEAST_ROWS}
+
+
+def cells(values: Floats, rule: Rule) -> Cells:
+    """Return how many values, NaN left out, lie where between a rule's minimum and maximum.
+
+    No cell holds fewer than `LEAST_ROWS` values if there are as many at all: a bin of enough values is a
+    cell, and takes along the few before it; others are put together.
+    """
+    told: Cells = []
+    first, held = 0, 0
+    counts, _ = np.histogram(values[~np.isnan(values)], edges(rule))
+    for at, count in enumerate(counts.tolist()):
+        held += count
+        if held >= LEAST_ROWS:
+            told.append([at if count >= LEAST_ROWS else first, at + 1, held])
+            first, held = at + 1, 0
+    if held and told:
+        told[-1][-1] += held
+    elif held:
+        told.append([0, BINS, held])
+    return told
+
+
+def same_gaps(X: Floats) -> list[int]:
+    """Return for each column the position of the first whose values are missing in the same rows."""
+    patterns = [np.packbits(missing).tobytes() for missing in np.isnan(X).T]
+    first = {pattern: at for at, pattern in reversed(list(enumerate(patterns)))}
+    return [first[pattern] for pattern in patterns]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import pandas as pd
 from columns import texts
 from errors import ContractError
 from parquet import need_pyarrow, stand_in
-from protocol.contract import NAME, Contract
+from protocol.contract import NAME, Contract, Rule
 from protocol.contract_check import Check, Violation, in_words
 
 CHUNK_ROWS = 50_000
@@ -76,12 +76,14 @@ def require(contract: Contract, paths: Iterable[Path]) -> None:
 class Kept(NamedTuple):
     """The contract that files keep: its SHA-256 ("" if there is none), and what their columns hold.
 
-    ``plain`` tells whether all of them hold numbers without gaps.
+    ``plain`` tells whether all of them hold numbers without gaps; ``medians`` has the rules of those that are
+    filled in with their median.
     """
 
     digest: str = ""
     kinds: Mapping[str, str] = MappingProxyType({})
     plain: bool = True
+    medians: Mapping[str, Rule] = MappingProxyType({})
 
 
 def kept(folder: Path, files: Iterable[str]) -> Kept:
@@ -98,7 +100,7 @@ def kept(folder: Path, files: Iterable[str]) -> Kept:
         contract = Contract.from_json((folder / NAME).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ContractError("the contract cannot be read. Publish the prepared data again.") from error
-    agreed = Kept(contract.digest, contract.kinds, contract.plain)
+    agreed = Kept(contract.digest, contract.kinds, contract.plain, contract.medians)
     if contract.inferred:
         return agreed
     paths = [stand_in(folder / name) for name in files]

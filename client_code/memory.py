@@ -56,7 +56,9 @@ def open_task(
         table = utils.load_table(train, label, terms.kinds)
         held_back = utils.load_table(validation, label, terms.kinds)
         held_back = held_back.reordered(table.features, whose=train.name)
-        return utils.Task(name=name, label=label, train=table, validation=held_back, **settings)
+        return utils.Task(
+            name=name, label=label, train=table, validation=held_back, medians=terms.medians, **settings
+        )
     needed, free = COPIES * sum(sizes.values()), available_bytes()
     log.info(
         "%s will be read in blocks, not loaded: fednewton needs no more. "

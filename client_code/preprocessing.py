@@ -119,8 +119,16 @@ def _transformer(planned: Plan) -> ColumnTransformer:
         "levels": OneHotEncoder(categories=planned.levels, handle_unknown="ignore", sparse_output=False),
     }
     made = {part: Pipeline([(name, steps[name]) for name in names]) for part, names in STEPS.items() if names}
+    made |= {
+        part: Pipeline([("texts", steps["texts"]), ("others", _none_of(known))])
+        for part, known in planned.known.items()
+    }
     parts = [(part, made.get(part, "passthrough"), columns) for part, columns in planned.columns.items()]
     return ColumnTransformer(parts, verbose_feature_names_out=False).fit(pd.DataFrame(planned.row))
+
+
+def _none_of(known: list[str]) -> FunctionTransformer:
+    return FunctionTransformer(np.isin, kw_args={"test_elements": known, "invert": True})
 
 
 def _as_type(dtype: str) -> FunctionTransformer:

@@ -239,6 +239,8 @@ class StreamedTask:
             gaps=[False] * d,
             kinds=[NUMERIC] * d,
             levels={},
+            same_gaps=[0] * d,
+            cells={},
         )
 
     def prepared(self, agreement: str) -> utils.Prepared:

@@ -19,11 +19,13 @@ from sklearn.linear_model import LogisticRegression
 
 import firth
 import newton
-from columns import Moments, frequent_levels, read_columns, texts
+from columns import Moments, cells, frequent_levels, read_columns, same_gaps, texts
 from errors import TableError
 from preprocessing import Preprocessing, pipeline
 from protocol.cells import numbers, spellings
 from protocol.columns import CATEGORICAL, LOG1P, NUMERIC, kinds
+from protocol.contract import Rule
+from protocol.medians import Cells
 
 Floats = NDArray[np.float64]
 
@@ -78,6 +80,8 @@ class Task:
         Most iterations of one local fit.
     model_dir : Path
         Where the final model goes.
+    medians : mapping of str to Rule, optional
+        The columns whose missing values become the median of all clients', and their rules.
     """
 
     name: str
@@ -86,6 +90,7 @@ class Task:
     validation: Table
     max_iter: int
     model_dir: Path
+    medians: Mapping[str, Rule] = field(default_factory=dict)
     _prepared: tuple[str, "Prepared"] | None = field(default=None, repr=False)
 
     @property
@@ -95,7 +100,7 @@ class Task:
 
     def statistics(self) -> "Statistics":
         """Return what the server needs to agree on a preprocessing, see :func:`statistics`."""
-        return statistics(self.train, self.validation)
+        return statistics(self.train, self.validation, self.medians)
 
     def newton(
         self,
@@ -229,6 +234,10 @@ class Statistics(NamedTuple):
         What they hold.
     levels : dict
         Of each categorical column the levels that enough rows hold, and how many do.
+    same_gaps : list of int, length d
+        For each column the position of the first whose values are missing in the same training rows.
+    cells : dict
+        Of each column whose median is asked for, how many values lie where, see :func:`columns.cells`.
     """
 
     arrays: dict[str, Floats]
@@ -236,15 +245,21 @@ class Statistics(NamedTuple):
     gaps: list[bool]
     kinds: list[str]
     levels: dict[str, dict[str, int]]
+    same_gaps: list[int]
+    cells: dict[str, Cells]
 
 
-def statistics(train: Table, validation: Table) -> Statistics:
+def statistics(
+    train: Table, validation: Table, medians: Mapping[str, Rule] = MappingProxyType({})
+) -> Statistics:
     """Describe the columns of the training rows.
 
     Parameters
     ----------
     train, validation : Table
         The validation rows count only for signs and gaps: they will be transformed too.
+    medians : mapping of str to Rule, optional
+        The columns whose median is asked for.
 
     Raises
     ------
@@ -273,6 +288,8 @@ def statistics(train: Table, validation: Table) -> Statistics:
             name: frequent_levels(train.X[:, train.features.index(name)], levels)
             for name, levels in train.levels.items()
         },
+        same_gaps=same_gaps(train.X),
+        cells={name: cells(train.X[:, train.features.index(name)], rule) for name, rule in medians.items()},
     )
 
 

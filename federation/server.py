@@ -125,7 +125,7 @@ def carry_out(context: typer.Context) -> None:
     settings = replace(
         _settings(options, config, archive.key),
         attempt=attempts(folder) + 1,
-        contract=contract.digest if contract else "",
+        contract=contract,
     )
     progress = Progress()
     test = read_prepared(held_back, label=options["label"], contract=contract)

@@ -13,6 +13,7 @@ from typing import Any
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from federation.config.contract import contract_beside
 from federation.data.table import read_table
 from federation.errors import JoinDeadlineError, OutputExistsError
 from federation.learning.federate import federate
@@ -42,6 +43,7 @@ def main(grid: Grid, context: Context) -> None:
         name_of=None,
         observer=Log(),
         provenance={"strategy": training.strategy, "rounds": training.rounds, "clients": config["clients"]},
+        contract=contract_beside(Path(config["test"])),
     )
     if federated.conclusion:
         log.info(federated.conclusion)

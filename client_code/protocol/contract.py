@@ -1,7 +1,8 @@
 """The data contract: what every party's table must be. How a table is checked is in `contract_check`.
 
 It travels as ``contract.json`` beside a party's files: the label, its positive value or null, and for each
-column a type, a minimum and a maximum or null, and the largest share of missing values.
+column a type, a minimum and a maximum or null, the largest share of missing values, and, where the contract
+sets it, whether the logarithm is taken and what stands for a missing value.
 """
 
 import hashlib
@@ -17,6 +18,8 @@ Kind = Literal["numeric", "boolean", "categorical"]
 NAME = "contract.json"
 """What a contract is called beside the files of a party."""
 
+_LATER = "log1p", "impute"
+_IMPUTED = "mean", "median"
 _TYPES = NUMERIC, BOOLEAN, CATEGORICAL, IGNORED = "numeric", "boolean", "categorical", "ignored"
 
 
@@ -32,6 +35,11 @@ class Rule:
         Of a numeric column.
     missing : float
         Largest share of missing values, 0 to 1.
+    log1p : bool, optional
+        Whether a numeric column is replaced by log(1 + x); unless given, its skewness decides.
+    impute : {"mean", "median"}, optional
+        What stands for a missing number, of all clients' values; the mean unless given. A median needs
+        minimum, maximum and a share of missing values.
 
     Raises
     ------
@@ -43,6 +51,8 @@ class Rule:
     minimum: float | None = None
     maximum: float | None = None
     missing: float = 0.0
+    log1p: bool | None = None
+    impute: Any = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, and make every number a float, for `Contract.digest` is of the text."""
@@ -55,6 +65,21 @@ class Rule:
         has_range = (low, high) != (None, None)
         _need(self.type == NUMERIC or not has_range, f"a {self.type} column has no minimum or maximum")
         _need(low is None or high is None or low <= high, "the minimum is above the maximum")
+        _need(isinstance(self.log1p, bool | None), "log1p: true or false is needed")
+        _need(self.type == NUMERIC or self.log1p is None, f"log1p: a {self.type} column has no logarithm")
+        _need(not self.log1p or low is None or low >= 0, "log1p: the minimum is negative")
+        _need(self.impute in (None, *_IMPUTED), f"impute: {' or '.join(_IMPUTED)} is needed")
+        _need(self.type == NUMERIC or self.impute is None, f"impute: a {self.type} column is not filled in")
+        if self.impute == "median":
+            _need(low is not None and high is not None and low < high, "impute: a median needs a range")
+            _need(self.missing > 0, "impute: a median needs missing, a share above 0")
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What it says; what came to contracts later only where it is set, so that digests stay."""
+        return {
+            name: value for name, value in asdict(self).items() if value is not None or name not in _LATER
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +141,8 @@ class Contract:
 
     def to_json(self) -> str:
         """Return the same text for the same contract: what travels, and what `digest` is of."""
-        return json.dumps(asdict(self), sort_keys=True)
+        columns = {name: rule.parts for name, rule in self.columns.items()}
+        return json.dumps(vars(self) | {"columns": columns}, sort_keys=True)
 
     @property
     def digest(self) -> str:
@@ -132,6 +158,11 @@ class Contract:
     def ignored(self) -> tuple[str, ...]:
         """The columns that are not used."""
         return tuple(name for name, rule in self.columns.items() if rule.type == IGNORED)
+
+    @property
+    def medians(self) -> dict[str, Rule]:
+        """The rules of the columns that are filled in with their median."""
+        return {name: rule for name, rule in self.columns.items() if rule.impute == "median"}
 
     @property
     def plain(self) -> bool:

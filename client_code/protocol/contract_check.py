@@ -126,6 +126,10 @@ class Check:
         self._missing[name] += int(np.isnan(values).sum())
         self._note(name, "values that are no finite numbers", np.isinf(values))
         there = np.isfinite(values)
+        if rule.log1p:
+            self._note(
+                name, "negative values, of which the contract takes the logarithm", there & (values < 0)
+            )
         if rule.minimum is not None:
             self._note(name, f"values below {rule.minimum:g}", there & (values < rule.minimum))
         if rule.maximum is not None:

@@ -118,6 +118,11 @@ class Model:
         sites = self._linear.site_intercepts
         return None if sites is None else dict(sites)
 
+    @property
+    def references(self) -> dict[str, str]:
+        """The reference level of each categorical column: its other levels' coefficients compare with it."""
+        return dict(self._linear.references or {})
+
     def to_sklearn(self) -> "Pipeline":
         """Return the same model as one fitted scikit-learn Pipeline, which takes a frame of raw columns."""
         return to_pipeline(self._linear)

@@ -23,7 +23,9 @@ IDENTIFIER_SHARE = 0.5
 _HEAD = """\
 # What every party's table must be, found out from {rows} rows of {file}. Widen what other parties need wider.
 # A type is numeric, boolean, categorical or ignored (not used, and need not be there); missing is the largest
-# share of missing values. Ranges are rounded outwards. Check a table with:
+# share of missing values. Ranges are rounded outwards. A numeric column may also have log1p = true or false
+# (unset: its skewness decides) and impute = "median" (unset: "mean"; needs minimum, maximum and missing).
+# Check a table with:
 #   python -m federation.contract check --contract contract.toml --data TABLE
 """
 

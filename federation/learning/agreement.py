@@ -11,6 +11,7 @@ from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 from numpy.typing import ArrayLike
 
+from client_code.protocol.contract import Contract
 from federation.data.table import Table
 from federation.errors import ResumeError, RoundError
 from federation.learning.preprocessing.pooling import kinds_of, pool
@@ -45,9 +46,10 @@ class Agreement:
         return {one.client: (one.rows, one.validation_rows) for one in self.statistics}
 
 
-def agree(statistics: list[ClientStatistics], test: Table) -> Agreement:
-    """Return what follows from the clients' statistics and the server's rows."""
-    return Agreement(preprocessing=pool(statistics, test), statistics=statistics, test=digest_of(test))
+def agree(statistics: list[ClientStatistics], test: Table, contract: Contract | None = None) -> Agreement:
+    """Return what follows from the clients' statistics, the server's rows and the data contract."""
+    preprocessing = pool(statistics, test, contract.columns if contract else {})
+    return Agreement(preprocessing=preprocessing, statistics=statistics, test=digest_of(test))
 
 
 def digest_of(test: Table) -> str:
@@ -142,10 +144,12 @@ def refuse_change(agreed: Agreement, statistics: Sequence[ClientStatistics], tes
 
 def _same(one: ClientStatistics, other: ClientStatistics) -> bool:
     mine, theirs = _parts(one), _parts(other)
+    if not (one.same_gaps and other.same_gaps):  # a checkpoint before protocol 6 does not tell them
+        mine, theirs = (parts | {"same_gaps": ()} for parts in (mine, theirs))
     return mine.keys() == theirs.keys() and all(_equal(mine[key], theirs[key]) for key in mine)
 
 
-def _parts(statistics: ClientStatistics) -> Mapping[str, Any]:
+def _parts(statistics: ClientStatistics) -> dict[str, Any]:
     return vars(statistics)
 
 

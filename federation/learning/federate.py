@@ -10,10 +10,12 @@ from typing import Any
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
+from client_code.protocol.contract import Contract
 from federation.data.table import Table
 from federation.errors import RoundError
 from federation.learning.agreement import agree, ask_all, read_statistics, refuse_change
 from federation.learning.notes import notes_of
+from federation.learning.preprocessing.pooling import references
 from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names
 from federation.learning.record import Record, Unrecorded
 from federation.learning.roster import Roster
@@ -57,7 +59,7 @@ class Federated:
     missed: Mapping[str, str] = field(default_factory=dict)
 
 
-def federate(
+def federate(  # noqa: PLR0913 - all but the first three by name
     grid: Grid,
     settings: TrainingSettings,
     test: Table,
@@ -67,6 +69,7 @@ def federate(
     provenance: Mapping[str, Any],
     record: Record | None = None,
     process_of: Callable[[int], str] = str,
+    contract: Contract | None = None,
 ) -> Federated:
     """Train the global model with the clients of ``grid``.
 
@@ -88,6 +91,8 @@ def federate(
         Keeps every finished round; if it holds some already, the training goes on after them.
     process_of : callable
         What tells the processes apart that speak for one client, by its node id.
+    contract : Contract, optional
+        The data contract: which columns are logged, and how they are filled in.
 
     Raises
     ------
@@ -107,7 +112,7 @@ def federate(
     statistics = read_statistics(replies, name_of, test)
     if saved:
         refuse_change(saved.agreement, statistics, test)
-    agreement = saved.agreement if saved else agree(statistics, test)
+    agreement = saved.agreement if saved else agree(statistics, test, contract)
     notes = notes_of(settings, agreement)
     observer.agreed(statistics, notes)
 
@@ -143,6 +148,7 @@ def federate(
     model = LinearModel(
         label=test.label,
         preprocessing=agreement.preprocessing,
+        references=references(agreement.preprocessing, agreement.statistics) or None,
         coef=arrays["coef"].numpy()[0],
         intercept=float(arrays["intercept"].numpy()[0]),
         site_intercepts=strategy.sites() if isinstance(strategy, FedNewton) else None,

@@ -2,8 +2,11 @@
 
 from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.heterogeneity import warnings_of
+from federation.learning.preprocessing.pooling import same_gaps
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.inference import reason_for_no_tests
+
+_COLUMNS_NAMED = 5
 
 
 def notes_of(settings: TrainingSettings, agreement: Agreement) -> list[str]:
@@ -16,7 +19,7 @@ def notes_of(settings: TrainingSettings, agreement: Agreement) -> list[str]:
     agreement : Agreement
         What was agreed, from what every client says of its rows.
     """
-    notes = warnings_of(agreement.statistics)
+    notes = [*warnings_of(agreement.statistics), *_merged_marks(agreement)]
     reason = reason_for_no_tests(settings.penalty)
     if settings.strategy == "fednewton" and reason:
         notes.append(f"no p values and no intervals: {reason}.")
@@ -25,3 +28,23 @@ def notes_of(settings: TrainingSettings, agreement: Agreement) -> list[str]:
             "every client has an intercept of its own; rows of no client, the server's too, get their mean."
         )
     return notes
+
+
+def _merged_marks(agreement: Agreement) -> list[str]:
+    """Return one line for each feature that marks the gaps of several columns."""
+    by_mark: dict[str, list[str]] = {}
+    for column, marking in same_gaps(agreement.statistics, agreement.statistics[0].features).items():
+        by_mark.setdefault(marking, []).append(column)
+    return [
+        f'"{others[0]}" is missing in the same rows as "{marking}": one feature marks both.'
+        if len(others) == 1
+        else f'{_some(others)} are missing in the same rows as "{marking}": one feature marks all of them.'
+        for marking, others in by_mark.items()
+    ]
+
+
+def _some(columns: list[str]) -> str:
+    named = [f'"{name}"' for name in columns[:_COLUMNS_NAMED]]
+    if more := len(columns) - len(named):
+        return f"{', '.join(named)} and {more} more"
+    return f"{', '.join(named[:-1])} and {named[-1]}"

@@ -1,8 +1,8 @@
 """Turn the columns of a table into the numbers that the model sees: its features.
 
 A numeric column is a feature as it is, its missing values filled in; a column in which values are missing
-gets a second feature that marks them; a categorical column gets a feature for each of its levels. A level
-that is none of these, rare in training or new, leaves all of them 0.
+gets a second feature that marks them; a categorical column gets a feature for each of its levels but one, the
+reference, and one for all levels that are none of these, if there may have been such in training.
 """
 
 from collections.abc import Sequence
@@ -71,7 +71,8 @@ class Encoding:
         column = table.X[:, table.features.index(feature.column)]
         missing = np.isnan(column)
         levels = table.levels.get(feature.column)
-        if feature.kind != "missing" and (levels is None) == (feature.kind == "level") and not missing.all():
+        of_levels = feature.kind in ("level", "other")
+        if feature.kind != "missing" and (levels is None) == of_levels and not missing.all():
             found, trained = ("numbers", "texts") if levels is None else ("texts", "numbers")
             raise FeatureError(
                 f'column "{feature.column}" holds {found}, and the model takes {trained}.',

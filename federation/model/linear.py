@@ -140,7 +140,8 @@ class LinearModel:
     inference : mapping of str to JSON values, optional
         Standard errors, tests and intervals, see :func:`federation.learning.strategies.inference.infer`.
     references : mapping of str to str, optional
-        The reference level of each categorical column: the level that has no coefficient.
+        The reference level of each categorical column: the level that has no coefficient, for the others'
+        are in comparison with it.
     left_out : mapping of str to str, optional
         The columns that the model does not use, and why.
     site_intercepts : mapping of str to float, optional
@@ -170,10 +171,18 @@ class LinearModel:
         _require_finite("intercept", self.intercept, ())
         for site in self.site_intercepts or {}:
             _require_finite(f"intercept of {site}", _number(self.site_intercepts or {}, site), ())
+        self._check_references()
         for key, value in self.provenance.items():
             plain = math.isfinite(value) if isinstance(value, float) else isinstance(value, Scalar)
             if not plain:
                 raise DataError(f'The provenance "{key}" of the model is not a plain value.', _REMEDY)
+
+    def _check_references(self) -> None:
+        features = self.preprocessing.encoding.features
+        for column, level in (self.references or {}).items():
+            with_levels = [it for it in features if it.column == column and it.kind in ("level", "other")]
+            if not isinstance(level, str) or not with_levels or level in [it.level for it in with_levels]:
+                raise DataError(f'The model has no reference level of "{column}" such as it says.', _REMEDY)
 
     def score(self, table: Table, first_row: int = 1) -> NDArray[np.float64]:
         """Score the raw rows of a table that has all of the model's columns; otherwise as `predict_proba`."""

@@ -34,6 +34,9 @@ class Settings(TypedDict, total=False):
         Give it when rows to score may be negative where the training rows are not.
     plain : tuple of bool
         Which columns are left as they are, neither centred nor scaled. None unless given.
+    preprocessing : Preprocessing
+        What is done to the columns; unless given, it is fitted to the training rows. An agreed one knows
+        which values were missing before they were filled in, which decides the scale.
     """
 
     C: float
@@ -41,6 +44,7 @@ class Settings(TypedDict, total=False):
     class_weight: Literal["balanced"] | None
     log1p: tuple[bool, ...] | None
     plain: tuple[bool, ...]
+    preprocessing: Preprocessing
 
 
 def fit_pooled(tables: Mapping[str, Table], **settings: Unpack[Settings]) -> LinearModel:
@@ -92,7 +96,9 @@ def _fit(
         raise EmptyClientError(
             f"Nothing to fit for {who}: there are no rows.", "Use fewer clients or more rows."
         )
-    preprocessing = _preprocessing(table.features, X, settings.get("log1p"), settings.get("plain"))
+    preprocessing = settings.get("preprocessing") or _preprocessing(
+        table.features, X, settings.get("log1p"), settings.get("plain")
+    )
     single_class = len(np.unique(y)) == 1
     if settings.get("penalty") == "firth":
         coef, intercept, converged = fit_firth(preprocessing.apply(X), y)

@@ -1,7 +1,7 @@
 """One page on one run: what was trained, what it is worth beside its yardsticks, what left each client."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
@@ -49,6 +49,8 @@ class Report:
         Of ``model.json``: then the page shows every coefficient, with its interval where that is valid.
     site_intercepts : mapping of str to float, optional
         Of ``model.json``: then the page shows each client's intercept.
+    references : mapping of str to str
+        The reference level of each categorical column.
     """
 
     run: Run
@@ -61,6 +63,7 @@ class Report:
     sites: SiteScores | None = None
     inference: Mapping[str, Any] | None = None
     site_intercepts: Mapping[str, float] | None = None
+    references: Mapping[str, str] = field(default_factory=dict)
 
 
 def render_report(report: Report) -> str:
@@ -108,6 +111,7 @@ def render_report(report: Report) -> str:
         certain=report.intervals and certainty_table(report.metrics, report.intervals, METRIC_NAMES),
         inference=_by_evidence(report.inference),
         site_intercepts=_site_intercepts(report),
+        references=report.references,
         resampled=_RESAMPLED.get(report.run.resample),
         single_class=[name for name, data in report.run.clients.items() if data.single_class],
     )

@@ -66,6 +66,7 @@ def write_run(
         sites=sites,
         inference=federated.model.inference,
         site_intercepts=federated.model.site_intercepts,
+        references=federated.model.references or {},
     )
     _write(out / "report.html", render_report(report))
     return metrics

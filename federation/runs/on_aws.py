@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from client_code.protocol.contract import Contract
 from federation.aws.checks.server import listening_address
 from federation.aws.jobs.request import ClientNetwork, JobSettings, RunIdentity, build_job_request
 from federation.aws.jobs.run_jobs import TrainingJobs
@@ -58,8 +59,8 @@ class ServerRun:
         When.
     attempt : int
         How often the run was begun, this time included: a run that is resumed has jobs of its own.
-    contract : str
-        SHA-256 of the data contract that every client must keep; "" without one.
+    contract : Contract, optional
+        The data contract that every client must keep.
     note : str
         A remark for the run's record and its report.
     """
@@ -74,7 +75,7 @@ class ServerRun:
     run_id: str
     started: dt.datetime
     attempt: int = 1
-    contract: str = ""
+    contract: Contract | None = None
     note: str = ""
 
     @property
@@ -192,6 +193,7 @@ def _train(
         provenance=_provenance(settings),
         progress=progress,
         record=record,
+        contract=settings.contract,
     )
 
 
@@ -216,7 +218,7 @@ def _server(
         names=names,
         label=test.label,
         features=test.features,
-        contract=settings.contract,
+        contract=settings.contract.digest if settings.contract else "",
     )
     server = Server(
         names=names,

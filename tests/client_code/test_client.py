@@ -101,7 +101,9 @@ def test_the_server_understands_the_statistics(app: ClientApp, context: Context,
     """The reply to the server's first query holds every count and moment, under the names it reads."""
     reply = app(Message(RecordDict(), 2, "query.statistics"), context)
     statistics = ClientStatistics.from_reply(reply, "a")
-    arrays, non_negative, gaps, kinds, _ = utils.statistics(task.train, task.validation)
+    arrays, non_negative, gaps, kinds, _, same_gaps, cells = utils.statistics(task.train, task.validation)
+    assert list(statistics.same_gaps) == same_gaps
+    assert statistics.cells == cells
     assert (statistics.label, statistics.features) == ("fraud", task.train.features)
     assert (statistics.rows, statistics.positives) == (80, int(task.train.y.sum()))
     assert (statistics.validation_rows, statistics.validation_positives) == (40, int(task.validation.y.sum()))

@@ -41,6 +41,8 @@ def statistics(client: str, table: utils.Table) -> ClientStatistics:
         gaps=np.array(told.gaps),
         non_negative=np.array(told.non_negative),
         levels=told.levels,
+        same_gaps=tuple(told.same_gaps),
+        cells=told.cells,
         rows=len(table.y),
         positives=int(table.y.sum()),
         validation_rows=1,

@@ -103,6 +103,19 @@ def test_a_contract_is_read_and_travels_as_the_same_text(tmp_path: Path) -> None
         ('label = "y"\n[columns.a]\ntype = "boolean"\nminimum = 1', "a boolean column has no minimum"),
         ('label = "y"\n[columns.a]\ntype = "numeric"\nminimum = 2\nmaximum = 1', "above the maximum"),
         ('label = "y"\n[columns.y]\ntype = "numeric"', 'the label "y" is also a column'),
+        ('label = "y"\n[columns.a]\ntype = "numeric"\nlog1p = 1', "columns.a.log1p: true or false"),
+        ('label = "y"\n[columns.a]\ntype = "boolean"\nlog1p = true', "a boolean column has no logarithm"),
+        (
+            'label = "y"\n[columns.a]\ntype = "numeric"\nlog1p = true\nminimum = -1',
+            "columns.a.log1p: the minimum is negative",
+        ),
+        ('label = "y"\n[columns.a]\ntype = "numeric"\nimpute = "mode"', "impute: mean or median is needed"),
+        ('label = "y"\n[columns.a]\ntype = "categorical"\nimpute = "mean"', "column is not filled in"),
+        ('label = "y"\n[columns.a]\ntype = "numeric"\nimpute = "median"', "a median needs a range"),
+        (
+            'label = "y"\n[columns.a]\ntype = "numeric"\nimpute = "median"\nminimum = 1\nmaximum = 2',
+            "a median needs missing",
+        ),
         ('label = "y"\n[columns.a]\ntype = "ignored"', "every column is ignored"),
     ],
 )
@@ -113,6 +126,32 @@ def test_a_contract_that_cannot_be_is_refused(tmp_path: Path, text: str, words: 
     assert "contract.toml" in str(caught.value)
     assert words in str(caught.value)
     assert caught.value.exit_code == 25
+
+
+def test_what_a_contract_does_not_set_leaves_its_digest_as_it_was(tmp_path: Path) -> None:
+    """Contracts of before log1p and impute keep their hash; with them it is another, and they travel."""
+    before = load(tmp_path)
+    assert "log1p" not in before.to_json()
+    assert "impute" not in before.to_json()
+    assert before.digest[:16] == "403e6b3dff92bb86"  # as the version before had it
+    after = load(
+        tmp_path, CONTRACT.replace("maximum = 120", 'maximum = 120\nlog1p = false\nimpute = "median"')
+    )
+    assert after.digest != before.digest
+    assert Contract.from_json(after.to_json()) == after
+    assert set(after.medians) == {"age"}
+
+
+def test_negative_values_break_a_contract_that_takes_their_logarithm(tmp_path: Path) -> None:
+    """The column, how many, and the first rows; at both ends."""
+    text = 'label = "y"\n[columns.debt]\ntype = "numeric"\nlog1p = true\n'
+    rows = pd.DataFrame({"y": [0, 1, 0, 1], "debt": [1.0, -2.0, 0.0, -0.5]})
+    contract, path = load(tmp_path, text), save(rows, tmp_path)
+    words = 'column "debt": 2 negative values, of which the contract takes the logarithm (data rows 2, 4)'
+    assert [str(one) for one in client_contract.violations(contract, [path])["rows.csv"]] == [words]
+    with pytest.raises(ContractBrokenError) as caught:
+        require(contract, [path])
+    assert words in str(caught.value)
 
 
 def test_a_contract_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -272,7 +311,7 @@ def test_prepared_files_carry_their_contract(tmp_path: Path) -> None:
     published = prepared_files(out, "client-1", CLIENT_FILES)
     assert [file.path.name for file in published] == ["train.csv", "validation.csv", "contract.json"]
     kept = client_contract.kept(out / "client-1", CLIENT_FILES)
-    assert kept == (contract.digest, contract.kinds, False)
+    assert kept == (contract.digest, contract.kinds, False, {})
     assert read_prepared(out / "client-1" / "train.csv", label="y").features == ("age", "state", "smoker")
 
 
@@ -294,7 +333,7 @@ def test_without_a_contract_prepared_files_tell_what_their_columns_hold(tmp_path
     rows = frame().assign(state=np.where(third, "12", "7A"), site=np.where(third, "a", "b"))
     out = tmp_path / "out"
     prepare(save(rows, tmp_path), out, PreparationSettings(label="y", partition="column:site"))
-    digest, kinds, _ = client_contract.kept(out / "a", CLIENT_FILES)
+    digest, kinds, *_ = client_contract.kept(out / "a", CLIENT_FILES)
     assert digest == ""
     table = utils.load_table(out / "a" / "train.csv", "y", kinds)
     assert table.levels["state"] == ("12",)

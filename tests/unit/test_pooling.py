@@ -2,7 +2,9 @@
 
 import json
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import joblib
 import numpy as np
@@ -19,10 +21,17 @@ import columns as client_columns
 import preprocessing
 import utils
 from client_code.protocol.columns import MOST_LEVELS
+from client_code.protocol.contract import Rule
+from client_code.protocol.features import Feature
+from client_code.protocol.medians import BINS, edges
 from federation.data.table import Table, read_table, write_table
 from federation.errors import DataError
-from federation.learning.preprocessing.pooling import Moments, dropped, pool
+from federation.learning.agreement import agree
+from federation.learning.notes import notes_of
+from federation.learning.preprocessing.medians import check_cells
+from federation.learning.preprocessing.pooling import Moments, dropped, pool, references
 from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.learning.settings import TrainingSettings
 from federation.learning.training import as_record
 from federation.model.linear import LinearModel, Preprocessing
 from federation.model.pipeline import save
@@ -66,9 +75,12 @@ def client_table(rows: pd.DataFrame, folder: Path) -> utils.Table:
     return utils.load_table(folder / "client.csv", "y")
 
 
-def told(table: utils.Table, name: str = "a") -> ClientStatistics:
+def told(
+    table: utils.Table, name: str = "a", rules: Mapping[str, Rule] = MappingProxyType({})
+) -> ClientStatistics:
     """Return what a client with these rows tells the server."""
-    told = utils.statistics(table, table)
+    medians = {column: rule for column, rule in rules.items() if rule.impute == "median"}
+    told = utils.statistics(table, table, medians)
     return ClientStatistics(
         client=name,
         label="y",
@@ -77,6 +89,8 @@ def told(table: utils.Table, name: str = "a") -> ClientStatistics:
         gaps=np.array(told.gaps),
         non_negative=np.array(told.non_negative),
         levels=json.loads(json.dumps(told.levels)),
+        same_gaps=tuple(told.same_gaps),
+        cells=told.cells,
         rows=len(table.y),
         positives=int(table.y.sum()),
         validation_rows=1,
@@ -85,28 +99,37 @@ def told(table: utils.Table, name: str = "a") -> ClientStatistics:
     )
 
 
-def agreement(parts: list[pd.DataFrame], test: pd.DataFrame, folder: Path) -> Preprocessing:
-    """Return what clients with these rows agree on."""
-    statistics = [told(client_table(part, folder), f"client-{i}") for i, part in enumerate(parts)]
-    return pool(statistics, read(test, folder))
+def agreement(
+    parts: list[pd.DataFrame], test: pd.DataFrame, folder: Path, rules: Mapping[str, Rule] | None = None
+) -> Preprocessing:
+    """Return what clients with these rows agree on, under these rules of a contract."""
+    statistics = [
+        told(client_table(part, folder), f"client-{i}", rules or {}) for i, part in enumerate(parts)
+    ]
+    return pool(statistics, read(test, folder), rules or {})
 
 
-def by_scikit_learn(rows: pd.DataFrame, levels: list[str]) -> Floats:
-    """Return the pooled rows prepared by scikit-learn alone, features in the order of the agreement."""
+def by_scikit_learn(rows: pd.DataFrame, levels: list[str], reference: str) -> Floats:
+    """Return the pooled rows prepared by scikit-learn alone, features in the order of the agreement.
+
+    Scaled before they are filled in: one standard deviation is that of the values there are.
+    """
+    known = [reference, *levels]
     log1p = FunctionTransformer(np.log1p)
     rows = rows.assign(smoker=rows["smoker"].str.lower() == "true")
     parts = [
-        ("age", make_pipeline(SimpleImputer(), StandardScaler()), ["age"]),
+        ("age", make_pipeline(StandardScaler(), SimpleImputer()), ["age"]),
         ("age?", FunctionTransformer(pd.isna), ["age"]),
         (
             "state",
             OneHotEncoder(categories=[levels], handle_unknown="ignore", sparse_output=False),
             ["state"],
         ),
+        ("others", FunctionTransformer(lambda state: state.notna() & ~state.isin(known)), ["state"]),
         ("state?", FunctionTransformer(pd.isna), ["state"]),
-        ("income", make_pipeline(log1p, SimpleImputer(), StandardScaler()), ["income"]),
+        ("income", make_pipeline(log1p, StandardScaler(), SimpleImputer()), ["income"]),
         ("income?", FunctionTransformer(pd.isna), ["income"]),
-        ("others", StandardScaler(), ["change", "smoker"]),
+        ("rest", StandardScaler(), ["change", "smoker"]),
     ]
     prepared: Floats = ColumnTransformer(parts).fit_transform(rows).astype(np.float64)
     return prepared
@@ -118,7 +141,7 @@ def test_it_equals_the_same_preprocessing_fitted_on_the_pooled_rows(tmp_path: Pa
     parts = [rows[:60], rows[60:300], rows[300:]]
     agreed = agreement(parts, rows[:50], tmp_path)
     mine = agreed.prepare(read(rows, tmp_path))
-    theirs = by_scikit_learn(rows, ["CA", "NY", 'T"X, too', "Ávila"])
+    theirs = by_scikit_learn(rows, ["NY", 'T"X, too', "Ávila"], reference="CA")
     np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-9)
     assert dropped(agreed, read(rows, tmp_path)) == ("constant", "id")
 
@@ -157,6 +180,7 @@ def test_the_saved_pipelines_take_raw_rows(tmp_path: Path, keeper: str) -> None:
         utils.save_model(preprocessing.Preprocessing.from_json(record), copy, tmp_path)
     new = frame(300, seed=5)
     new.loc[:9, "state"] = "never seen, and longer than any other level"
+    new.loc[10:19, "state"] = "Rare"
     table = read(new, tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -178,34 +202,60 @@ def with_levels(*counts: dict[str, int]) -> list[pd.DataFrame]:
     return frames
 
 
-def levels_of(*counts: dict[str, int], folder: Path) -> tuple[str, ...]:
-    """Return the levels that become features."""
+def features_of(*counts: dict[str, int], folder: Path) -> tuple[str, ...]:
+    """Return the names of the column's features."""
     parts = with_levels(*counts)
     features = agreement(parts, parts[0][:5], folder).encoding.features
-    return tuple(str(feature.level) for feature in features if feature.kind == "level")
+    return tuple(feature.name for feature in features if feature.column == "s")
 
 
 def test_levels_are_those_that_enough_rows_of_one_client_hold(tmp_path: Path) -> None:
     """Rows of several clients together are not enough; a level of one client alone is, for all."""
     one = {"a": 50, "b": LEAST, "c": LEAST - 1}
     other = {"a": 50, "c": LEAST - 1, "only here": LEAST}
-    assert levels_of(one, other, folder=tmp_path) == ("a", "b", "only here")
+    assert features_of(one, other, folder=tmp_path) == ("s = b", "s = only here", "s = other")
 
 
-def test_the_most_frequent_level_is_left_out_where_the_others_determine_it(tmp_path: Path) -> None:
-    """With every row in one of the levels their features add up to 1; a rare one or a gap prevents that."""
-    assert levels_of({"a": 50, "b": 60}, {"a": 40}, folder=tmp_path) == ("b",)
-    assert levels_of({"a": 50, "b": 60, "c": 1}, {"a": 40}, folder=tmp_path) == ("a", "b")
-    assert levels_of({"a": 50, "b": 60, "": 30}, folder=tmp_path) == ("a",)
+def test_the_most_frequent_level_is_always_the_reference(tmp_path: Path) -> None:
+    """It is left out, whoever holds how many rows: else the levels' features add up to 1 in every row."""
+    a, b, other = "s = a", "s = b", "s = other"
+    assert features_of({"a": 50, "b": 60}, {"a": 40}, folder=tmp_path) == (b,)
+    assert features_of({"a": 50, "b": 60}, {"a": 40, "b": 1}, folder=tmp_path) == (b, other)
+    assert features_of({"a": 50, "b": 60, "c": 1}, {"a": 40}, folder=tmp_path) == (b, other)
+    assert features_of({"a": 50, "b": 60, "": 30}, folder=tmp_path) == (a, "s is missing")
+    assert features_of({"b": 50, "a": 50, "c": 3}, folder=tmp_path) == (b, other)  # a tie goes by name
+    assert features_of({"a": 50}, {"b": 3}, folder=tmp_path) == (other,)
+    assert features_of({"a": 50}, folder=tmp_path) == ()
+
+
+def test_a_level_may_be_called_other(tmp_path: Path) -> None:
+    """Then the feature of all others has a name that no level has."""
+    counts = {"a": 50, "other": 20, "any other": 30, "rare": 2}
+    assert features_of(counts, folder=tmp_path) == ("s = any other", "s = other", "s = any any other")
+
+
+def test_the_reference_of_every_column_is_named(tmp_path: Path) -> None:
+    """It is the level that the column's coefficients are compared with; without them there is none."""
+    parts = with_levels({"a": 50, "b": 60}, {"a": 40, "b": 1})
+    statistics = [told(client_table(part, tmp_path), f"client-{i}") for i, part in enumerate(parts)]
+    agreed = pool(statistics, read(parts[0][:5], tmp_path))
+    assert references(agreed, statistics) == {"s": "a"}
+    before = (Feature(column="s", kind="level", level="a"), Feature(column="s", kind="level", level="b"))
+    old = Preprocessing(
+        features=("s = a", "s = b"), log1p=(False, False), mean=np.zeros(2), scale=np.ones(2), made_of=before
+    )
+    assert references(old, statistics) == {}
 
 
 def test_a_column_of_countless_levels_keeps_the_most_frequent(tmp_path: Path) -> None:
-    """More than a hundred levels are cut, the rarest first."""
+    """More than a hundred levels are cut, the rarest first; they are among the others."""
     counts = {f"l{i:03d}": LEAST + i for i in range(MOST_LEVELS)}
-    got = levels_of(counts, {f"m{i:03d}": 2 * LEAST + i for i in range(MOST_LEVELS)}, folder=tmp_path)
-    assert len(got) == MOST_LEVELS
-    assert "m099" in got
-    assert "l000" not in got
+    got = features_of(counts, {f"m{i:03d}": 2 * LEAST + i for i in range(MOST_LEVELS)}, folder=tmp_path)
+    assert len(got) == MOST_LEVELS  # a hundred but the reference, and the others
+    assert got[-1] == "s = other"
+    assert "s = m098" in got
+    assert "s = m099" not in got  # the reference
+    assert "s = l000" not in got
 
 
 def test_what_a_client_tells_names_no_rare_level(tmp_path: Path) -> None:
@@ -216,6 +266,55 @@ def test_what_a_client_tells_names_no_rare_level(tmp_path: Path) -> None:
     assert "Rare" not in sent
     assert "P1" not in sent
     assert set(json.loads(sent)["state"]) == {"CA", "NY", 'T"X, too', "Ávila"}
+
+
+# Gaps -------------------------------------------------------------------------------------------------------
+
+
+def with_gaps(*missing: dict[str, slice]) -> list[pd.DataFrame]:
+    """Return one client of forty rows for each mapping of columns to the rows in which they have no value."""
+    frames = []
+    for at, gaps in enumerate(missing):
+        X = np.random.default_rng(at).normal(size=(40, 3))
+        part = numbers(a=X[:, 0], b=X[:, 1], c=X[:, 2])
+        for column, rows in gaps.items():
+            part.loc[part.index[rows], column] = np.nan
+        frames.append(part)
+    return frames
+
+
+def names_and_notes(parts: list[pd.DataFrame], folder: Path) -> tuple[tuple[str, ...], list[str]]:
+    """Return the features, and what is noted of their gaps; one client has its columns in another order."""
+    statistics = [told(client_table(part, folder), f"client-{i}") for i, part in enumerate(parts)]
+    turned = client_table(parts[-1][["y", "c", "b", "a"]], folder)
+    statistics[-1] = told(turned, f"client-{len(parts) - 1}")
+    agreed = agree(statistics, read(parts[0][:5], folder))
+    notes = notes_of(TrainingSettings(), agreed)
+    return agreed.preprocessing.features, [note for note in notes if "same rows" in note]
+
+
+def test_columns_missing_in_the_same_rows_share_a_mark(tmp_path: Path) -> None:
+    """Two marks, equal in every row, would get half of one effect each: there is one, and it is said."""
+    parts = with_gaps({"a": slice(3, 9), "b": slice(3, 9)}, {"c": slice(1)}, {"a": slice(4), "b": slice(4)})
+    features, notes = names_and_notes(parts, tmp_path)
+    assert features == ("a", "a is missing", "b", "c", "c is missing")
+    assert notes == ['"b" is missing in the same rows as "a": one feature marks both.']
+
+
+def test_one_client_that_differs_keeps_the_marks_apart(tmp_path: Path) -> None:
+    """They are equal only if every client says so."""
+    parts = with_gaps({"a": slice(3, 9), "b": slice(3, 9)}, {"a": slice(4), "b": slice(5)})
+    features, notes = names_and_notes(parts, tmp_path)
+    assert features == ("a", "a is missing", "b", "b is missing", "c")
+    assert not notes
+
+
+def test_three_columns_missing_together_are_one_line(tmp_path: Path) -> None:
+    """All are named in one note."""
+    same = {"a": slice(3), "b": slice(3), "c": slice(3)}
+    features, notes = names_and_notes(with_gaps(same, same), tmp_path)
+    assert features == ("a", "a is missing", "b", "c")
+    assert notes == ['"b" and "c" are missing in the same rows as "a": one feature marks all of them.']
 
 
 # Transforms -------------------------------------------------------------------------------------------------
@@ -237,6 +336,89 @@ def test_logarithms_are_of_heavy_tails_alone(tmp_path: Path) -> None:
     )
     agreed = agreement([rows[:200], rows[200:]], rows[:20], tmp_path)
     assert agreed.log1p == (True, False, False, False)
+
+
+def test_a_contract_decides_on_logarithms(tmp_path: Path) -> None:
+    """Set to false a heavy tail stays as it is; set to true also a symmetric column is logged."""
+    rng = np.random.default_rng(0)
+    rows = numbers(amount=rng.lognormal(3, 2, 600), age=rng.normal(50, 5, 600), sum=rng.lognormal(3, 2, 600))
+    rules = {"amount": Rule(type="numeric", log1p=False), "age": Rule(type="numeric", log1p=True)}
+    agreed = agreement([rows[:200], rows[200:]], rows[:20], tmp_path, rules)
+    assert agreed.log1p == (False, True, True)
+    np.testing.assert_allclose(agreed.mean[:2], [rows["amount"].mean(), np.log1p(rows["age"]).mean()])
+    np.testing.assert_allclose(agreed.scale[1], np.log1p(rows["age"]).std(ddof=0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("who", ["the server", 'client "client-1"'])
+def test_the_logarithm_of_negative_values_is_refused(tmp_path: Path, who: str) -> None:
+    """The message names the column and who holds them."""
+    rows = numbers(debt=np.arange(100.0))
+    parts, test = [rows[:50], rows[50:].copy()], rows[:5].copy()
+    (test if who == "the server" else parts[1]).iloc[0, 1] = -1.0
+    with pytest.raises(DataError, match=f'column "debt" holds negative values at {who}'):
+        agreement(parts, test, tmp_path, {"debt": Rule(type="numeric", log1p=True)})
+
+
+def gapped(values: Floats, share: float = 0.1) -> pd.DataFrame:
+    """Return a table of these numbers of which every tenth is missing, and of another column."""
+    x = values.copy()
+    x[:: round(1 / share)] = np.nan
+    return numbers(x=x, z=np.arange(len(x), dtype=np.float64))
+
+
+MEDIANS: dict[str, tuple[Callable[[np.random.Generator], Floats], float, float, bool | None]] = {
+    "bell": (lambda rng: rng.normal(50, 15, 900).clip(0, 120), 0, 120, None),
+    "tail": (lambda rng: rng.lognormal(6, 2, 900).clip(0, 1e6), 0, 1e6, True),
+    "counts": (lambda rng: rng.choice([0.0, 1.0, 2.0, 3.0], 900, p=[0.2, 0.35, 0.3, 0.15]), 0, 3, None),
+    "signed": (lambda rng: rng.normal(-5, 3, 900).clip(-20, 20), -20, 20, False),
+}
+
+
+@pytest.mark.parametrize("name", MEDIANS)
+def test_a_contract_fills_in_the_median(tmp_path: Path, name: str) -> None:
+    """It is pandas' of all rows, within a bin of the contract's range and ten places for each client."""
+    draw, low, high, log1p = MEDIANS[name]
+    rows = gapped(draw(np.random.default_rng(3)))
+    rule = Rule(type="numeric", minimum=low, maximum=high, missing=0.2, log1p=log1p, impute="median")
+    agreed = agreement([rows[:70], rows[70:71], rows[71:400], rows[400:]], rows[:20], tmp_path, {"x": rule})
+    fill = agreed.encoding.features[0].fill
+    assert fill is not None
+    known = np.sort(rows["x"].dropna().to_numpy())
+    middle = len(known) // 2
+    at = np.searchsorted(edges(rule), [known[middle - 36], known[middle + 36]])
+    bins = edges(rule)[np.clip(at + np.array([-1, 1]), 0, BINS)]
+    assert bins[0] <= fill <= bins[1]
+    if name == "counts":
+        assert fill == pytest.approx(rows["x"].median(), abs=3 / BINS)
+    np.testing.assert_allclose(agreed.prepare(read(rows, tmp_path))[0, 0], at_scale(agreed, fill))
+
+
+def at_scale(agreed: Preprocessing, value: float) -> float:
+    """Return a value of the first feature as the model sees it."""
+    shown = np.log1p(value) if agreed.log1p[0] else value
+    return float((shown - agreed.mean[0]) / agreed.scale[0])
+
+
+def test_a_client_that_does_not_tell_what_a_median_needs_is_named(tmp_path: Path) -> None:
+    """Without the contract it does not know that it is asked."""
+    rows = gapped(np.arange(100.0))
+    rule = Rule(type="numeric", minimum=0, maximum=100, missing=0.2, impute="median")
+    statistics = [told(client_table(rows, tmp_path), "hospital-a")]
+    with pytest.raises(DataError, match='client "hospital-a" does not tell how the values of column "x"'):
+        pool(statistics, read(rows[:5], tmp_path), {"x": rule})
+
+
+def test_no_cell_tells_of_fewer_rows_than_a_level_may() -> None:
+    """Cells hold ten values at least, or all, and as many as there are; ten equal ones lie exactly."""
+    rule = Rule(type="numeric", minimum=0, maximum=256, missing=0.2, impute="median")
+    rng = np.random.default_rng(0)
+    for n in (0, 1, 9, 10, 11, 25, 400):
+        for values in (rng.uniform(0, 256, n), rng.exponential(5, n).clip(0, 256), np.full(n, 40.5)):
+            told = client_columns.cells(np.append(values, np.nan), rule)
+            check_cells(told, n)
+            assert len(told) == 1 or min((count for *_, count in told), default=LEAST) >= LEAST
+    assert client_columns.cells(np.array([1.5] * 3 + [40.5] * 10), rule) == [[40, 41, 13]]
+    assert client_columns.cells(np.array([1.5] * 3), rule) == [[0, 256, 3]]
 
 
 def test_pooled_skewness_is_that_of_the_pooled_rows(tmp_path: Path) -> None:

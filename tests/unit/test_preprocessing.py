@@ -38,6 +38,8 @@ def content(**changes: Any) -> RecordDict:
         "gaps": [False, True],
         "non-negative": [False, True],
         "levels": "{}",
+        "same-gaps": [0, 1],
+        "cells": "{}",
     }
 
     def kept(parts: dict[str, Any]) -> dict[str, Any]:
@@ -86,6 +88,8 @@ def statistics(
         log1p_m2=np.ones(d),
         log1p_m3=np.zeros(d),
         levels={},
+        same_gaps=tuple(range(d)),
+        cells={},
         **({"rows": 8, "positives": 2, "validation_rows": 4, "validation_positives": 1} | counts),
     )
 
@@ -103,6 +107,7 @@ def test_statistics_are_read() -> None:
     assert got.log1p_m2.tolist() == [0.0, 2.0]
     assert got.observed.tolist() == [8, 7]
     assert got.kinds == ("numeric", "numeric")
+    assert got.same_gaps == (0, 1)
 
 
 def test_levels_are_read_with_their_counts() -> None:
@@ -159,6 +164,26 @@ def test_a_client_that_failed_is_quoted() -> None:
         {"levels": '{"delta": {"CA": 0}}', "kinds": ["categorical", "numeric"]},
         {"levels": '{"delta": {"CA": 1.5}}', "kinds": ["categorical", "numeric"]},
         {"levels": '{"delta": [["CA", 3]]}', "kinds": ["categorical", "numeric"]},
+        {"same_gaps": None},
+        {"same_gaps": [0]},
+        {"same_gaps": [0, 2]},
+        {"same_gaps": [1, 1]},
+        {"same_gaps": [0, -1]},
+        {"same_gaps": [0.0, 1.0]},
+        {"same_gaps": "01"},
+        {"same_gaps": [0, 0]},  # though more values of one column are missing
+        {"cells": None},
+        {"cells": "[]"},
+        {"cells": "{"},
+        {"cells": '{"absent": [[0, 256, 8]]}'},
+        {"cells": '{"delta": [[0, 256, 9]]}'},  # more values than rows
+        {"cells": '{"delta": [[0, 9, 7], [8, 256, 1]]}'},
+        {"cells": '{"delta": [[0, 9, 8], [9, 9, 0]]}'},
+        {"cells": '{"delta": [[0, 257, 8]]}'},
+        {"cells": '{"delta": [[-1, 256, 8]]}'},
+        {"cells": '{"delta": [[0, 256.0, 8]]}'},
+        {"cells": '{"delta": [[0, 256]]}'},
+        {"cells": '{"delta": 8}'},
         {"validation_examples": 0},
         {"validation_positives": 5},
     ],

@@ -11,8 +11,10 @@ from flwr.app import Message
 from numpy.typing import NDArray
 
 from client_code.protocol.columns import CATEGORICAL, COUNTS, EMPTY, LOG1P, MOMENTS, NUMERIC
+from client_code.protocol.medians import Cells
 from federation.data.table import describe_mismatch
 from federation.errors import RoundError, SchemaMismatchError
+from federation.learning.preprocessing.medians import check_cells
 from federation.model.arrays import floats
 
 Floats = NDArray[np.float64]
@@ -51,6 +53,11 @@ class ClientStatistics:
         Counts.
     levels : mapping of str to mapping of str to int
         Of each categorical column the levels that enough rows hold to be told, and how many hold each.
+    same_gaps : tuple of int, length d
+        For each column the position of the first whose values are missing in the same training rows, its own
+        if there is none before; empty in a checkpoint before protocol 6.
+    cells : mapping of str to Cells
+        Of each column whose median the contract asks for, how many values lie where.
     """
 
     client: str
@@ -71,6 +78,8 @@ class ClientStatistics:
     validation_rows: int
     validation_positives: int
     levels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    same_gaps: tuple[int, ...] = ()
+    cells: Mapping[str, Cells] = field(default_factory=dict)
 
     @classmethod
     def from_reply(cls, reply: Message, client: str) -> "ClientStatistics":
@@ -99,6 +108,8 @@ class ClientStatistics:
                 gaps=np.asarray(schema["gaps"], dtype=np.bool_),
                 non_negative=np.asarray(schema["non-negative"], dtype=np.bool_),
                 levels=_levels(str(schema["levels"])),
+                same_gaps=tuple(map(_count, schema["same-gaps"])),  # type: ignore[arg-type]
+                cells=_cells(str(schema["cells"])),
                 **parts,
             )
             statistics.check()
@@ -123,6 +134,9 @@ class ClientStatistics:
         if ((self.observed < 0) | (self.observed > self.rows)).any():
             raise ValueError("more values than rows")
         self._check_levels()
+        self._check_same_gaps()
+        for column, cells in self.cells.items():
+            check_cells(cells, self.observed[self.features.index(column)])
         for positives, rows in (
             (self.positives, self.rows),
             (self.validation_positives, self.validation_rows),
@@ -138,6 +152,15 @@ class ClientStatistics:
             if sum(levels.values()) > self.observed[at]:
                 raise ValueError("more rows with a level than rows")
 
+    def _check_same_gaps(self) -> None:
+        if len(self.same_gaps) != len(self.features):
+            raise ValueError(f"same-gaps are not {len(self.features)} columns")
+        for at, first in enumerate(self.same_gaps):
+            if not 0 <= first <= at or self.same_gaps[first] != first:
+                raise ValueError("same-gaps name a column that is not the first")
+            if self.observed[first] != self.observed[at]:
+                raise ValueError("same-gaps of columns with other numbers of values")
+
     def kind(self, feature: str) -> str:
         """Return what a column holds."""
         return self.kinds[self.features.index(feature)]
@@ -147,7 +170,9 @@ class ClientStatistics:
         columns = [self.features.index(name) for name in features]
         arrays = {name: getattr(self, name)[columns] for name in ("gaps", "non_negative", *ARRAYS)}
         kinds = tuple(self.kinds[column] for column in columns)
-        return replace(self, features=tuple(features), kinds=kinds, **arrays)
+        patterns = [self.same_gaps[column] for column in columns] if self.same_gaps else []
+        same_gaps = tuple(map(patterns.index, patterns))
+        return replace(self, features=tuple(features), kinds=kinds, same_gaps=same_gaps, **arrays)
 
 
 def claimed_names(replies: Mapping[int, Message]) -> dict[int, str]:
@@ -184,6 +209,13 @@ def _levels(text: str) -> Mapping[str, Mapping[str, int]]:
         column: {level: _count(count) for level, count in levels.items()}
         for column, levels in columns.items()
     }
+
+
+def _cells(text: str) -> Mapping[str, Cells]:
+    columns = json.loads(text)
+    if not isinstance(columns, dict):
+        raise TypeError("cells are not told by column")
+    return {column: [list(map(_count, cell)) for cell in cells] for column, cells in columns.items()}
 
 
 def check_schemas(statistics: Sequence[ClientStatistics], label: str, kinds: Mapping[str, str]) -> None:

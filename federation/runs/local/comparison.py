@@ -1,6 +1,7 @@
 """What only a run on one machine can tell: the yardsticks, and what data preparation did."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +53,18 @@ def compare(
     def proba(model: Model) -> NDArray[np.float64]:
         return model.predict_proba(rows.X)
 
+    agreed = federated.model.preprocessing
     how: dict[str, Any] = {
         "penalty": settings.training.penalty,
         "C": settings.training.c,
         "class_weight": "balanced" if balanced else None,
-        "log1p": federated.model.preprocessing.log1p,
-        "plain": tuple(feature.kind != "number" for feature in encoding.features),
     }
-    alone = fit_local(train, **how)
+    plain = tuple(feature.kind != "number" for feature in encoding.features)
+    alone = fit_local(train, **how, log1p=agreed.log1p, plain=plain)
     return Scores(
         y=test.y,
         federated=proba(federated.model),
-        pooled=proba(fit_pooled(train, **how)),
+        pooled=proba(fit_pooled(train, **how, preprocessing=replace(agreed, made_of=()))),
         local={name: proba(model) for name, model in alone.items()},
         cross_site=cross_site(alone, validation),
     )

@@ -236,6 +236,7 @@ def _train(
             provenance=_provenance(training, manifest, settings.started),
             progress=progress,
             record=record,
+            contract=contract_beside(data / "server" / "test.csv"),
         )
         clients.wait(but=federated.missed)
         clients.pack_models()

@@ -23,6 +23,7 @@ from federation.model.linear import Preprocessing
 from federation.runs.record.archive import read_archive, write_archive
 
 FORMAT = 2
+_TUPLES = ("features", "kinds", "same_gaps")  # an earlier version kept no same_gaps
 FOLDER, AGREED, ROUND, ROUNDS = "checkpoint", "agreed.zip", "round.zip", "rounds.jsonl"
 
 
@@ -114,7 +115,7 @@ def _agreement(state: Mapping[str, Any]) -> Agreement:
     return Agreement(
         preprocessing=Preprocessing(**(preprocessing | of_columns)),
         statistics=[
-            ClientStatistics(**(one | {name: tuple(one[name]) for name in ("features", "kinds")}))
+            ClientStatistics(**(one | {name: tuple(one.get(name, ())) for name in _TUPLES}))
             for one in state["clients"]
         ],
         test=state["test"],
