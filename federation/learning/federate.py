@@ -26,6 +26,7 @@ from federation.learning.strategies.fednewton import FedNewton
 from federation.learning.strategies.inference import infer, reason_for_no_tests
 from federation.learning.training import Training, as_record
 from federation.model.linear import LinearModel
+from federation.model.metrics import warnings_of_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Federated:
     statistics : list of ClientStatistics
         Of every client that was there before round 1.
     notes : list of str
-        What may surprise, see :func:`federation.learning.notes.notes_of`.
+        What may surprise, see :func:`federation.learning.notes.notes_of`, and of the test rows.
     at_clients : mapping
         Figures of the model on each client's validation rows, by client.
     conclusion : str, optional
@@ -113,7 +114,7 @@ def federate(  # noqa: PLR0913 - all but the first three by name
     if saved:
         refuse_change(saved.agreement, statistics, test)
     agreement = saved.agreement if saved else agree(statistics, test, contract)
-    notes = notes_of(settings, agreement)
+    notes = [*notes_of(settings, agreement), *warnings_of_rows(test.y)]
     observer.agreed(statistics, notes)
 
     roster = Roster(grid, name_of=name_of, process_of=process_of, limit=settings.set_aside_after)

@@ -1,6 +1,7 @@
-"""How sure a metric is: bootstrap intervals over the test rows, for all models on the same draws.
+"""How sure a metric is: of ROC-AUC DeLong's interval, of the others bootstrap intervals over the test rows.
 
-NumPy alone, all draws at once; the tests hold the point values equal to `federation.model.metrics`.
+All models are on the same draws, and all draws are computed at once; the tests hold the point values equal to
+`federation.model.metrics`.
 """
 
 import math
@@ -10,9 +11,11 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from federation.model.metrics import THRESHOLD
+from federation.model.delong import auc_interval
+from federation.model.metrics import THRESHOLD, rows_at_top
 
 LEVEL = 0.95
+METHOD = "ROC-AUC: DeLong's variance, on the scale of log-odds; the others: bootstrap percentiles"
 _MOST_DRAWS, _FEWEST_DRAWS, _CELLS = 1_000, 200, 1_000_000
 _EPSILON = float(np.finfo(np.float64).eps)
 
@@ -22,9 +25,10 @@ _Floats = NDArray[np.float64]
 
 
 class Intervals(TypedDict):
-    """Hold the intervals of every model's metrics, and how they were drawn."""
+    """Hold the intervals of every model's metrics, and how they were found."""
 
     level: float
+    method: str
     draws: int
     seed: int
     federated: ModelIntervals
@@ -40,7 +44,7 @@ def intervals(
     local: Mapping[str, ArrayLike],
     seed: int,
 ) -> Intervals:
-    """Return percentile bootstrap intervals of every metric of every model.
+    """Return an interval of every metric of every model.
 
     Parameters
     ----------
@@ -56,15 +60,17 @@ def intervals(
     Returns
     -------
     Intervals
-        Of each metric the 2.5th and 97.5th percentile over draws of n rows with replacement (Efron 1979);
-        None where a metric is undefined. They tell what another test set of this size might say of the same
-        model, not what training on other rows would give.
+        Of ROC-AUC see `federation.model.delong`; of each other metric the 2.5th and 97.5th percentile over
+        draws of n rows with replacement (Efron 1979). None where a metric is undefined, or a class has a
+        single row, which leaves the interval of ROC-AUC undefined. They tell what another test set of this
+        size might say of the same model, not what training on other rows would give.
     """
     y = np.asarray(y, dtype=np.float64)
     draws = int(np.clip(_CELLS // max(len(y), 1), _FEWEST_DRAWS, _MOST_DRAWS))
     weights = _draw(len(y), draws, seed)
     return {
         "level": LEVEL,
+        "method": METHOD,
         "draws": draws,
         "seed": seed,
         "federated": _of_model(y, federated, weights),
@@ -74,7 +80,7 @@ def intervals(
 
 
 def weighted_metrics(y: _Floats, p: _Floats, weights: _Floats) -> dict[str, _Floats]:
-    """Return each metric once for every row of weights; NaN where it is undefined.
+    """Return each metric but ROC-AUC once for every row of weights; NaN where it is undefined.
 
     Parameters
     ----------
@@ -97,15 +103,12 @@ def weighted_metrics(y: _Floats, p: _Floats, weights: _Floats) -> dict[str, _Flo
     tp = np.hstack([none, np.cumsum(drawn * y[order], axis=1)[:, ends]])
     positives = tp[:, -1]
     gain = np.diff(tp, axis=1)
-    fp = rows - tp
     chance = np.clip(np.where(y == 1, p, 1 - p), _EPSILON, 1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        area = (np.diff(fp, axis=1) * (tp[:, 1:] + tp[:, :-1])).sum(axis=1) / 2
         return {
-            "roc_auc": area / (positives * (n - positives)),
             "average_precision": (gain * tp[:, 1:] / np.maximum(rows[:, 1:], 1)).sum(axis=1) / positives,
-            "recall_at_1_percent": _found_among_top(rows, tp, math.ceil(n / 100)) / positives,
-            "recall_at_5_percent": _found_among_top(rows, tp, math.ceil(n / 20)) / positives,
+            "recall_at_1_percent": _found_among_top(rows, tp, rows_at_top(n, 1)) / positives,
+            "recall_at_5_percent": _found_among_top(rows, tp, rows_at_top(n, 5)) / positives,
             "log_loss": weights @ -np.log(chance) / n,
             "brier": weights @ np.square(p - y) / n,
             "accuracy": weights @ ((p >= THRESHOLD) == (y == 1)) / n,
@@ -122,9 +125,9 @@ def _draw(n: int, draws: int, seed: int) -> _Floats:
 def _of_model(y: _Floats, p: ArrayLike, weights: _Floats) -> ModelIntervals:
     p = np.asarray(p, dtype=np.float64)
     if not len(y):
-        return dict.fromkeys(weighted_metrics(np.zeros(1), np.zeros(1), np.ones((1, 1))))
+        return dict.fromkeys(["roc_auc", *weighted_metrics(np.zeros(1), np.zeros(1), np.ones((1, 1)))])
     tail = (1 - LEVEL) / 2
-    found: ModelIntervals = {}
+    found: ModelIntervals = {"roc_auc": auc_interval(y, p, level=LEVEL)}
     for name, values in weighted_metrics(y, p, weights).items():
         defined = values[np.isfinite(values)]
         low, high = np.quantile(defined, [tail, 1 - tail]) if len(defined) else (math.nan, math.nan)
@@ -132,8 +135,10 @@ def _of_model(y: _Floats, p: ArrayLike, weights: _Floats) -> ModelIntervals:
     return found
 
 
-def _found_among_top(rows: _Floats, tp: _Floats, k: int) -> _Floats:
+def _found_among_top(rows: _Floats, tp: _Floats, k: int | None) -> _Floats:
     """Return the positives among the k highest scores; rows that tie at the cut count in proportion."""
+    if k is None:
+        return np.full(len(rows), math.nan)
     at = np.argmax(rows >= k, axis=1)[:, None]
     (low, high), (tp_low, tp_high) = (
         [np.take_along_axis(values, index, axis=1)[:, 0] for index in (at - 1, at)] for values in (rows, tp)

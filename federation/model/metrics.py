@@ -12,6 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from federation.errors import DataError
 
 THRESHOLD = 0.5
+FEWEST_AT_TOP = 5
+"""Rows that k percent must be before recall among them is defined: among one or two it tells nothing."""
+FEWEST_OF_CLASS = 20
+"""Test rows of either class below which a user is warned."""
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -60,8 +64,9 @@ def evaluate(y: ArrayLike, p: ArrayLike) -> Metrics:
     -------
     Metrics
         ROC-AUC needs both classes; average precision and recall need a positive row; the others need a row.
-        Recall at k percent is the share of all positives that the ceil(k % of n) highest scores hold; rows
-        that tie at the cut count in proportion, so the order of rows does not matter.
+        Recall at k percent is the share of all positives that the ceil(k % of n) highest scores hold, and
+        undefined where k % of n is less than five rows; rows that tie at the cut count in proportion, so the
+        order of rows does not matter.
 
     Raises
     ------
@@ -80,13 +85,30 @@ def evaluate(y: ArrayLike, p: ArrayLike) -> Metrics:
         "positives": positives,
         "roc_auc": _roc_auc(ranking),
         "average_precision": _average_precision(ranking),
-        "recall_at_1_percent": _recall_among_top(ranking, math.ceil(n / 100)),
-        "recall_at_5_percent": _recall_among_top(ranking, math.ceil(n / 20)),
+        "recall_at_1_percent": _recall_among_top(ranking, rows_at_top(n, 1)),
+        "recall_at_5_percent": _recall_among_top(ranking, rows_at_top(n, 5)),
         "log_loss": float(-np.log(chance).mean()) if n else None,
         "brier": float(np.square(p - y).mean()) if n else None,
         "accuracy": (tp + tn) / n if n else None,
         "confusion_matrix": {"tn": tn, "fp": fp, "fn": fn, "tp": tp},
     }
+
+
+def rows_at_top(n: int, percent: int) -> int | None:
+    """Return how many rows are the top ``percent`` of n; None where that is fewer than five."""
+    return None if n * percent < 100 * FEWEST_AT_TOP else math.ceil(n * percent / 100)
+
+
+def warnings_of_rows(y: ArrayLike) -> list[str]:
+    """Return a line for each class of which the test rows ``y`` hold fewer than 20."""
+    y = np.asarray(y)
+    counts = {"positive": int((y == 1).sum()), "negative": int((y == 0).sum())}
+    return [
+        f"the server: {f'only {count}' if count else 'no'} {name} test row{'s' * (count != 1)}; with fewer "
+        f"than {FEWEST_OF_CLASS} the figures are rough, and their intervals too narrow."
+        for name, count in counts.items()
+        if count < FEWEST_OF_CLASS
+    ]
 
 
 def roc_curve(y: ArrayLike, p: ArrayLike) -> Curve | None:
@@ -162,6 +184,6 @@ def _average_precision(ranking: _Ranking) -> float | None:
     return float(np.sum(np.diff(tp) * tp[1:] / (tp + fp)[1:]) / tp[-1])
 
 
-def _recall_among_top(ranking: _Ranking, k: int) -> float | None:
+def _recall_among_top(ranking: _Ranking, k: int | None) -> float | None:
     tp, fp = ranking
-    return float(np.interp(k, tp + fp, tp) / tp[-1]) if tp[-1] else None
+    return float(np.interp(k, tp + fp, tp) / tp[-1]) if k is not None and tp[-1] else None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from federation.model.metrics import FEWEST_AT_TOP, rows_at_top
 from federation.report.facts import RunMetrics
 
 UNDEFINED = "\N{EN DASH}"
@@ -38,6 +39,7 @@ _METRICS = (
     ("brier", "Brier score", "lower", _NO_ROWS),
     ("accuracy", "Accuracy", "higher", _NO_ROWS),
 )
+_TOP = {"recall_at_1_percent": 1, "recall_at_5_percent": 5}
 METRIC_NAMES = [(key, name) for key, name, *_ in _METRICS]
 
 
@@ -57,8 +59,16 @@ def metrics_table(metrics: RunMetrics) -> MetricsTable:
         cells = [number(values[key]) for values in models.values()]
         rows.append(MetricsRow(name, better, cells))
         if UNDEFINED in cells:
-            reasons.append(f"{name} is undefined: {reason}.")
+            reasons.append(f"{name} is undefined: {_too_few_at_top(key, metrics) or reason}.")
     return MetricsTable(list(models), rows, reasons)
+
+
+def _too_few_at_top(key: str, metrics: RunMetrics) -> str:
+    """Say that the share of test rows which a recall looks at is too small, if it is."""
+    percent = _TOP.get(key)
+    if percent is None or rows_at_top(metrics["federated"]["rows"], percent) is not None:
+        return ""
+    return f"{percent} % of the test rows is fewer than {FEWEST_AT_TOP}"
 
 
 def over_clients(metrics: RunMetrics, summarise: Callable[[list[float]], float]) -> dict[str, float | None]:

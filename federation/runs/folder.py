@@ -11,7 +11,7 @@ from federation.files import replacing
 from federation.learning.federate import Federated
 from federation.learning.rounds import without_nan
 from federation.model.intervals import intervals
-from federation.model.metrics import evaluate
+from federation.model.metrics import evaluate, warnings_of_rows
 from federation.model.pipeline import save
 from federation.report.facts import Egress, Run, RunMetrics, Scores
 from federation.report.page import Report, render_report
@@ -49,7 +49,7 @@ def write_run(
     sure = intervals(scores.y, scores.federated, pooled=scores.pooled, local=scores.local, seed=run.seed)
     at_clients = {name: figures["roc_auc"] for name, figures in federated.at_clients.items()}
     sites = SiteScores(federated=without_nan(at_clients), local=dict(scores.cross_site))
-    figures = {**metrics, "intervals": sure, "at_clients": sites}
+    figures = {**metrics, "intervals": sure, "warnings": warnings_of_rows(scores.y), "at_clients": sites}
     _write(out / "metrics.json", _json({"synthetic": run.synthetic, "test_rows": test.rows, **figures}))
     _write(out / "rounds.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in rounds))
     _write(out / "run.json", _json(_as_json(run)))

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from federation.errors import DataError
-from federation.model.metrics import evaluate, precision_recall_curve, reliability_curve, roc_curve
+from federation.model.metrics import (
+    evaluate,
+    precision_recall_curve,
+    reliability_curve,
+    roc_curve,
+    warnings_of_rows,
+)
 
 # Few distinct scores, so that ties are the rule.
 SCORES = st.one_of(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]), st.floats(0, 1))
@@ -62,10 +68,10 @@ def test_returns_exactly_the_agreed_keys() -> None:
 
 
 def test_recall_counts_the_highest_scores_rounded_up() -> None:
-    """Of 150 rows the top 1 % are two and the top 5 % are eight."""
-    y = np.zeros(150, dtype=int)
-    y[[0, 1, 5, 8]] = 1
-    p = np.linspace(1, 0, 150)
+    """Of 501 rows the top 1 % are six and the top 5 % are 26."""
+    y = np.zeros(501, dtype=int)
+    y[[0, 5, 25, 26]] = 1
+    p = np.linspace(1, 0, 501)
     result = evaluate(y, p)
     assert result["recall_at_1_percent"] == 2 / 4
     assert result["recall_at_5_percent"] == 3 / 4
@@ -73,22 +79,43 @@ def test_recall_counts_the_highest_scores_rounded_up() -> None:
 
 def test_recall_does_not_depend_on_the_order_of_tied_rows() -> None:
     """A model that knows nothing finds 1 % of the positives in 1 % of the rows, wherever they stand."""
-    y = np.repeat([1, 0], [50, 150])
-    p = np.full(200, 0.3)
+    y = np.repeat([1, 0], [50, 450])
+    p = np.full(500, 0.3)
     assert evaluate(y, p)["recall_at_1_percent"] == pytest.approx(0.01)
     assert evaluate(y[::-1], p)["recall_at_1_percent"] == pytest.approx(0.01)
+
+
+def test_recall_among_a_row_or_two_is_undefined() -> None:
+    """In 130 rows the top 1 % is one row and a bit, whose labels decide all; the top 5 % is seven."""
+    y = np.arange(130) % 10 == 0
+    result = evaluate(y.astype(int), np.linspace(1, 0, 130))
+    assert result["recall_at_1_percent"] is None
+    assert result["recall_at_5_percent"] == pytest.approx(1 / 13)
+
+
+def test_few_test_rows_of_a_class_are_told() -> None:
+    """From 20 rows of either class on nothing is said."""
+    assert warnings_of_rows(np.repeat([0, 1], 20)) == []
+    [line] = warnings_of_rows(np.repeat([0, 1], [500, 19]))
+    assert line.startswith("the server: only 19 positive test rows;")
+    [line] = warnings_of_rows(np.repeat([0, 1], [1, 500]))
+    assert line.startswith("the server: only 1 negative test row;")
+    assert [line.split(";")[0] for line in warnings_of_rows([])] == [
+        "the server: no positive test rows",
+        "the server: no negative test rows",
+    ]
 
 
 @pytest.mark.parametrize(
     ("y", "undefined"),
     [
-        ([0, 0, 0], {"roc_auc", "average_precision", "recall_at_1_percent", "recall_at_5_percent"}),
-        ([1, 1, 1], {"roc_auc"}),
+        ([0, 0, 0] * 200, {"roc_auc", "average_precision", "recall_at_1_percent", "recall_at_5_percent"}),
+        ([1, 1, 1] * 200, {"roc_auc"}),
     ],
 )
 def test_one_class_leaves_metrics_undefined(y: list[int], undefined: set[str]) -> None:
     """Undefined is None, not a guess, an exception or a warning."""
-    result: dict[str, Any] = dict(evaluate(y, [0.2, 0.2, 0.7]))
+    result: dict[str, Any] = dict(evaluate(y, [0.2, 0.2, 0.7] * 200))
     assert {key for key, value in result.items() if value is None} == undefined
 
 

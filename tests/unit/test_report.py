@@ -165,6 +165,15 @@ def test_headline_says_which_way_the_comparison_went(metrics: RunMetrics, expect
     assert headline(metrics).endswith(expected)
 
 
+def test_an_undefined_figure_has_its_reason() -> None:
+    """A dash without a reason would look like a fault: of 120 rows 1 % is one row, of 80 rows 5 % is four."""
+    of_120, of_80 = (metrics_table(a_report(n=n).metrics).reasons for n in (120, 80))
+    assert of_120 == ["Recall in the top 1 % is undefined: 1 % of the test rows is fewer than 5."]
+    assert of_80 == [*of_120, "Recall in the top 5 % is undefined: 5 % of the test rows is fewer than 5."]
+    one_class = metrics_table(a_report(one_class=True, n=600).metrics).reasons
+    assert "Recall in the top 1 % is undefined: no test row is positive." in one_class
+
+
 def test_page_asks_nothing_of_any_other_place(html: str) -> None:
     """No link, source, font, style or script comes from elsewhere."""
     page = Page(html)
