@@ -13,7 +13,7 @@ from flwr.serverapp import Grid
 from federation.data.table import Table
 from federation.errors import RoundError
 from federation.learning.agreement import Agreement, agree, ask_all, read_statistics, refuse_change
-from federation.learning.notes import notes_of
+from federation.learning.notes import Prepared, notes_of
 from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names
 from federation.learning.record import Record, Unrecorded
 from federation.learning.roster import Roster
@@ -57,7 +57,7 @@ class Federated:
     missed: Mapping[str, str] = field(default_factory=dict)
 
 
-def federate(
+def federate(  # noqa: PLR0913 - a training is made of as many parts
     grid: Grid,
     settings: TrainingSettings,
     test: Table,
@@ -67,6 +67,7 @@ def federate(
     provenance: Mapping[str, Any],
     record: Record | None = None,
     process_of: Callable[[int], str] = str,
+    prepared: Prepared | None = None,
 ) -> Federated:
     """Train the global model with the clients of ``grid``.
 
@@ -88,6 +89,8 @@ def federate(
         Keeps every finished round; if it holds some already, the training goes on after them.
     process_of : callable
         What tells the processes apart that speak for one client, by its node id.
+    prepared : Prepared, optional
+        What data preparation tells of the rows.
 
     Raises
     ------
@@ -108,7 +111,8 @@ def federate(
     if saved:
         refuse_change(saved.agreement, statistics, test)
     agreement = saved.agreement if saved else agree(statistics, test)
-    notes = notes_of(settings, agreement)
+    prepared = prepared or Prepared()
+    notes = notes_of(settings, agreement, prepared)
     observer.agreed(statistics, notes)
 
     roster = Roster(grid, name_of=name_of, process_of=process_of, limit=settings.set_aside_after)
@@ -145,6 +149,7 @@ def federate(
         intercept=float(arrays["intercept"].numpy()[0]),
         provenance=dict(provenance)
         | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)},
+        left_out={**prepared.left_out, **agreement.left_out} or None,
     )
     conclusion = None
     if isinstance(strategy, FedNewton):

@@ -172,6 +172,11 @@ class LinearModel:
             plain = math.isfinite(value) if isinstance(value, float) else isinstance(value, Scalar)
             if not plain:
                 raise DataError(f'The provenance "{key}" of the model is not a plain value.', _REMEDY)
+        for column, reason in (self.left_out or {}).items():
+            if not isinstance(reason, str):
+                raise DataError(f'The model does not say why it leaves out "{column}".', _REMEDY)
+            if column in self.preprocessing.encoding.columns:
+                raise DataError(f'The model uses "{column}", which it says it leaves out.', _REMEDY)
 
     def score(self, table: Table, first_row: int = 1) -> NDArray[np.float64]:
         """Score the raw rows of a table that has all of the model's columns; otherwise as `predict_proba`."""

@@ -11,6 +11,7 @@ from typing import Any
 from federation.data.table import Table
 from federation.errors import ClientFailedError, FederationError, JoinDeadlineError, RoundError
 from federation.learning.federate import Federated, federate
+from federation.learning.notes import Prepared
 from federation.learning.preprocessing.pooling import most_features
 from federation.learning.settings import TrainingSettings
 from federation.runs.observer import RunObserver
@@ -80,6 +81,7 @@ def run_federation(
     provenance: Mapping[str, Any],
     progress: RunObserver,
     record: RunRecord,
+    prepared: Prepared | None = None,
 ) -> tuple[Federated, Received]:
     """Start the clients and train with them; return what the training leaves, and what they sent.
 
@@ -99,6 +101,8 @@ def run_federation(
         Told about every step.
     record : RunRecord
         Keeps every finished round.
+    prepared : Prepared, optional
+        What data preparation tells of the rows.
 
     Raises
     ------
@@ -127,6 +131,7 @@ def run_federation(
                 provenance=provenance,
                 record=record,
                 process_of=grid.process_of,
+                prepared=prepared,
             )
         except (ClientFailedError, JoinDeadlineError, RoundError) as error:
             if (explained := launcher.explain(error)) is error:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -18,6 +18,7 @@ from federation.data.table import Table
 from federation.errors import TrainingJobError
 from federation.files import sha256_of
 from federation.learning.federate import Federated
+from federation.learning.notes import Prepared
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.checked import listed
 from federation.report.facts import ClientData, Run, RunMetrics, Scores
@@ -62,6 +63,8 @@ class ServerRun:
         SHA-256 of the data contract that every client must keep; "" without one.
     note : str
         A remark for the run's record and its report.
+    left_out : mapping of str to str
+        Columns that the server's prepared table does not have, and why.
     """
 
     config: FederationConfig
@@ -76,6 +79,7 @@ class ServerRun:
     attempt: int = 1
     contract: str = ""
     note: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def jobs_id(self) -> str:
@@ -192,6 +196,7 @@ def _train(
         provenance=_provenance(settings),
         progress=progress,
         record=record,
+        prepared=Prepared(left_out=settings.left_out),
     )
 
 
@@ -266,7 +271,6 @@ def _describe(settings: ServerRun, test: Table, federated: Federated) -> Run:
         data="the clients' own data, in their own accounts",
         synthetic=False,
         label=test.label,
-        features=len(test.features),
         clients=clients,
         seed=settings.training.seed,
         resample="balanced" if settings.training.balanced else "none",

@@ -21,7 +21,7 @@ import utils
 from client_code.protocol.columns import MOST_LEVELS
 from federation.data.table import Table, read_table, write_table
 from federation.errors import DataError
-from federation.learning.preprocessing.pooling import Moments, dropped, pool
+from federation.learning.preprocessing.pooling import Moments, left_out, pool
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.training import as_record
 from federation.model.linear import LinearModel, Preprocessing
@@ -120,7 +120,10 @@ def test_it_equals_the_same_preprocessing_fitted_on_the_pooled_rows(tmp_path: Pa
     mine = agreed.prepare(read(rows, tmp_path))
     theirs = by_scikit_learn(rows, ["CA", "NY", 'T"X, too', "Ávila"])
     np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-9)
-    assert dropped(agreed, read(rows, tmp_path)) == ("constant", "id")
+    assert left_out(agreed, [told(client_table(part, tmp_path)) for part in parts]) == {
+        "constant": "every training row holds the same value",
+        "id": "no level is frequent enough in a client's training rows to be told",
+    }
 
 
 def test_the_clients_prepare_rows_as_the_server_does(tmp_path: Path) -> None:
