@@ -219,5 +219,3 @@ def test_the_articles_table_keeps_its_38_copies_unless_asked(cms: Path, tmp_path
     assert len(manifest.features) == 49
     files = parts(tmp_path / "kept", manifest)
     assert sum(map(len, files.values())) == len(set().union(*files.values())) == 5_462
-    dropped = prepare(cms, tmp_path / "dropped", PreparationSettings(**how, drop_duplicates=True))  # type: ignore[arg-type]
-    assert dropped.test == Count(rows=546, positives=46)

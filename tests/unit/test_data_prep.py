@@ -169,8 +169,8 @@ def test_a_client_does_not_depend_on_another(tmp_path: Path) -> None:
     assert before["s2/train.csv"] != after["s2/train.csv"]
 
 
-def test_the_articles_table_is_prepared_as_the_article_did(cms: Path, tmp_path: Path) -> None:
-    """38 duplicates dropped, all of them positive; no path is told."""
+def test_the_articles_table_without_its_duplicates(cms: Path, tmp_path: Path) -> None:
+    """38 are dropped on demand, all of them positive; no path is told."""
     settings = PreparationSettings(label="fraudulent_provider", drop_duplicates=True)
     manifest = prepare(cms, tmp_path / "out", settings)
     assert manifest.input == Count(rows=5_500, positives=500)
