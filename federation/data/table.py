@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from client_code.protocol.cells import CLEAR_LABELS, Profile, finite, is_missing
-from client_code.protocol.contract import CATEGORICAL, Kind
+from client_code.protocol.contract import Kind
 from federation.data.columns import BadValueError, Reader, levels_of
 from federation.data.readers import near, open_records
 from federation.errors import DataError, FeatureError, LabelError
@@ -139,7 +139,7 @@ def read_table(
         return table
     profiled = _profile(path, [label, *ignore, *given])
     for name, profile in profiled.items():
-        given[name] = CATEGORICAL if codes and profile.codes else profile.kind
+        given[name] = "categorical" if codes and profile.codes else profile.kind
     readers = {
         name: Reader(given[name]) for name in read_header(path) if name != label and name not in ignore
     }

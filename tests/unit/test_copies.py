@@ -64,7 +64,8 @@ def parts(folder: Path, manifest: Manifest) -> dict[str, set[tuple[float, ...]]]
 def coefficients(rows: pd.DataFrame) -> np.ndarray:
     """Return scikit-learn's log-odds, without a penalty."""
     X = np.column_stack([rows["sex"] == "m", rows["adult"], rows["class"] == "2nd", rows["class"] == "3rd"])
-    return LogisticRegression(C=np.inf, max_iter=1_000, tol=1e-8).fit(X, rows["died"]).coef_[0]
+    model = LogisticRegression(C=np.inf, max_iter=1_000, tol=1e-8).fit(X, rows["died"])
+    return np.asarray(model.coef_[0])
 
 
 # Which rows are identical -----------------------------------------------------------------------------------

@@ -283,7 +283,7 @@ def test_a_table_of_nothing_but_identifiers_is_refused(tmp_path: Path) -> None:
 def test_prepared_data_are_not_changed_by_options(tmp_path: Path, options: dict[str, Any]) -> None:
     """As other options of the preparation; not given, they contradict nothing."""
     prepared(frame(), tmp_path)
-    nothing = {"ignore": [], "keep": None, "drop_duplicates": False}
+    nothing: dict[str, Any] = {"ignore": [], "keep": None, "drop_duplicates": False}
     assert choose_preparation(tmp_path / "out", 0, **nothing) is None
     name = next(iter(options)).replace("_", "-")
     with pytest.raises(SettingError, match=f"--{name} cannot change"):

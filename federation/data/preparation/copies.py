@@ -37,7 +37,8 @@ class Copies:
     @property
     def repeats(self) -> npt.NDArray[np.bool_]:
         """Which rows equal an earlier one."""
-        return self.group != np.arange(len(self.group))
+        first: Positions = np.arange(len(self.group))
+        return np.not_equal(self.group, first)
 
     @property
     def usual(self) -> bool:

@@ -123,7 +123,8 @@ class Manifest:
         raw: dict[str, Any] = json.loads(text)
         if raw["format"] not in range(1, FORMAT + 1):
             raise ValueError(f"format {raw['format']}, expected up to {FORMAT}")
-        raw = {"left_out": {}, "drop_duplicates": True} | raw
+        raw.setdefault("left_out", {})
+        raw.setdefault("drop_duplicates", True)
         counts = {name: Count(**raw[name]) for name in ("input", "duplicates", "test")}
         clients = {name: _client_rows(rows) for name, rows in raw["clients"].items()}
         source = None if raw["source"] is None else Source(**raw["source"])
