@@ -40,6 +40,7 @@ def write_prepared(
         source=None,
         label=train.label,
         features=train.features,
+        left_out={},
         positive=None,
         partition="as given",
         resample="none",
@@ -48,6 +49,7 @@ def write_prepared(
         validation_share=0.0,
         input=Count(rows=train.rows + test.rows, positives=int(train.y.sum() + test.y.sum())),
         duplicates=Count(rows=0, positives=0),
+        drop_duplicates=False,
         test=_count(test),
         clients={
             name: ClientRows(train_before=_count(pair[0]), train=_count(pair[0]), validation=_count(pair[1]))

@@ -61,7 +61,7 @@ def main(
             raise SettingError(f"{contract} exists already.", "Choose another file with --contract.")
         with open_tables(data) as tables:
             assert tables
-            table = read_table(tables, label=label, positive=positive)
+            table = read_table(tables, label=label, positive=positive, codes=True)
         text = infer(table, positive=positive, file=tables.name)
         with replacing(contract) as partial:
             partial.write_text(text, encoding="utf-8")

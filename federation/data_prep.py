@@ -13,6 +13,9 @@ from federation.cli.options import (
     OUTPUT,
     Clients,
     ContractFile,
+    DropDuplicates,
+    Ignore,
+    Keep,
     Label,
     Partition,
     Positive,
@@ -49,6 +52,9 @@ def main(  # noqa: PLR0913 - a parameter for each option
     partition: Partition = None,
     resample: Resample = None,
     contract: ContractFile = None,
+    drop_duplicates: DropDuplicates = False,
+    ignore: Ignore = None,
+    keep: Keep = None,
     seed: Annotated[
         int, typer.Option(help="Seed; the same seed gives the same bytes.", rich_help_panel=DATA)
     ] = 0,
@@ -72,9 +78,10 @@ def main(  # noqa: PLR0913 - a parameter for each option
 ) -> None:
     """Prepare a table for a federation: one folder for each client, and one for the server.
 
-    Drops duplicates, holds back the server's test rows, divides the rest among the clients, holds back their
-    validation rows, and resamples the training rows. To make the table from the public CMS files, see
-    python -m federation.data_prep cms --help.
+    Leaves out columns that cannot be used as they stand (identifiers, dates, prose), holds back the server's
+    test rows, divides the rest among the clients, holds back their validation rows, and resamples the
+    training rows. Identical rows are kept, all on one side of every split unless most rows repeat. To make
+    the table from the public CMS files, see python -m federation.data_prep cms --help.
 
     \b
     Examples:
@@ -101,6 +108,9 @@ def main(  # noqa: PLR0913 - a parameter for each option
             partition=partition,
             resample=cast("HowToResample | None", resample),
             contract=agreed,
+            drop_duplicates=drop_duplicates,
+            ignore=tuple(ignore or ()),
+            keep=tuple(keep or ()),
             seed=seed,
             test_share=test_share,
             validation_share=validation_share,
@@ -126,8 +136,9 @@ def _summary(manifest: Manifest) -> str:
         (f"{first:<{width}}" + "".join(f"{text:>16}" for text in rest)).rstrip() for first, *rest in lines
     ]
     origin = "SYNTHETIC data" if manifest.source is None else manifest.source.name
-    head = f"{origin}: {cell(manifest.input)} rows read, {cell(manifest.duplicates)} duplicates dropped"
-    return "\n".join([head, *table, *(f"note: {note}" for note in manifest.notes)])
+    head = f"{origin}: {cell(manifest.input)} rows read, {cell(manifest.duplicates)} duplicates "
+    head += "dropped" if manifest.drop_duplicates else "kept"
+    return "\n".join([head, *table, *(f"note: {note}" for note in manifest.told)])
 
 
 if __name__ == "__main__":

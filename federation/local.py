@@ -20,7 +20,10 @@ from federation.cli.options import (
     AsJson,
     Clients,
     ContractFile,
+    DropDuplicates,
+    Ignore,
     JoinTimeout,
+    Keep,
     Label,
     Out,
     Partition,
@@ -58,6 +61,9 @@ def main(  # noqa: PLR0913 - a command's options
     partition: Partition = None,
     resample: Resample = None,
     contract: ContractFile = None,
+    drop_duplicates: DropDuplicates = False,
+    ignore: Ignore = None,
+    keep: Keep = None,
     join_timeout: JoinTimeout = 120.0,
     port: Annotated[
         int,
@@ -141,9 +147,9 @@ def _settings(
     """Return what to run, from the options of this command or of the one that is resumed."""
     from federation.runs.local.training import LocalRun, choose_preparation
 
-    how = ("label", "positive", "clients", "partition", "resample")
+    how = ("label", "positive", "clients", "partition", "resample", "drop_duplicates", "ignore", "keep")
     contract = Path(options["contract"]) if options.get("contract") else None
-    given = {name: options[name] for name in how}
+    given = {name: options.get(name) for name in how}  # a run of an earlier version lacks some
     preparation = choose_preparation(data, options["seed"], **given, contract=contract)
     return LocalRun(
         source=data,

@@ -112,6 +112,7 @@ def carry_out(context: typer.Context) -> None:
     from federation.config.contract import contract_beside, governing
     from federation.config.schema import contract_of, load_config
     from federation.data.contract_check import read_prepared
+    from federation.data.preparation.prepared import manifest_beside
     from federation.runs.record.settings import attempts, remember
 
     log_refusals_only()
@@ -126,6 +127,7 @@ def carry_out(context: typer.Context) -> None:
         _settings(options, config, archive.key),
         attempt=attempts(folder) + 1,
         contract=contract,
+        left_out=manifest.left_out if (manifest := manifest_beside(held_back)) else {},
     )
     progress = Progress()
     test = read_prepared(held_back, label=options["label"], contract=contract)

@@ -3,6 +3,7 @@
 Everything that learns is `federation.learning.federate.federate`, which takes any grid of Flower.
 """
 
+import datetime as dt
 import json
 import logging
 import time
@@ -14,13 +15,16 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from federation.config.contract import contract_beside
+from federation.data.preparation.manifest import manifest_beside
 from federation.data.table import read_table
 from federation.errors import JoinDeadlineError, OutputExistsError
 from federation.learning.federate import federate
+from federation.learning.notes import Prepared
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds import Round
 from federation.learning.settings import TrainingSettings
 from federation.model.pipeline import save
+from federation.runs.description import provenance_of
 
 app = ServerApp()
 log = logging.getLogger("flwr")
@@ -34,7 +38,9 @@ def main(grid: Grid, context: Context) -> None:
     out = Path(config["out"])
     if out.exists() and any(out.iterdir()):
         raise OutputExistsError(f"{out} exists already.", "Choose another folder with out=…, or remove it.")
-    test = read_table(Path(config["test"]), label=config["label"])
+    held_back = Path(config["test"])
+    test, manifest = read_table(held_back, label=config["label"]), manifest_beside(held_back)
+    started = dt.datetime.now(dt.UTC)
     _wait_for_nodes(grid, config["clients"], config["join-timeout"], training.min_clients)
     federated = federate(
         grid,
@@ -42,8 +48,10 @@ def main(grid: Grid, context: Context) -> None:
         test,
         name_of=None,
         observer=Log(),
-        provenance={"strategy": training.strategy, "rounds": training.rounds, "clients": config["clients"]},
-        contract=contract_beside(Path(config["test"])),
+        provenance=provenance_of(training, clients=config["clients"], started=started),
+        prepared=Prepared(
+            left_out=manifest.left_out if manifest else {}, contract=contract_beside(held_back)
+        ),
     )
     if federated.conclusion:
         log.info(federated.conclusion)

@@ -23,6 +23,7 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null"})
 TRUTHS = MappingProxyType({"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1})
 CLEAR_LABELS = MappingProxyType({**TRUTHS, "no": 0, "yes": 1, "n": 0, "y": 1, "negative": 0, "positive": 1})
 """Values of a label that say themselves which class they are, in any case."""
+_CODES = 0.01
 
 
 def word(cell: str) -> str:
@@ -101,18 +102,35 @@ class Profile:
     ----------
     numbers, booleans, texts, missing : int
         How many are numbers; ``true`` or ``false``; anything else; gaps.
+    digits, zeros : int
+        Of the numbers, how many are nothing but digits, and how many of these begin with a 0 that a number
+        would not have (``02139``).
     """
 
     numbers: int = 0
     booleans: int = 0
     texts: int = 0
     missing: int = 0
+    digits: int = 0
+    zeros: int = 0
 
     def add(self, cells: Iterable[str]) -> None:
         """Count these cells too."""
         for cell, count in Counter(cells).items():
             kind = what(cell)
             setattr(self, kind, getattr(self, kind) + count)
+            if kind == "numbers" and (text := cell.strip()).isdigit():
+                self.digits += count
+                self.zeros += count * (len(text) > 1 and text.startswith("0"))
+
+    @property
+    def codes(self) -> bool:
+        """Whether its numbers are codes: digits alone, at least one in a hundred with a 0 in front.
+
+        That a few have one may be a slip; a number loses nothing with it, and a code (a postcode, a
+        hospital's number) becomes another one.
+        """
+        return self.digits == self.numbers and self.zeros > 0 and self.zeros >= _CODES * self.numbers
 
     @property
     def kind(self) -> Kind:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ def train(  # noqa: PLR0913 - as many as the command has options
     partition: str | None = None,
     resample: str | None = None,
     contract: Path | str | None = None,
+    drop_duplicates: bool = False,
+    ignore: Sequence[str] = (),
+    keep: Sequence[str] = (),
     strategy: str = "fedavg",
     parameters: dict[str, object] | None = None,
     rounds: int | None = None,
@@ -54,6 +58,10 @@ def train(  # noqa: PLR0913 - as many as the command has options
         What is done to training rows.
     contract : Path or str, optional
         A data contract that the table must keep.
+    drop_duplicates : bool
+        Drop rows that are identical to an earlier row, label included.
+    ignore, keep : sequence of str
+        Columns not to train on, and columns to train on that would be left out, as identifiers are.
     strategy : str
         How updates are aggregated, see :mod:`federation.strategies`.
     parameters : dict, optional
@@ -95,6 +103,9 @@ def train(  # noqa: PLR0913 - as many as the command has options
         "clients": clients,
         "partition": partition,
         "resample": resample,
+        "drop_duplicates": drop_duplicates,
+        "ignore": list(ignore),
+        "keep": list(keep),
     }
     agreed = None if contract is None else Path(contract)
     with as_file(data) as path, open_tables(None if path is None else str(path)) as source:

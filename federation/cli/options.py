@@ -86,6 +86,33 @@ Resample = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+DropDuplicates = Annotated[
+    bool,
+    typer.Option(
+        "--drop-duplicates",
+        help="Drop rows that are identical to an earlier row, label included. [default: keep them]",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column that is not trained on; may be repeated.",
+        metavar="COLUMN",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column to train on that would be left out, as an identifier is; may be repeated.",
+        metavar="COLUMN",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
 ContractFile = Annotated[
     Path | None,
     typer.Option(

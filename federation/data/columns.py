@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from client_code.protocol.cells import TRUTHS, finite, is_missing, number, word
 from client_code.protocol.contract import Kind
+from federation.data.notation import of_cell
 
 
 class BadValueError(ValueError):
@@ -74,6 +75,12 @@ class Reader:
         if word(text) in ("true", "false"):
             return TRUTHS[word(text)]
         if (found := number(text)) is None:
+            if notation := of_cell(text):
+                raise BadValueError(
+                    index,
+                    f"not a number, but written as {notation} are",
+                    "Write every number plainly (1234.5).",
+                )
             raise BadValueError(
                 index,
                 "not a number",

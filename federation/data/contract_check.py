@@ -16,10 +16,10 @@ from client_code.protocol.contract_check import Check, Violation, in_words
 from federation.config.contract import contract_beside
 from federation.data.readers import open_records
 from federation.data.table import Table, read_table
+from federation.data.unused import unused
 from federation.errors import ContractBrokenError, DataError, MissingFileError
 
 _CHUNK = 4096
-IDENTIFIER_SHARE = 0.5
 _HEAD = """\
 # What every party's table must be, found out from {rows} rows of {file}. Widen what other parties need wider.
 # A type is numeric, boolean, categorical or ignored (not used, and need not be there); missing is the largest
@@ -53,8 +53,10 @@ def infer(table: Table, *, positive: str | None = None, file: str = "a table") -
     """
     lines = [_HEAD.format(rows=table.rows, file=file), f"label = {_quoted(table.label)}"]
     lines += ["", *([] if positive is None else [f"positive = {_quoted(positive)}", ""])]
+    reasons = unused(table)
     for at, name in enumerate(table.features):
-        lines += [f"[columns.{_quoted(name)}]", *_rule(table, at), ""]
+        ignored = [f'type = "ignored"  # {reasons[name]}'] if name in reasons else []
+        lines += [f"[columns.{_quoted(name)}]", *(ignored or _rule(table, at)), ""]
     return "\n".join(lines)
 
 
@@ -65,20 +67,13 @@ def _rule(table: Table, at: int) -> list[str]:
     missing = [f"missing = {share:g}"] if share else []
     if not there.size:
         return ['type = "ignored"  # it is empty']
-    distinct = np.unique(there).size
-    different = distinct > IDENTIFIER_SHARE * table.rows
     if table.features[at] in table.levels:
-        if different:
-            return ['type = "ignored"  # texts, most of them different: an identifier, or prose']
         return ['type = "categorical"', *missing]
     if set(np.unique(there)) <= {0.0, 1.0}:
         return ['type = "boolean"', *missing]
-    remark = ""
-    if distinct == table.rows and (there == np.round(there)).all():
-        remark = '  # whole numbers, all different: if they identify rows, "ignored"'
     low, high = float(there.min()), float(there.max())
     bounds = [f"minimum = {_outwards(min(low, 0.0)):g}", f"maximum = {_outwards(max(high, 0.0)):g}"]
-    return [f'type = "numeric"{remark}', *bounds, *missing]
+    return ['type = "numeric"', *bounds, *missing]
 
 
 def _outwards(value: float) -> float:

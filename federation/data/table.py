@@ -5,8 +5,9 @@ Messages name columns, rows and lines but never a feature's value: logs travel, 
 
 import csv
 import math
+import re
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,7 @@ from federation.data.readers import near, open_records
 from federation.errors import DataError, FeatureError, LabelError
 
 _CHUNK = 4096
+_CODE = re.compile(r"(^|,)\s*0\d+\s*(,|$)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,16 @@ class Table:
         """Return the rows at these positions, in this order."""
         return replace(self, X=self.X[index], y=self.y[index])
 
+    def without(self, columns: Collection[str]) -> "Table":
+        """Return the same rows without these columns."""
+        kept = [at for at, name in enumerate(self.features) if name not in columns]
+        return replace(
+            self,
+            features=tuple(self.features[at] for at in kept),
+            X=self.X[:, kept],
+            levels={name: levels for name, levels in self.levels.items() if name not in columns},
+        )
+
 
 def read_table(
     path: Path,
@@ -85,6 +97,7 @@ def read_table(
     positive: str | None = None,
     ignore: Sequence[str] = (),
     kinds: Mapping[str, Kind] | None = None,
+    codes: bool = False,
 ) -> Table:
     """Read a CSV with a header into a table.
 
@@ -104,6 +117,9 @@ def read_table(
         Names of columns that are no features.
     kinds : mapping of str to Kind, optional
         What each feature holds; found out from its values where it is not given.
+    codes : bool
+        Read whole numbers as texts where some of them begin with a 0, see `Profile.codes`. Not for files of
+        a run, which clients read without knowing what other clients' files hold.
 
     Raises
     ------
@@ -117,13 +133,15 @@ def read_table(
         If the file is no well-formed CSV, or its columns cannot make a table.
     """
     given = dict(kinds or {})
-    if not set(given.values()) - {"numeric"} and (table := _read_numbers(path, label, positive, ignore)):
+    if not set(given.values()) - {"numeric"} and (
+        table := _read_numbers(path, label, positive, ignore, codes=codes)
+    ):
         return table
     profiled = _profile(path, [label, *ignore, *given])
+    for name, profile in profiled.items():
+        given[name] = "categorical" if codes and profile.codes else profile.kind
     readers = {
-        name: Reader(given[name] if name in given else profiled[name].kind)
-        for name in read_header(path)
-        if name != label and name not in ignore
+        name: Reader(given[name]) for name in read_header(path) if name != label and name not in ignore
     }
     return _read_mixed(path, label, positive, readers)
 
@@ -171,14 +189,17 @@ def _written(table: Table, position: int) -> list[str]:
     return ["" if math.isnan(value) else repr(value).removesuffix(".0") for value in values]
 
 
-def _read_numbers(path: Path, label: str, positive: str | None, ignore: Sequence[str]) -> Table | None:
-    """Read a table of finite numbers in one pass, or return None at the first value that is none."""
+def _read_numbers(
+    path: Path, label: str, positive: str | None, ignore: Sequence[str], *, codes: bool
+) -> Table | None:
+    """Read a table of finite numbers in one pass, or return None at the first value that may be none."""
     values, labels = array("d"), list[str]()
     with open_records(path) as (header, rows):
         at, keep = _positions(path, header, label, ignore)
         for number, (line, row) in enumerate(rows, start=1):
             labels.append(_label(path, label, row[at], number, line))
-            if (numbers := finite([row[i] for i in keep])) is None:
+            cells = [row[i] for i in keep]
+            if (numbers := finite(cells)) is None or (codes and _CODE.search(",".join(cells))):
                 return None
             values.extend(numbers.tolist())
     return Table(

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from client_code.protocol.contract import Contract
 from federation.data.table import Table
 from federation.errors import ResumeError, RoundError
-from federation.learning.preprocessing.pooling import kinds_of, pool
+from federation.learning.preprocessing.pooling import kinds_of, left_out, pool
 from federation.learning.preprocessing.statistics import ClientStatistics, check_schemas
 from federation.model.linear import Preprocessing
 
@@ -44,6 +44,11 @@ class Agreement:
     def rows(self) -> dict[str, tuple[int, int]]:
         """Training and validation rows of each client, by name."""
         return {one.client: (one.rows, one.validation_rows) for one in self.statistics}
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The columns that no feature is made of, and why."""
+        return left_out(self.preprocessing, self.statistics)
 
 
 def agree(statistics: list[ClientStatistics], test: Table, contract: Contract | None = None) -> Agreement:

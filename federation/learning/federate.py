@@ -10,11 +10,10 @@ from typing import Any
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from client_code.protocol.contract import Contract
 from federation.data.table import Table
 from federation.errors import RoundError
 from federation.learning.agreement import agree, ask_all, read_statistics, refuse_change
-from federation.learning.notes import notes_of
+from federation.learning.notes import Prepared, notes_of
 from federation.learning.preprocessing.pooling import references
 from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names
 from federation.learning.record import Record, Unrecorded
@@ -70,7 +69,7 @@ def federate(  # noqa: PLR0913 - all but the first three by name
     provenance: Mapping[str, Any],
     record: Record | None = None,
     process_of: Callable[[int], str] = str,
-    contract: Contract | None = None,
+    prepared: Prepared | None = None,
 ) -> Federated:
     """Train the global model with the clients of ``grid``.
 
@@ -92,8 +91,8 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         Keeps every finished round; if it holds some already, the training goes on after them.
     process_of : callable
         What tells the processes apart that speak for one client, by its node id.
-    contract : Contract, optional
-        The data contract: which columns are logged, and how they are filled in.
+    prepared : Prepared, optional
+        What the server knows of how the rows were prepared.
 
     Raises
     ------
@@ -113,8 +112,9 @@ def federate(  # noqa: PLR0913 - all but the first three by name
     statistics = read_statistics(replies, name_of, test)
     if saved:
         refuse_change(saved.agreement, statistics, test)
-    agreement = saved.agreement if saved else agree(statistics, test, contract)
-    notes = [*notes_of(settings, agreement), *warnings_of_rows(test.y)]
+    prepared = prepared or Prepared()
+    agreement = saved.agreement if saved else agree(statistics, test, prepared.contract)
+    notes = [*notes_of(settings, agreement, prepared), *warnings_of_rows(test.y)]
     observer.agreed(statistics, notes)
 
     roster = Roster(grid, name_of=name_of, process_of=process_of, limit=settings.set_aside_after)
@@ -155,6 +155,7 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         site_intercepts=strategy.sites() if isinstance(strategy, FedNewton) else None,
         provenance=dict(provenance)
         | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)},
+        left_out={**prepared.left_out, **agreement.left_out} or None,
     )
     conclusion = None
     if isinstance(strategy, FedNewton):

@@ -1,5 +1,10 @@
 """What a user should know before round 1, as lines that terminal, report and record show alike."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from client_code.protocol.contract import Contract
+from federation.data.unused import lines
 from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.heterogeneity import warnings_of
 from federation.learning.preprocessing.pooling import same_gaps
@@ -9,7 +14,26 @@ from federation.learning.strategies.inference import reason_for_no_tests
 _COLUMNS_NAMED = 5
 
 
-def notes_of(settings: TrainingSettings, agreement: Agreement) -> list[str]:
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What the server knows of how the rows were prepared.
+
+    Parameters
+    ----------
+    notes : sequence of str
+        What did not go the usual way.
+    left_out : mapping of str to str
+        Columns that the prepared files do not have, and why.
+    contract : Contract, optional
+        The data contract: which columns are logged, and how gaps are filled.
+    """
+
+    notes: Sequence[str] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    contract: Contract | None = None
+
+
+def notes_of(settings: TrainingSettings, agreement: Agreement, prepared: Prepared | None = None) -> list[str]:
     """Return one line for each fact that may surprise.
 
     Parameters
@@ -18,8 +42,17 @@ def notes_of(settings: TrainingSettings, agreement: Agreement) -> list[str]:
         Strategy, rounds, quorum.
     agreement : Agreement
         What was agreed, from what every client says of its rows.
+    prepared : Prepared, optional
+        What data preparation tells of them.
     """
-    notes = [*warnings_of(agreement.statistics), *_merged_marks(agreement)]
+    prepared = prepared or Prepared()
+    notes = [
+        *prepared.notes,
+        *lines(prepared.left_out, hint=True),
+        *lines(agreement.left_out),
+        *warnings_of(agreement.statistics),
+        *_merged_marks(agreement),
+    ]
     reason = reason_for_no_tests(settings.penalty)
     if settings.strategy == "fednewton" and reason:
         notes.append(f"no p values and no intervals: {reason}.")

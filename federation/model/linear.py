@@ -176,6 +176,11 @@ class LinearModel:
             plain = math.isfinite(value) if isinstance(value, float) else isinstance(value, Scalar)
             if not plain:
                 raise DataError(f'The provenance "{key}" of the model is not a plain value.', _REMEDY)
+        for column, reason in (self.left_out or {}).items():
+            if not isinstance(reason, str):
+                raise DataError(f'The model does not say why it leaves out "{column}".', _REMEDY)
+            if column in self.preprocessing.encoding.columns:
+                raise DataError(f'The model uses "{column}", which it says it leaves out.', _REMEDY)
 
     def _check_references(self) -> None:
         features = self.preprocessing.encoding.features

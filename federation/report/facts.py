@@ -47,8 +47,8 @@ class Run:
         Whether the rows are made up.
     label : str
         Column the model predicts.
-    features : int
-        How many columns it predicts from.
+    columns, features : int
+        How many columns it predicts from, and how many features these become.
     clients : mapping of str to ClientData
         By client name.
     strategy : str
@@ -69,6 +69,10 @@ class Run:
         How the strategy ended, where it can tell.
     warnings : sequence of str
         What may surprise, see `federation.learning.notes`.
+    left_out : mapping of str to str
+        Columns that are not used, and why.
+    duplicates : mapping of str to int, optional
+        How many rows were ``found`` to equal an earlier one, and how many ``dropped``, where that is known.
     note : str
         A remark of whoever started the run; "" without one.
     """
@@ -77,6 +81,7 @@ class Run:
     data: str
     synthetic: bool
     label: str
+    columns: int
     features: int
     clients: Mapping[str, ClientData]
     strategy: str
@@ -89,6 +94,8 @@ class Run:
     started: str
     conclusion: str | None = None
     warnings: Sequence[str] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    duplicates: Mapping[str, int] | None = None
     note: str = ""
 
 

@@ -65,6 +65,7 @@ def facts_of(settings: RunSettings, federated: Federated) -> dict[str, Any]:
         The model and its rounds.
     """
     training, started = settings.training, settings.started
+    encoding = federated.model.preprocessing.encoding
     return {
         "strategy": training.strategy,
         "parameters": {
@@ -77,6 +78,9 @@ def facts_of(settings: RunSettings, federated: Federated) -> dict[str, Any]:
         "rounds": federated.rounds[-1].round,
         "conclusion": federated.conclusion,
         "warnings": federated.notes,
+        "columns": len(encoding.columns),
+        "features": len(encoding.features),
+        "left_out": dict(federated.model.left_out or {}),
         "seconds": (dt.datetime.now(dt.UTC) - started).total_seconds(),
         "versions": versions(),
         "started": f"{started:%Y-%m-%d %H:%M UTC}",

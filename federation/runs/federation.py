@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from client_code.protocol.contract import Contract
 from federation.data.table import Table
 from federation.errors import ClientFailedError, FederationError, JoinDeadlineError, RoundError
 from federation.learning.federate import Federated, federate
+from federation.learning.notes import Prepared
 from federation.learning.preprocessing.pooling import most_features
 from federation.learning.settings import TrainingSettings
 from federation.runs.observer import RunObserver
@@ -81,7 +81,7 @@ def run_federation(
     provenance: Mapping[str, Any],
     progress: RunObserver,
     record: RunRecord,
-    contract: Contract | None = None,
+    prepared: Prepared | None = None,
 ) -> tuple[Federated, Received]:
     """Start the clients and train with them; return what the training leaves, and what they sent.
 
@@ -101,8 +101,8 @@ def run_federation(
         Told about every step.
     record : RunRecord
         Keeps every finished round.
-    contract : Contract, optional
-        The data contract of the clients and of the test rows.
+    prepared : Prepared, optional
+        What the server knows of how the rows were prepared.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def run_federation(
                 provenance=provenance,
                 record=record,
                 process_of=grid.process_of,
-                contract=contract,
+                prepared=prepared,
             )
         except (ClientFailedError, JoinDeadlineError, RoundError) as error:
             if (explained := launcher.explain(error)) is error:

@@ -49,7 +49,8 @@ def write_run(
     sure = intervals(scores.y, scores.federated, pooled=scores.pooled, local=scores.local, seed=run.seed)
     at_clients = {name: figures["roc_auc"] for name, figures in federated.at_clients.items()}
     sites = SiteScores(federated=without_nan(at_clients), local=dict(scores.cross_site))
-    figures = {**metrics, "intervals": sure, "warnings": warnings_of_rows(scores.y), "at_clients": sites}
+    facts = {"left_out": run.left_out, "duplicates": run.duplicates, "warnings": warnings_of_rows(scores.y)}
+    figures = {**facts, **metrics, "intervals": sure, "at_clients": sites}
     _write(out / "metrics.json", _json({"synthetic": run.synthetic, "test_rows": test.rows, **figures}))
     _write(out / "rounds.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in rounds))
     _write(out / "run.json", _json(_as_json(run)))

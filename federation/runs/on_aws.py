@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -19,6 +19,7 @@ from federation.data.table import Table
 from federation.errors import TrainingJobError
 from federation.files import sha256_of
 from federation.learning.federate import Federated
+from federation.learning.notes import Prepared
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.checked import listed
 from federation.report.facts import ClientData, Run, RunMetrics, Scores
@@ -63,6 +64,8 @@ class ServerRun:
         The data contract that every client must keep.
     note : str
         A remark for the run's record and its report.
+    left_out : mapping of str to str
+        Columns that the server's prepared table does not have, and why.
     """
 
     config: FederationConfig
@@ -77,6 +80,7 @@ class ServerRun:
     attempt: int = 1
     contract: Contract | None = None
     note: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def jobs_id(self) -> str:
@@ -193,7 +197,7 @@ def _train(
         provenance=_provenance(settings),
         progress=progress,
         record=record,
-        contract=settings.contract,
+        prepared=Prepared(left_out=settings.left_out, contract=settings.contract),
     )
 
 
@@ -268,7 +272,6 @@ def _describe(settings: ServerRun, test: Table, federated: Federated) -> Run:
         data="the clients' own data, in their own accounts",
         synthetic=False,
         label=test.label,
-        features=len(test.features),
         clients=clients,
         seed=settings.training.seed,
         resample="balanced" if settings.training.balanced else "none",

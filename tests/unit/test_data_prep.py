@@ -24,7 +24,6 @@ from federation.errors import (
 )
 
 ROOT = Path(__file__).parents[2]
-CMS = ROOT.parent / "shared/data/cms_improper_payments/processed_data_classification_v2.csv"
 SYNTHETIC = PreparationSettings(label="fraudulent_provider")
 
 
@@ -170,16 +169,16 @@ def test_a_client_does_not_depend_on_another(tmp_path: Path) -> None:
     assert before["s2/train.csv"] != after["s2/train.csv"]
 
 
-@pytest.mark.skipif(not CMS.exists(), reason="the CMS table is not beside this checkout")
-def test_the_38_duplicates_of_the_cms_table_are_dropped(tmp_path: Path) -> None:
-    """All of them are positive; left in, the same provider would sit in train and test."""
-    manifest = prepare(CMS, tmp_path / "out", SYNTHETIC)
+def test_the_articles_table_without_its_duplicates(cms: Path, tmp_path: Path) -> None:
+    """38 are dropped on demand, all of them positive; no path is told."""
+    settings = PreparationSettings(label="fraudulent_provider", drop_duplicates=True)
+    manifest = prepare(cms, tmp_path / "out", settings)
     assert manifest.input == Count(rows=5_500, positives=500)
     assert manifest.duplicates == Count(rows=38, positives=38)
     assert manifest.test == Count(rows=546, positives=46)
     assert manifest.source is not None
-    assert manifest.source.name == CMS.name
-    assert str(CMS.parent) not in manifest.to_json()
+    assert manifest.source.name == cms.name
+    assert str(cms.parent) not in manifest.to_json()
 
 
 def test_hospitals_become_folders(tmp_path: Path) -> None:
@@ -276,12 +275,16 @@ def test_ties_that_leave_a_quantile_empty_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_hospital_without_training_rows_is_named(tmp_path: Path) -> None:
-    """Also when its only rows were duplicates of another's."""
+    """Also when its only rows were duplicates of another's, and dropped."""
     table = make_table(60, 30)
     table.X[-1], table.y[-1] = table.X[0], table.y[0]
     source = save(tmp_path, table, [*["A", "B"] * 29, "A", "Lost"])
     with pytest.raises(EmptyClientError, match='client "lost"'):
-        prepare(source, tmp_path / "out", PreparationSettings(label="y", partition="column:hospital"))
+        prepare(
+            source,
+            tmp_path / "out",
+            PreparationSettings(label="y", partition="column:hospital", drop_duplicates=True),
+        )
 
 
 def test_synthetic_data_has_its_own_label() -> None:
@@ -329,7 +332,7 @@ def test_the_command_prints_a_table_and_the_next_command(
     with pytest.raises(SystemExit, match="0"):
         run(main, ["--out", str(tmp_path / "out"), "--clients", "2"])
     shown = capsys.readouterr()
-    assert shown.out.startswith("SYNTHETIC data: 6,000 (540) rows read, 0 (0) duplicates dropped\n")
+    assert shown.out.startswith("SYNTHETIC data: 6,000 (540) rows read, 0 (0) duplicates kept\n")
     assert "site-2" in shown.out
     assert shown.err.splitlines()[-1] == f"  python -m federation.local --data {tmp_path / 'out'}"
 

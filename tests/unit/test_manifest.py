@@ -13,6 +13,7 @@ MANIFEST = Manifest(
     source=Source(name="claims.csv", sha256="0" * 64),
     label="fraud",
     features=("amount", "days"),
+    left_out={"id": "an identifier"},
     positive="yes",
     partition="iid",
     resample="none",
@@ -21,6 +22,7 @@ MANIFEST = Manifest(
     validation_share=0.2,
     input=Count(rows=11, positives=5),
     duplicates=Count(rows=0, positives=0),
+    drop_duplicates=False,
     test=Count(rows=1, positives=0),
     clients={
         "client-1": ClientRows(
@@ -39,12 +41,20 @@ def test_the_manifest_survives_json() -> None:
     assert next(iter(json.loads(MANIFEST.to_json()))) == "format"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 2}', '{"format": 1, "input": 3}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 3}', '{"format": 1, "input": 3}'])
 def test_a_damaged_manifest_is_a_data_error(tmp_path: Path, text: str) -> None:
     """Whatever is in the file."""
     (tmp_path / "manifest.json").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match="damaged"):
         read_manifest(tmp_path)
+
+
+def test_a_manifest_of_an_earlier_version_is_read() -> None:
+    """Its duplicates were dropped, and it leaves out no column."""
+    parts = json.loads(MANIFEST.to_json()) | {"format": 1}
+    del parts["left_out"], parts["drop_duplicates"]
+    read = Manifest.from_json(json.dumps(parts))
+    assert (read.left_out, read.drop_duplicates, read.features) == ({}, True, MANIFEST.features)
 
 
 def test_an_absent_manifest_is_a_missing_file(tmp_path: Path) -> None:

@@ -217,6 +217,17 @@ def test_json_that_is_no_model_is_refused(text: str, problem: str) -> None:
         LinearModel.from_json(text)
 
 
+def test_columns_that_are_left_out_come_back_with_their_reasons() -> None:
+    """A reason is words, and nothing that is used is left out."""
+    model = a_model(left_out={"id": "an identifier", "ward": "no level is frequent"})
+    read = LinearModel.from_json(model.to_json())
+    assert read.left_out == model.left_out
+    for wrong, problem in (({"id": 3}, 'why it leaves out "id"'), ({"money": "?"}, 'uses "money"')):
+        parts = json.loads(model.to_json()) | {"left_out": wrong}
+        with pytest.raises(DataError, match=problem):
+            LinearModel.from_json(json.dumps(parts))
+
+
 def test_lengths_that_disagree_are_refused() -> None:
     """A model whose arrays do not fit its features cannot exist."""
     with pytest.raises(DataError, match="coef"):

@@ -13,7 +13,6 @@ from federation.data.preparation.partition import (
     client_names,
     cut_by_quantile,
     deal,
-    distinct_rows,
     smote,
     split,
 )
@@ -69,13 +68,6 @@ def test_client_names_are_unique_and_safe(values: list[str]) -> None:
         assert name.replace("-", "").isalnum()
         assert name.isascii()
         assert name == name.lower()
-
-
-def test_duplicates_are_rows_equal_in_every_value_and_label() -> None:
-    """The first stays; 0.0 equals -0.0; another label is another row."""
-    X = np.array([[0.0], [1.0], [-0.0], [1.0], [1.0]])
-    table = Table(features=("a",), X=X, y=np.array([0, 0, 0, 1, 0]), label="y")
-    assert distinct_rows(table).tolist() == [0, 1, 3]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from federation.errors import DataError
 from federation.learning.agreement import agree
 from federation.learning.notes import notes_of
 from federation.learning.preprocessing.medians import check_cells
-from federation.learning.preprocessing.pooling import Moments, dropped, pool, references
+from federation.learning.preprocessing.pooling import Moments, left_out, pool, references
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.settings import TrainingSettings
 from federation.learning.training import as_record
@@ -143,7 +143,10 @@ def test_it_equals_the_same_preprocessing_fitted_on_the_pooled_rows(tmp_path: Pa
     mine = agreed.prepare(read(rows, tmp_path))
     theirs = by_scikit_learn(rows, ["NY", 'T"X, too', "Ávila"], reference="CA")
     np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-9)
-    assert dropped(agreed, read(rows, tmp_path)) == ("constant", "id")
+    assert left_out(agreed, [told(client_table(part, tmp_path)) for part in parts]) == {
+        "constant": "every training row holds the same value",
+        "id": "no level is frequent enough in a client's training rows to be told",
+    }
 
 
 def test_the_clients_prepare_rows_as_the_server_does(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """What a run tells of itself is the same wherever it ran."""
 
 import datetime as dt
-from unittest.mock import Mock
 
+import numpy as np
+
+from client_code.protocol.features import Feature
 from federation.learning.federate import Federated
 from federation.learning.rounds import Round
 from federation.learning.settings import TrainingSettings
+from federation.model.linear import LinearModel, Preprocessing
 from federation.report.facts import Run
 from federation.runs.description import PACKAGES, RunSettings, facts_of, provenance_of
 
@@ -28,10 +31,28 @@ def test_a_model_tells_how_when_and_with_what_it_was_trained() -> None:
 
 def test_the_shared_facts_are_fields_of_a_run() -> None:
     """Parameters are the strategy's own and what every fit has."""
-    federated = Federated(model=Mock(), rounds=[Round(round=2)], statistics=[], notes=[], at_clients={})
+    model = LinearModel(
+        label="y",
+        preprocessing=Preprocessing(
+            features=("age", "sex = M", "sex = X"),
+            log1p=(False,) * 3,
+            mean=np.zeros(3),
+            scale=np.ones(3),
+            made_of=(
+                Feature(column="age"),
+                *(Feature(column="sex", kind="level", level=level) for level in ("M", "X")),
+            ),
+        ),
+        coef=np.zeros(3),
+        intercept=0.0,
+        provenance={},
+        left_out={"id": "an identifier"},
+    )
+    federated = Federated(model=model, rounds=[Round(round=2)], statistics=[], notes=[], at_clients={})
     facts = facts_of(RunSettings(training=TRAINING, started=STARTED), federated)
     assert facts.keys() <= Run.__dataclass_fields__.keys()
     assert facts["parameters"] == {"server_momentum": "0.5", "penalty": "none", "max_iter": 7}
     under_l2 = RunSettings(training=TrainingSettings(c=0.5), started=STARTED)
     assert facts_of(under_l2, federated)["parameters"] == {"penalty": "l2", "c": 0.5, "max_iter": 10}
     assert (facts["rounds"], facts["started"]) == (2, "2026-11-27 09:30 UTC")
+    assert (facts["columns"], facts["features"], facts["left_out"]) == (2, 3, {"id": "an identifier"})

@@ -154,6 +154,7 @@ def run(
         started=dt.datetime.now(dt.UTC),
         attempt=attempt,
         note="a remark",
+        left_out={"id": "an identifier"},
     )
     run_on_aws(settings, held_back(data), accounts, progress or Progress(), ask_sts=caller)
 
@@ -203,6 +204,19 @@ def test_a_remark_is_kept_in_the_record(config: FederationConfig, data: Path, tm
     run(config, data, accounts_of(data, tmp_path / "jobs"), tmp_path / "run")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["note"] == "a remark"
     assert "<dd>a remark</dd>" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_columns_that_the_servers_preparation_left_out_are_told(
+    config: FederationConfig, data: Path, tmp_path: Path
+) -> None:
+    """How many identical rows the clients have is unknown."""
+    run(config, data, accounts_of(data, tmp_path / "jobs"), tmp_path / "run")
+    metrics, model = (
+        json.loads((tmp_path / "run" / name).read_text()) for name in ("metrics.json", "model.json")
+    )
+    assert metrics["left_out"] == model["left_out"] == {"id": "an identifier"}
+    assert metrics["duplicates"] is None
+    assert "id: an identifier" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_what_the_server_received_is_what_the_ledgers_say(

@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from federation.data.unused import lines
 from federation.errors import DataError, MissingFileError
 from federation.files import sha256_of
 
-FORMAT = 1
+FORMAT = 2  # 1 does not tell which columns are left out, and its duplicates were dropped
 NAME = "manifest.json"
 
 
@@ -60,12 +61,16 @@ class Manifest:
         None if synthetic.
     label, features : str, tuple of str
         The columns of every file written.
+    left_out : dict of str to str
+        The other columns of the table, but for that of the partition, and why they are not used.
     positive : str or None
         The label's value that became 1, if it had to be said.
     partition, resample, seed, test_share, validation_share
         The settings in force, as in `federation.data.preparation.prepare.PreparationSettings`.
     input, duplicates, test : Count
-        Rows read, of these dropped as duplicates, and held back as the server's test set.
+        Rows read, of these identical to an earlier row, and held back as the server's test set.
+    drop_duplicates : bool
+        Whether the duplicates were dropped.
     clients : dict of str to ClientRows
         By the client's name, which is also its folder.
     notes : tuple of str
@@ -81,6 +86,7 @@ class Manifest:
     source: Source | None
     label: str
     features: tuple[str, ...]
+    left_out: Mapping[str, str]
     positive: str | None
     partition: str
     resample: str
@@ -89,6 +95,7 @@ class Manifest:
     validation_share: float
     input: Count
     duplicates: Count
+    drop_duplicates: bool
     test: Count
     clients: dict[str, ClientRows]
     notes: tuple[str, ...]
@@ -98,6 +105,11 @@ class Manifest:
     def to_json(self) -> str:
         """Return the same text for the same manifest."""
         return json.dumps(asdict(self), indent=2) + "\n"
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What a user should know: the notes, and which columns are left out."""
+        return (*self.notes, *lines(self.left_out, hint=True))
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
@@ -109,8 +121,10 @@ class Manifest:
             If the text is anything else.
         """
         raw: dict[str, Any] = json.loads(text)
-        if raw["format"] != FORMAT:
-            raise ValueError(f"format {raw['format']}, expected {FORMAT}")
+        if raw["format"] not in range(1, FORMAT + 1):
+            raise ValueError(f"format {raw['format']}, expected up to {FORMAT}")
+        raw.setdefault("left_out", {})
+        raw.setdefault("drop_duplicates", True)
         counts = {name: Count(**raw[name]) for name in ("input", "duplicates", "test")}
         clients = {name: _client_rows(rows) for name, rows in raw["clients"].items()}
         source = None if raw["source"] is None else Source(**raw["source"])

@@ -1,4 +1,4 @@
-"""Decide which row goes where: duplicates, held-back rows, clients, resampling. Pure functions."""
+"""Decide which row goes where: held-back rows, clients, resampling. Pure functions."""
 
 import os
 import re
@@ -23,16 +23,9 @@ _NEIGHBOURS = 5
 _LONGEST_NAME = 40
 
 
-def distinct_rows(table: Table) -> Positions:
-    """Return the positions of rows that equal no earlier row (label included)."""
-    rows = np.column_stack([table.X, table.y]) + 0.0  # -0.0 and 0.0 are equal, but not their bytes
-    first: dict[bytes, int] = {}
-    for position, row in enumerate(rows):
-        first.setdefault(row.tobytes(), position)
-    return np.fromiter(first.values(), dtype=np.int64)
-
-
-def split(y: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> tuple[Positions, Positions]:
+def split(
+    y: npt.NDArray[np.int64], share: float, rng: np.random.Generator, group: Positions | None = None
+) -> tuple[Positions, Positions]:
     """Hold back a share of at least two rows.
 
     Parameters
@@ -43,31 +36,44 @@ def split(y: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> t
         Between 0 and 1; at least one row goes to either part.
     rng : Generator
         Decides which.
+    group : ndarray of int64, shape (n,), optional
+        Rows of the same number and label, of which there are two numbers at least, go the same way: then
+        the share and the prevalence are those of the numbers, and nearly those of the rows.
 
     Returns
     -------
     kept, held : ndarray of int64
         Positions in `y`, shuffled.
     """
-    held = min(max(1, round(share * len(y))), len(y) - 1)
-    counts = np.unique_counts(y).counts
-    can_stratify = len(counts) > 1 and min(*counts, held, len(y) - held) >= len(counts)
-    kept, held_back = train_test_split(
-        np.arange(len(y)),
+    first, of_row = _firsts(y, group)
+    n = len(first)
+    held = min(max(1, round(share * n)), n - 1)
+    counts = np.unique_counts(y[first]).counts
+    can_stratify = len(counts) > 1 and min(*counts, held, n - held) >= len(counts)
+    parts = train_test_split(
+        np.arange(n),
         test_size=held,
         random_state=_state(rng),
-        stratify=y if can_stratify else None,
+        stratify=y[first] if can_stratify else None,
     )
+    kept, held_back = (_rows_of(part, of_row) for part in parts)
     return kept, held_back
 
 
-def deal(y: npt.NDArray[np.int64], clients: int, rng: np.random.Generator) -> Positions:
-    """Give each row a client at random: no client gets two rows, or two positives, more than another."""
-    shuffled = rng.permutation(len(y))
-    by_class = shuffled[np.argsort(y[shuffled], kind="stable")]
-    number = np.empty(len(y), dtype=np.int64)
-    number[by_class] = np.arange(len(y)) % clients
-    return number
+def deal(
+    y: npt.NDArray[np.int64], clients: int, rng: np.random.Generator, group: Positions | None = None
+) -> Positions:
+    """Give each row a client at random: no client gets two rows, or two positives, more than another.
+
+    Rows of the same `group` (as in `split`) go to the same client, which then may get that many more.
+    """
+    first, of_row = _firsts(y, group)
+    shuffled = rng.permutation(len(first))
+    fewer = -np.bincount(of_row)[shuffled]  # the largest groups are dealt first, so that they even out
+    by_class = shuffled[np.lexsort((fewer, y[first][shuffled]))]
+    number = np.empty(len(first), dtype=np.int64)
+    number[by_class] = np.arange(len(first)) % clients
+    return number[of_row]
 
 
 def cut_by_quantile(values: npt.NDArray[np.float64], clients: int) -> Positions:
@@ -125,6 +131,22 @@ def smote(table: Table, rng: np.random.Generator) -> tuple[Table, str | None]:
     X, y = RandomUnderSampler(sampling_strategy=1.0, random_state=_state(rng)).fit_resample(X, y)
     order = rng.permutation(len(y))
     return Table(features=table.features, X=X[order], y=y[order], label=table.label), note
+
+
+def _firsts(y: npt.NDArray[np.int64], group: Positions | None) -> tuple[Positions, Positions]:
+    """Return the first row of each group, and for each row which of these it goes with."""
+    if group is None:
+        return np.arange(len(y)), np.arange(len(y))
+    found = np.unique_all(group)
+    return found.indices, found.inverse_indices
+
+
+def _rows_of(chosen: Positions, of_row: Positions) -> Positions:
+    """Return the rows that go with the chosen ones, in their order."""
+    rank = np.full(int(of_row.max()) + 1, -1)
+    rank[chosen] = np.arange(len(chosen))
+    rows = np.flatnonzero(rank[of_row] >= 0)
+    return rows[np.argsort(rank[of_row][rows], kind="stable")]
 
 
 def _state(rng: np.random.Generator) -> int:

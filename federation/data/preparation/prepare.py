@@ -1,7 +1,7 @@
 """Prepare a table for a federation: one folder for each client, one for the server, and a manifest.
 
-The order of the steps keeps the evaluation honest: duplicates go first, then the server's test rows and each
-client's validation rows are held back, and only what is left for training is resampled.
+The order of the steps keeps the evaluation honest: the server's test rows and each client's validation rows
+are held back, copies of a row on the same side as the row, and only what is left for training is resampled.
 """
 
 import re
@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from client_code.protocol.contract import NAME as CONTRACT
 from client_code.protocol.contract import Contract
 from federation.data import synthetic
 from federation.data.contract_check import require, types_of
+from federation.data.preparation.choice import chosen, sizes, unused_but
+from federation.data.preparation.copies import Copies
 from federation.data.preparation.manifest import NAME, ClientRows, Count, Manifest, Source
 from federation.data.preparation.partition import (
     Positions,
@@ -26,11 +27,10 @@ from federation.data.preparation.partition import (
     client_names,
     cut_by_quantile,
     deal,
-    distinct_rows,
     smote,
     split,
 )
-from federation.data.readers import digest_of_tables, near, table_files
+from federation.data.readers import digest_of_tables, table_files
 from federation.data.table import Table, read_header, read_table, read_texts, write_table
 from federation.errors import DataError, EmptyClientError, LabelError, OutputExistsError, SettingError
 from federation.files import sha256_of
@@ -63,7 +63,11 @@ class PreparationSettings:
     seed : int
         Seed of everything random, at least 0.
     contract : Contract, optional
-        What the table must be; it goes along with the prepared files.
+        What the table must be; it goes along with the prepared files, and decides which columns are used.
+    drop_duplicates : bool
+        Drop rows that equal an earlier one, label included; else they are kept, see `Copies.usual`.
+    ignore, keep : sequence of str
+        Columns to leave out, and columns to use that would be left out, see `federation.data.unused`.
     test_share, validation_share : float
         Shares of all rows for the server's test set, and of a client's rows for its validation set; each
         between 0 and 1.
@@ -81,6 +85,9 @@ class PreparationSettings:
     resample: Resample | None = None
     seed: int = 0
     contract: Contract | None = None
+    drop_duplicates: bool = False
+    ignore: Sequence[str] = ()
+    keep: Sequence[str] = ()
     test_share: float = 0.1
     validation_share: float = 0.2
 
@@ -104,15 +111,22 @@ class PreparationSettings:
         for name, share in (("test", self.test_share), ("validation", self.validation_share)):
             if not 0 < share < 1:
                 raise SettingError(f"{name} share {share}: out of range.", "Choose between 0 and 1.")
+        for column in self.keep:
+            if column in self.ignore:
+                raise SettingError(f'"{column}" is both to keep and to ignore.', "Choose one of the two.")
 
 
 @dataclass(frozen=True, eq=False)
 class _Input:
-    """What there is to prepare; for a ``column:`` partition also that column's text in each row."""
+    """What there is to prepare; for a ``column:`` partition also that column's text in each row.
+
+    ``left_out`` says of columns why they are not used, whether the table holds them or not.
+    """
 
     table: Table
     source: Source | None
     client_texts: list[str] | None
+    left_out: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,18 +171,22 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
     if settings.partition is None:
         settings = replace(settings, partition="iid" if source else f"column:{synthetic.SITE}")
     given = _read(source, settings) if source else _make_up(settings)
-    settings = replace(settings, resample=_resampling(given.table, settings.resample))
-    distinct = distinct_rows(given.table)
-    kept, held = _hold_back_test(given.table, distinct, settings)
+    used = given.table.without(given.left_out)
+    settings = replace(settings, resample=_resampling(used, settings.resample))
+    copies = Copies.of(given.table)
+    drops = settings.drop_duplicates
+    rows = np.flatnonzero(~copies.repeats) if drops else np.arange(given.table.rows)
+    group = np.arange(given.table.rows) if drops or copies.usual else copies.group
+    kept, held = _hold_back_test(given.table, rows, group, settings)
     clients = {
-        name: _prepare_client(name, given.table.take(rows), settings)
-        for name, rows in _assign(given, kept, settings).items()
+        name: _prepare_client(name, used.take(own), group[own], settings)
+        for name, own in _assign(given, kept, group, settings).items()
     }
-    tables = {"server/test.csv": given.table.take(held)}
+    tables = {"server/test.csv": used.take(held)}
     for name, client in clients.items():
         tables |= {f"{name}/train.csv": client.train, f"{name}/validation.csv": client.validation}
-    manifest = _describe(given, given.table.take(distinct), given.table.take(held), clients, settings)
-    contract = settings.contract or (None if given.table.plain else types_of(given.table))
+    manifest = _describe(given, copies, used.take(held), clients, settings)
+    contract = settings.contract or (None if used.plain else types_of(used))
     return _write(out, tables, manifest, contract)
 
 
@@ -187,77 +205,61 @@ def _make_up(settings: PreparationSettings) -> _Input:
             "Leave out --label and --positive, or name a file.",
         )
     frame = synthetic.generate(sites=settings.clients or CLIENTS, seed=settings.seed)
-    column = _client_column(settings, list(frame.columns))
-    features = [name for name in frame.columns if name not in {synthetic.LABEL, synthetic.SITE, column}]
+    column, left_out = chosen(settings, list(frame.columns))
+    aside = {synthetic.LABEL, synthetic.SITE, column, *left_out}
+    features = [name for name in frame.columns if name not in aside]
     table = Table(
         features=tuple(features),
         X=frame[features].to_numpy(np.float64),
         y=frame[synthetic.LABEL].to_numpy(np.int64),
         label=synthetic.LABEL,
     )
-    return _Input(table, None, frame[column].astype(str).tolist() if column else None)
+    return _Input(table, None, frame[column].astype(str).tolist() if column else None, left_out)
 
 
 def _read(path: Path, settings: PreparationSettings) -> _Input:
-    column = _client_column(settings, read_header(path))
+    column, left_out = chosen(settings, read_header(path))
     contract = settings.contract
     if contract:
-        _check_contract(contract, column, settings)
         require(contract, table_files(path) if path.is_dir() else [path])
     table = read_table(
         path,
         label=settings.label,
         positive=settings.positive or (contract.positive if contract else None),
-        ignore=(*([column] if column else []), *(contract.ignored if contract else ())),
+        ignore=(*([column] if column else []), *left_out),
         kinds=contract.kinds if contract else None,
+        codes=True,
     )
+    if contract is None:
+        left_out |= unused_but(settings.keep, table, str(path))
     source = Source(name=path.name, sha256=digest_of_tables(path))
-    return _Input(table, source, read_texts(path, column) if column else None)
-
-
-def _check_contract(contract: Contract, column: str | None, settings: PreparationSettings) -> None:
-    if contract.label != settings.label:
-        raise SettingError(
-            f'the label is "{settings.label}", and in the contract "{contract.label}".', "Make them agree."
-        )
-    if column in contract.kinds:
-        raise SettingError(
-            f'partition by "{column}": the contract has it for a feature.', 'Say there: type = "ignored".'
-        )
-
-
-def _client_column(settings: PreparationSettings, columns: Sequence[str]) -> str | None:
-    """Check the partition's column, and return it if its values are the clients."""
-    kind, _, column = str(settings.partition).partition(":")
-    if kind == "iid":
-        return None
-    if column == settings.label:
-        raise SettingError(f'partition by "{column}": it is the label.', "Choose another column.")
-    if column not in columns:
-        raise SettingError(f'partition by "{column}": no such column.', near(column, columns))
-    return column if kind == "column" else None
+    return _Input(table, source, read_texts(path, column) if column else None, left_out)
 
 
 def _hold_back_test(
-    table: Table, distinct: Positions, settings: PreparationSettings
+    table: Table, rows: Positions, group: Positions, settings: PreparationSettings
 ) -> tuple[Positions, Positions]:
-    """Split the distinct rows into those of the clients and those of the server's test set."""
-    y = table.y[distinct]
+    """Split these rows into those of the clients and those of the server's test set."""
+    y = table.y[rows]
     if len(np.unique(y)) == 1:
+        dropped = " once duplicate rows are dropped" if settings.drop_duplicates else ""
         raise LabelError(
-            f'label "{table.label}" has 1 distinct value once duplicate rows are dropped: not binary.',
+            f'label "{table.label}" has 1 distinct value{dropped}: not binary.',
             "Add rows of the other class.",
         )
-    kept, held = (distinct[part] for part in split(y, settings.test_share, _rng(settings, "server test")))
+    rng = _rng(settings, "server test")
+    kept, held = (rows[part] for part in split(y, settings.test_share, rng, group[rows]))
     if len(np.unique(table.y[held])) == 1:
         raise DataError(
-            f"the server's test set, {len(held)} of {len(y)} distinct rows, would hold one class only.",
+            f"the server's test set, {len(held)} of {len(y)} rows, would hold one class only.",
             "Add rows of the rarer class, or choose a larger test share.",
         )
     return kept, held
 
 
-def _assign(given: _Input, kept: Positions, settings: PreparationSettings) -> dict[str, Positions]:
+def _assign(
+    given: _Input, kept: Positions, group: Positions, settings: PreparationSettings
+) -> dict[str, Positions]:
     """Give each client its rows, by its name."""
     if given.client_texts is not None:
         names = _named_clients(given.client_texts, settings)
@@ -268,30 +270,19 @@ def _assign(given: _Input, kept: Positions, settings: PreparationSettings) -> di
         clients = settings.clients or CLIENTS
         kind, _, column = str(settings.partition).partition(":")
         if kind == "iid":
-            number = deal(given.table.y[kept], clients, _rng(settings, "partition"))
+            number = deal(given.table.y[kept], clients, _rng(settings, "partition"), group[kept])
             remedy = "Choose fewer clients."
         else:
-            number = cut_by_quantile(_sizes(given.table, column)[kept], clients)
+            number = cut_by_quantile(sizes(given.table, column)[kept], clients)
             remedy = "Choose fewer clients, or a column with fewer equal values."
         assigned = {f"client-{i + 1}": kept[number == i] for i in range(clients)}
     for name, rows in assigned.items():
-        if len(rows) < _FEWEST_ROWS:
+        if (different := len(np.unique(group[rows]))) < _FEWEST_ROWS:
             raise EmptyClientError(
-                f'client "{name}": has {len(rows)} of the {_FEWEST_ROWS} rows needed to train and validate.',
+                f'client "{name}": has {different} of the {_FEWEST_ROWS} rows needed to train and validate.',
                 remedy,
             )
     return assigned
-
-
-def _sizes(table: Table, column: str) -> npt.NDArray[np.float64]:
-    """Return a column's numbers, if it holds nothing else."""
-    sizes = table.X[:, table.features.index(column)]
-    if column in table.levels or np.isnan(sizes).any():
-        problem = "texts" if column in table.levels else "missing values"
-        raise SettingError(
-            f'partition by the size of "{column}": it holds {problem}.', "Choose a column of numbers."
-        )
-    return sizes
 
 
 def _named_clients(texts: list[str], settings: PreparationSettings) -> dict[str, str]:
@@ -310,9 +301,9 @@ def _named_clients(texts: list[str], settings: PreparationSettings) -> dict[str,
     return names
 
 
-def _prepare_client(name: str, table: Table, settings: PreparationSettings) -> _Client:
+def _prepare_client(name: str, table: Table, group: Positions, settings: PreparationSettings) -> _Client:
     rng = _rng(settings, f"client {name}")
-    kept, held = split(table.y, settings.validation_share, rng)
+    kept, held = split(table.y, settings.validation_share, rng, group)
     train, note = table.take(kept), None
     before = _count(train)
     if settings.resample == "smote":
@@ -330,13 +321,19 @@ def _count(table: Table) -> Count:
 
 
 def _describe(
-    given: _Input, distinct: Table, test: Table, clients: Mapping[str, _Client], settings: PreparationSettings
+    given: _Input,
+    copies: Copies,
+    test: Table,
+    clients: Mapping[str, _Client],
+    settings: PreparationSettings,
 ) -> Manifest:
+    note = copies.note(drop=settings.drop_duplicates)
     return Manifest(
         synthetic=given.source is None,
         source=given.source,
         label=given.table.label,
-        features=given.table.features,
+        features=test.features,
+        left_out=given.left_out,
         positive=settings.positive,
         partition=str(settings.partition),
         resample=str(settings.resample),
@@ -344,9 +341,8 @@ def _describe(
         test_share=settings.test_share,
         validation_share=settings.validation_share,
         input=_count(given.table),
-        duplicates=Count(
-            rows=given.table.rows - distinct.rows, positives=given.table.positives - distinct.positives
-        ),
+        duplicates=_count(given.table.take(np.flatnonzero(copies.repeats))),
+        drop_duplicates=settings.drop_duplicates,
         test=_count(test),
         clients={
             name: ClientRows(
@@ -356,7 +352,10 @@ def _describe(
             )
             for name, client in clients.items()
         },
-        notes=tuple(f'client "{name}": {client.note}.' for name, client in clients.items() if client.note),
+        notes=(
+            *([note] if note else []),
+            *(f'client "{name}": {client.note}.' for name, client in clients.items() if client.note),
+        ),
         files={},
         versions={library: version(library) for library in _LIBRARIES},
     )

@@ -85,6 +85,17 @@ def prepared_files(
     return files
 
 
+def manifest_beside(table: Path) -> Manifest | None:
+    """Return the manifest that names a table's bytes, from its folder or the one above, if there is one."""
+    try:
+        manifest = _manifest_of(table.parent)
+    except DataError:  # another program's manifest.json
+        return None
+    if manifest is None or sha256_of(table) not in manifest.files.values():
+        return None
+    return manifest
+
+
 def refuse_other_rows(contract: Contract, tables: Sequence[Path]) -> None:
     """Refuse tables that were prepared without a contract and could not be used under it.
 

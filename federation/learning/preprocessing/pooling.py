@@ -170,9 +170,23 @@ def most_features(table: Table) -> int:
     return sum(2 if kind == NUMERIC else MOST_LEVELS + 1 for kind in kinds_of(table).values())
 
 
-def dropped(preprocessing: Preprocessing, test: Table) -> tuple[str, ...]:
-    """Return the columns that say nothing, as every row has the same value or no level is frequent enough."""
-    return tuple(name for name in test.features if name not in preprocessing.encoding.columns)
+def left_out(preprocessing: Preprocessing, statistics: Sequence[ClientStatistics]) -> dict[str, str]:
+    """Return the columns of which no feature is made, each with the reason, in the first client's order."""
+    features = statistics[0].features
+    parts = [one.reordered(features) for one in statistics]
+    reasons = {}
+    for at, name in enumerate(features):
+        if name in preprocessing.encoding.columns:
+            continue
+        if not any(part.observed[at] for part in parts):
+            reasons[name] = "it is empty in the training rows"
+        elif any(part.kinds[at] == CATEGORICAL for part in parts) and not any(
+            one.levels.get(name) for one in statistics
+        ):
+            reasons[name] = "no level is frequent enough in a client's training rows to be told"
+        else:
+            reasons[name] = "every training row holds the same value"
+    return reasons
 
 
 def merged(each: Sequence[Moments]) -> Moments:

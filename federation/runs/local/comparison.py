@@ -87,9 +87,12 @@ def describe(manifest: Manifest, data: Path, settings: RunSettings, federated: F
         data="synthetic table with the CMS schema" if manifest.source is None else manifest.source.name,
         synthetic=manifest.synthetic,
         label=manifest.label,
-        features=len(manifest.features),
         clients=clients,
         seed=manifest.seed,
         resample=manifest.resample,
+        duplicates={
+            "found": manifest.duplicates.rows,
+            "dropped": manifest.duplicates.rows if manifest.drop_duplicates else 0,
+        },
         **facts_of(settings, federated),
     )

@@ -24,6 +24,7 @@ from federation.errors import (
     SettingError,
 )
 from federation.learning.federate import Federated
+from federation.learning.notes import Prepared
 from federation.learning.settings import TrainingSettings
 from federation.report.facts import RunMetrics
 from federation.runs.description import RunSettings, provenance_of
@@ -114,20 +115,20 @@ def choose_preparation(data: Path | None, seed: int, **options: Any) -> Preparat
     seed : int
         Of everything random.
     **options
-        The other fields of ``PreparationSettings``; None where not given.
+        The other fields of ``PreparationSettings``; None, or false or empty, where not given.
 
     Raises
     ------
     SettingError
         An option is missing, out of range, or contradicts prepared data.
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value not in (None, False, [], ())}
     if "contract" in given:
         contract = load_contract(given["contract"])
         given |= {"contract": contract, "label": given.get("label", contract.label)}
     if data is not None and data.is_dir() and ((data / MANIFEST).exists() or not table_files(data)):
         if given:
-            names = ", ".join(f"--{name}" for name in given)
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise SettingError(f"{names} cannot change {data}, which is prepared already.", "Leave it out.")
         return None
     if data is not None and "label" not in given:
@@ -236,7 +237,11 @@ def _train(
             provenance=_provenance(training, manifest, settings.started),
             progress=progress,
             record=record,
-            contract=contract_beside(data / "server" / "test.csv"),
+            prepared=Prepared(
+                notes=manifest.notes,
+                left_out=manifest.left_out,
+                contract=contract_beside(data / "server" / "test.csv"),
+            ),
         )
         clients.wait(but=federated.missed)
         clients.pack_models()
