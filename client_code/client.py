@@ -27,11 +27,13 @@ import contract
 import link
 import memory
 import proof
+import proximal
 import utils
 from errors import ClientError
 from ledger import Ledger, open_ledger
 from preprocessing import Preprocessing
 from protocol.columns import COUNTS
+from protocol.training import PROXIMAL_MU, TRAIN_LOSS
 
 if TYPE_CHECKING:
     from streamed import StreamedTask
@@ -76,11 +78,18 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
         model, agreement = _received(task, message)
         given = _scores(task, agreement, model)
         rows = task.prepared(agreement).train
-        utils.fit(model, rows, _class_weight(message))
+        asked = message.content.config_records["config"]
+        before: Metrics = {TRAIN_LOSS: utils.loss(model, rows)} if asked.get(TRAIN_LOSS) else {}
+        if mu := cast("float", asked.get(PROXIMAL_MU, 0.0)):
+            l2 = 1.0 / model.C  # 0 without a penalty
+            proximal.fit(model, rows, _class_weight(message), mu=mu, l2=l2)
+        else:
+            utils.fit(model, rows, _class_weight(message))
         metrics: Metrics = {
             "num-examples": len(rows.y),
             "loss": utils.loss(model, rows),
             "seconds": time.perf_counter() - started,
+            **before,
         }
         log.info("train round %s: loss %.6g", _round(message), metrics["loss"])
         return Message(_update(utils.get_parameters(model), metrics, given), reply_to=message)

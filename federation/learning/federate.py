@@ -19,6 +19,7 @@ from federation.learning.record import Record, Unrecorded
 from federation.learning.roster import Roster
 from federation.learning.rounds import Observer, Recorder, Round
 from federation.learning.settings import TrainingSettings
+from federation.learning.strategies.advice import conclude, resolve
 from federation.learning.strategies.checked import CheckedStrategy, Rules, listed
 from federation.learning.strategies.fednewton import FedNewton
 from federation.learning.strategies.inference import infer
@@ -43,9 +44,11 @@ class Federated:
     at_clients : mapping
         Figures of the model on each client's validation rows, by client.
     conclusion : str, optional
-        How the strategy ended, where it can tell.
+        How the strategy ended, or whether its model has stopped moving.
     missed : mapping of str to str
         Per client that did not get the final model, why.
+    taken : TrainingSettings, optional
+        With the strategy and the rounds that were taken where the settings left them open.
     """
 
     model: LinearModel
@@ -55,6 +58,7 @@ class Federated:
     at_clients: Mapping[str, Mapping[str, Any]]
     conclusion: str | None = None
     missed: Mapping[str, str] = field(default_factory=dict)
+    taken: TrainingSettings | None = None
 
 
 def federate(
@@ -100,7 +104,7 @@ def federate(
     """
     record = record or Unrecorded()
     node_ids = list(grid.get_node_ids())
-    strategy = settings.strategy_for(len(node_ids))
+    settings.check_clients(len(node_ids))
     saved = record.load()
     replies = ask_all(grid, node_ids, "query.statistics", RecordDict(), settings.round_timeout)
     name_of = name_of or _claimed(replies)
@@ -108,7 +112,9 @@ def federate(
     if saved:
         refuse_change(saved.agreement, statistics, test)
     agreement = saved.agreement if saved else agree(statistics, test)
-    notes = notes_of(settings, agreement)
+    settings, why = resolve(settings, agreement)
+    strategy = settings.strategy_for(len(node_ids))
+    notes = [*why, *notes_of(settings, agreement)]
     observer.agreed(statistics, notes)
 
     roster = Roster(grid, name_of=name_of, process_of=process_of, limit=settings.set_aside_after)
@@ -144,11 +150,13 @@ def federate(
         coef=arrays["coef"].numpy()[0],
         intercept=float(arrays["intercept"].numpy()[0]),
         provenance=dict(provenance)
-        | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)},
+        | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)}
+        | ({"strategy": settings.strategy} if why else {}),
     )
-    conclusion = None
     if isinstance(strategy, FedNewton):
         model, conclusion = replace(model, inference=infer(strategy, model)), strategy.conclusion()
+    else:
+        conclusion = conclude(settings, agreement, recorder.rounds)
     missed = _hand_over(roster, arrays, agreement, name_of, settings)
     return Federated(
         model=model,
@@ -158,6 +166,7 @@ def federate(
         at_clients=at_clients,
         conclusion=conclusion,
         missed=missed,
+        taken=settings,
     )
 
 

@@ -3,6 +3,7 @@
 from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.heterogeneity import warnings_of
 from federation.learning.settings import TrainingSettings
+from federation.learning.strategies.advice import notes_of_strategy
 
 
 def notes_of(settings: TrainingSettings, agreement: Agreement) -> list[str]:
@@ -11,9 +12,8 @@ def notes_of(settings: TrainingSettings, agreement: Agreement) -> list[str]:
     Parameters
     ----------
     settings : TrainingSettings
-        Strategy, rounds, quorum.
+        Strategy, as it is taken, rounds, quorum.
     agreement : Agreement
         What was agreed, from what every client says of its rows.
     """
-    del settings  # no line depends on them yet
-    return warnings_of(agreement.statistics)
+    return [*notes_of_strategy(settings, agreement), *warnings_of(agreement.statistics)]

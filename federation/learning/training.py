@@ -80,7 +80,7 @@ class Training:
             finished = saved.round
             self._model = ArrayRecord({name: Array(array) for name, array in saved.arrays.items()})
             set_state(self.strategy, saved.strategy)
-            self.recorder.rounds = list(saved.rounds)
+            self.recorder.resume(saved.rounds, saved.arrays)
         self.checked.start(
             self.roster,
             self._model,

@@ -9,9 +9,10 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.exception import AggregationError, InconsistentMessageReplies
-from flwr.serverapp.strategy import Result, Strategy
+from flwr.serverapp.strategy import QFedAvg, Result, Strategy
 from numpy.typing import NDArray
 
+from client_code.protocol.training import TRAIN_LOSS
 from federation.errors import RoundError
 from federation.events import Events, unrecorded
 from federation.learning.agreement import ask_all
@@ -134,6 +135,7 @@ class CheckedStrategy(EndsEarly):
     ) -> None:
         self._inner = inner
         self._own_updates = inner if isinstance(inner, OwnUpdates) else None
+        self._needs_loss = isinstance(inner, QFedAvg)
         self._preprocessing = preprocessing
         self._recorder = recorder
         self._name_of = name_of
@@ -151,6 +153,8 @@ class CheckedStrategy(EndsEarly):
         """Ask the clients that the strategy chooses to fit the global model."""
         server_round += self._rules.finished
         random.seed(f"{self._rules.seed}/{server_round}/train")  # what Flower's strategies draw from
+        if self._needs_loss:
+            config[TRAIN_LOSS] = True
         messages = list(self._inner.configure_train(server_round, arrays, config, grid))
         self._recorder.begin(server_round)
         self._global = {name: array.numpy() for name, array in arrays.items()}
@@ -175,8 +179,9 @@ class CheckedStrategy(EndsEarly):
         for name, reply in accepted.items():
             metrics, given = cast("MetricRecord", reply.content["metrics"]), reply.content["given"]
             self._recorder.current.clients[name] = {"train": dict(metrics), "given": dict(given)}
-            # One client with other metrics than the rest would fail Flower's run: it gets the weight.
-            reply.content["metrics"] = MetricRecord({"num-examples": metrics["num-examples"]})
+            # One client with other metrics than the rest would fail Flower's run: it gets what it weighs by.
+            kept = ("num-examples", TRAIN_LOSS) if self._needs_loss else ("num-examples",)
+            reply.content["metrics"] = MetricRecord({key: metrics[key] for key in kept})
             del reply.content["given"]
         try:
             arrays, aggregated = self._inner.aggregate_train(server_round, list(accepted.values()))
@@ -256,6 +261,8 @@ class CheckedStrategy(EndsEarly):
         records = content.array_records  # gathered anew at each access
         if list(records) != ["arrays"]:
             return "its update holds other records than the model's"
+        if self._needs_loss and (problem := _loss_problem(content.metric_records["metrics"].get(TRAIN_LOSS))):
+            return problem
         update = records["arrays"]
         if self._own_updates:
             shapes = self._own_updates.update_shapes()
@@ -311,6 +318,12 @@ def _metric_problem(
     if not isinstance(seconds, float) or not np.isfinite(seconds):
         return "its reply does not say how long it took"
     return ""
+
+
+def _loss_problem(loss: object) -> str:
+    if not isinstance(loss, float) or not np.isfinite(loss):
+        return "its reply does not say the loss of the model on its training rows"
+    return "the loss on its training rows is negative" if loss < 0 else ""
 
 
 def _row_problem(rows: object, told: int | None) -> str:
