@@ -36,6 +36,8 @@ HELD_BACK, SEED, CONCENTRATION = 0.25, 0, 0.5
 DRAWS = (3, 0, 1, 2)  # the fourth is a case of the table too
 SKEWED = ("fednewton", "fedavg", "fedmedian")  # the first is the pooled model's
 Indices = NDArray[np.intp]
+Cut = Callable[[Table, Indices], list[Indices]]
+"""Takes a table and its rows to train with, in random order; returns those of each client."""
 
 
 class Case(NamedTuple):
@@ -56,7 +58,7 @@ def by_volume(table: Table, order: Indices) -> list[Indices]:
     return np.array_split(order[np.argsort(by, kind="stable")], 3)
 
 
-def by_label(draw: int) -> Callable[[Table, Indices], list[Indices]]:
+def by_label(draw: int) -> Cut:
     """Return how to cut into five with shares of each class drawn from Dirichlet distributions.
 
     Hsu et al. 2019, "Measuring the Effects of Non-Identical Data Distribution".
@@ -73,16 +75,14 @@ def by_label(draw: int) -> Callable[[Table, Indices], list[Indices]]:
     return cut
 
 
-CUTS: Mapping[str, Callable[[Table, Indices], list[Indices]]] = {
+CUTS: Mapping[str, Cut] = {
     "iid, 10": iid,
     "by volume, 3": by_volume,
     "label skew, 5": by_label(2),
 }
 
 
-def cut_articles(
-    articles: Path, cuts: Mapping[str, Callable[[Table, Indices], list[Indices]]]
-) -> Iterator[Case]:
+def cut_articles(articles: Path, cuts: Mapping[str, Cut]) -> Iterator[Case]:
     """Cut the article's table, without duplicates, in several ways."""
     table = read_table(articles, label=LABEL)
     _, first = np.unique(np.column_stack([table.X, table.y]), axis=0, return_index=True)
@@ -176,8 +176,8 @@ def main(articles: Path, hospitals: Path) -> None:
                 cells[name].append(f"{log_loss:.3f} / {bench.distance(result):.2f}")
     lines = [
         "Every strategy with its default parameters and rounds: log loss on held-back rows / distance to the",
-        "pooled model, relative. In brackets how unlike the clients' labels are (index of dissimilarity). The",
-        "article's table without duplicates and resampling, 25 % held back; the hospitals as in FLamby.",
+        "pooled model, relative. In brackets how unlike the clients' labels are (index of dissimilarity).",
+        "The article's table without duplicates and resampling, 25 % held back; the hospitals as in FLamby.",
         "",
         f"| strategy | rounds | {' | '.join(heads)} |",
         "|---|---|" + "---|" * len(heads),

@@ -4,8 +4,8 @@ With n rows of weights v, the global model w₀, and coefficients w whose last i
 
     (Σ v log(1 + exp(∓A w)) + λ/2 ‖w without intercept‖²) / n  +  μ/2 ‖w - w₀‖²
 
-Li et al. 2020, "Federated Optimization in Heterogeneous Networks", equation 2, whose local loss is a mean over
-rows: so one μ means the same at clients of any size. The intercept is held like the coefficients.
+Li et al. 2020, "Federated Optimization in Heterogeneous Networks", equation 2, whose local loss is a mean
+over rows: so one μ means the same at clients of any size. The intercept is held like the coefficients.
 """
 
 import numpy as np

@@ -15,6 +15,7 @@ import link
 import utils
 from federation.data.table import Table
 from federation.learning.federate import Federated, federate
+from federation.learning.record import Record
 from federation.learning.settings import TrainingSettings
 from ledger import Ledger
 from streamed import StreamedTask
@@ -97,15 +98,16 @@ class Pool:
         self.notes = Notes()
         self.grid = AnyOrder(answers, spoil or {}, seed)
 
-    def train(self, **settings: Any) -> Federated:
-        """Run federated Newton."""
+    def train(self, record: Record | None = None, **settings: Any) -> Federated:
+        """Run federated Newton, or another strategy."""
         return federate(
             self.grid,
-            TrainingSettings(strategy="fednewton", **({"rounds": 20} | settings)),
+            TrainingSettings(**({"strategy": "fednewton", "rounds": 20} | settings)),
             self.test,
             name_of=lambda node_id: f"c{node_id - 2}",
             observer=self.notes,
             provenance={},
+            record=record,
         )
 
     def scaled(self, result: Federated) -> Floats:

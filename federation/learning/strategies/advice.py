@@ -75,7 +75,7 @@ def notes_of_strategy(settings: TrainingSettings, agreement: Agreement) -> list[
         lines.append(
             f"the clients' shares of positive rows differ much (index of dissimilarity {unlike:.2f}): "
             f"{settings.strategy} combines fits that pull apart, and is likely to end far from the model of "
-            "the pooled rows, whatever the rounds; fednewton is not."
+            "the pooled rows, whatever the rounds, where fednewton would not."
         )
     return lines
 

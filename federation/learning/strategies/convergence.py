@@ -15,8 +15,8 @@ WINDOW = 2
 STILL = 0.01
 """Relative change of the model in a round, at most, that counts as none: less than reports show."""
 FLAT = 0.001
-"""Relative change of the loss in a round, at most, that counts as none. A slow strategy changes the model by less
-than a hundredth a round for a hundred rounds; the loss tells it from one that is done."""
+"""Relative change of the loss in a round, at most, that counts as none. A slow strategy may change the model
+by less than a hundredth a round for a hundred rounds; the loss tells it from one that is done."""
 
 
 @dataclass(frozen=True, kw_only=True)
