@@ -113,6 +113,8 @@ def federate(
         refuse_change(saved.agreement, statistics, test)
     agreement = saved.agreement if saved else agree(statistics, test)
     settings, why = resolve(settings, agreement)
+    if why:
+        record.event("taken", strategy=settings.strategy, rounds=settings.rounds)
     strategy = settings.strategy_for(len(node_ids))
     notes = [*why, *notes_of(settings, agreement)]
     observer.agreed(statistics, notes)

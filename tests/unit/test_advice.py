@@ -51,8 +51,8 @@ THIN = agreed((100, 20), (19, 4))
             agreed((100, 20), (20, 4)),
             "fednewton",
             (
-                "auto: fednewton is taken: 4 features, 20 training rows or more at every client, so its model "
-                "is that of the pooled rows."
+                "auto: fednewton is taken: 4 features, 20 training rows or more at every client, so its "
+                "model is that of the pooled rows."
             ),
         ),
         (

@@ -40,7 +40,7 @@ OWN_DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {
     "fedyogi": {"eta": 1.0, "tau": 1.0},
     "fedavgm": {"server_momentum": 0.5},
     "fedprox": {"proximal_mu": 0.1},
-    "qfedavg": {"client_learning_rate": 1.0},
+    "qfedavg": {"client_learning_rate": 10.0},
     "multikrum": {"num_nodes_to_select": 0},
 }
 """Ours where Flower has none, or one that is hopeless for a linear model; docs/strategies.md says why."""
@@ -50,6 +50,7 @@ ROUNDS_OF: Mapping[str, int] = {
     "fednewton": MAX_ROUNDS,
     "fedavgm": 10,
     "fedprox": 20,
+    "qfedavg": 5,
     "fedadagrad": 20,
     "fedadam": 50,
     "fedyogi": 50,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.exception import AggregationError, InconsistentMessageReplies
 from flwr.serverapp.strategy import QFedAvg, Result, Strategy
@@ -20,6 +20,8 @@ from federation.learning.rounds import Recorder
 from federation.model.arrays import ArrayError, ArrayView, floats
 
 MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others
+
+MOST_LOSS = 1e6  # a row's mean; far beyond any of standardised columns
 
 MAX_UPDATE_NORM = 1e6
 """Farthest an update may be from the global model; coefficients of standardised columns stay far below."""
@@ -182,6 +184,9 @@ class CheckedStrategy(EndsEarly):
             # One client with other metrics than the rest would fail Flower's run: it gets what it weighs by.
             kept = ("num-examples", TRAIN_LOSS) if self._needs_loss else ("num-examples",)
             reply.content["metrics"] = MetricRecord({key: metrics[key] for key in kept})
+            if self._needs_loss:  # Flower's QFedAvg computes in the update's own memory; ours is read-only
+                update = reply.content.array_records["arrays"]
+                reply.content["arrays"] = ArrayRecord({k: Array(v.numpy()) for k, v in update.items()})
             del reply.content["given"]
         try:
             arrays, aggregated = self._inner.aggregate_train(server_round, list(accepted.values()))
@@ -323,7 +328,9 @@ def _metric_problem(
 def _loss_problem(loss: object) -> str:
     if not isinstance(loss, float) or not np.isfinite(loss):
         return "its reply does not say the loss of the model on its training rows"
-    return "the loss on its training rows is negative" if loss < 0 else ""
+    if loss < 0:
+        return "the loss on its training rows is negative"
+    return "" if loss <= MOST_LOSS else f"the loss on its training rows is {loss:.3g}, which is not credible"
 
 
 def _row_problem(rows: object, told: int | None) -> str:
