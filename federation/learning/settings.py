@@ -90,9 +90,8 @@ class TrainingSettings:
     rounds: Annotated[
         int,
         Option(text="Maximum number of rounds.", minimum=1, default="the strategy's own: 3 for fedavg"),
-    ] = cast(
-        "int", None
-    )  # an int once the settings are made, the strategy's own; with auto, once it is taken
+    ] = cast("int", None)
+    # An int once the settings are made, the strategy's own; with auto, once it is known what is taken.
     penalty: Annotated[str, Option(text="Regularisation of the model.", choices=("l2", "none"))] = "l2"
     max_iter: Annotated[
         int, Option(text="Maximum solver iterations per client and round.", minimum=1)

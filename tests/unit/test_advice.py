@@ -17,7 +17,13 @@ from federation.learning.strategies.advice import (
     notes_of_strategy,
     resolve,
 )
-from federation.learning.strategies.catalogue import FLOWERS, ROBUST, STRATEGIES, default_rounds
+from federation.learning.strategies.catalogue import (
+    FLOWERS,
+    ROBUST,
+    STRATEGIES,
+    default_rounds,
+    register,
+)
 from federation.runs.record.record import RunRecord
 from tests.unit.pooling import Pool, distance, made_up, parameters, thirds
 from tests.unit.test_checked_strategy import Federation
@@ -101,6 +107,12 @@ def test_settings_of_auto_survive_every_form() -> None:
     config = TrainingSettings.run_config() | {"strategy": "auto", "quorum": 2}
     assert TrainingSettings.from_run_config(config) == settings
     assert settings.plan == "auto: fedavg or fednewton, as the clients' rows allow"
+
+
+def test_no_strategy_of_ones_own_is_named_auto() -> None:
+    """The name is taken."""
+    with pytest.raises(SettingError, match='there is a strategy "auto" already'):
+        register("auto", STRATEGIES["fedavg"])
 
 
 def test_auto_has_no_parameters() -> None:

@@ -33,3 +33,13 @@ def test_the_shared_facts_are_fields_of_a_run() -> None:
     assert facts.keys() <= Run.__dataclass_fields__.keys()
     assert facts["parameters"] == {"server_momentum": "0.5", "penalty": "none", "max_iter": 7}
     assert (facts["rounds"], facts["started"]) == (2, "2026-11-27 09:30 UTC")
+
+
+def test_what_was_taken_is_told() -> None:
+    """Where the settings left the strategy open."""
+    taken = TrainingSettings(strategy="fednewton")
+    federated = Federated(
+        model=Mock(), rounds=[Round(round=2)], statistics=[], notes=[], at_clients={}, taken=taken
+    )
+    facts = facts_of(RunSettings(training=TrainingSettings(strategy="auto"), started=STARTED), federated)
+    assert facts["strategy"] == "fednewton"
