@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from federation.errors import SettingError
-from federation.learning.notes import notes_of
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.advice import (
-    against_newton,
     conclude,
     dissimilarity,
     notes_of_strategy,
@@ -208,6 +206,14 @@ def test_label_skew_is_said(name: str) -> None:
     assert "differ much" not in text
 
 
+@pytest.mark.parametrize("name", sorted(FLOWERS))
+def test_strategies_that_count_clients_alike_bear_less_of_it(name: str) -> None:
+    """At an index of 0.3, as that of the four hospitals, only those that do not weigh fits by rows are named."""
+    lines = notes(name, agreed((100, 40), (100, 70), features=30))
+    assert len(lines) == (name in ROBUST or name == "qfedavg")
+    assert all("(index of dissimilarity 0.30)" in line for line in lines)
+
+
 def test_of_newton_and_of_unknown_strategies_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """It needs no advice, and what others need is not known."""
     monkeypatch.setitem(STRATEGIES, "own", STRATEGIES["fedavg"])
@@ -246,5 +252,3 @@ def test_notes_come_with_those_on_the_rows(tmp_path: Path) -> None:
     result = federation.run(rounds=1)
     assert "fedavg needs 3 rounds or so, and has 1: allow more with --rounds 3." in result.notes
     assert not any("fednewton would" in line for line in result.notes)
-    assert notes_of.__doc__
-    assert against_newton(THIN)
