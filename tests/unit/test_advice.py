@@ -208,7 +208,7 @@ def test_label_skew_is_said(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(FLOWERS))
 def test_strategies_that_count_clients_alike_bear_less_of_it(name: str) -> None:
-    """At an index of 0.3, as that of the four hospitals, only those that do not weigh fits by rows are named."""
+    """At 0.3, the index of the four hospitals, only those that do not weigh fits by rows are named."""
     lines = notes(name, agreed((100, 40), (100, 70), features=30))
     assert len(lines) == (name in ROBUST or name == "qfedavg")
     assert all("(index of dissimilarity 0.30)" in line for line in lines)
