@@ -155,10 +155,9 @@ def federate(
         | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)}
         | ({"strategy": settings.strategy} if why else {}),
     )
+    conclusion = conclude(settings, agreement, recorder.rounds)
     if isinstance(strategy, FedNewton):
         model, conclusion = replace(model, inference=infer(strategy, model)), strategy.conclusion()
-    else:
-        conclusion = conclude(settings, agreement, recorder.rounds)
     missed = _hand_over(roster, arrays, agreement, name_of, settings)
     return Federated(
         model=model,

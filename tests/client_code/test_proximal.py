@@ -1,6 +1,7 @@
 """FedProx's local fit is the optimum of its paper's objective, found here in another way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy.special import expit
 import client
 import proximal
 import utils
+from client_code.protocol.training import PROXIMAL_MU, TRAIN_LOSS
 from federation.learning.training import as_record
 from federation.model import linear as server_model
 from tests.client_code.test_client import model_of, parameters
@@ -55,11 +57,9 @@ def test_the_fit_is_the_optimum(
     np.testing.assert_allclose(utils.flat(model), optimum(table, start, weights, mu, l2), rtol=0, atol=1e-6)
 
 
-def ask(task: utils.Task, agreed: server_model.Preprocessing, **config: float | bool) -> Message:
+def ask(task: utils.Task, agreed: server_model.Preprocessing, config: Mapping[str, Any]) -> Message:
     """Return a client's answer to a round with these settings."""
-    asked = ConfigRecord({"class-weight": [1.0, 1.0]} | {k.replace("_", "-"): v for k, v in config.items()})
-    if "train_loss" in config:
-        asked["train_loss"] = asked.pop("train-loss")
+    asked = ConfigRecord({"class-weight": [1.0, 1.0], **config})
     content = RecordDict({"arrays": parameters(*START), "config": asked, "preprocessing": as_record(agreed)})
     context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
     return client.create_app(task)(Message(content, 2, "train"), context)
@@ -70,7 +70,7 @@ def test_the_server_asks_for_it(
 ) -> None:
     """Flower's FedProx sends its weight; the penalty and the maximum of iterations are those of every fit."""
     task = make_task()
-    update = ask(task, agreed, proximal_mu=0.1).content.array_records["arrays"]
+    update = ask(task, agreed, {PROXIMAL_MU: 0.1}).content.array_records["arrays"]
     expected = model_of(parameters(*START))
     proximal.fit(expected, task.prepared(agreement).train, (1.0, 1.0), mu=0.1, l2=1.0)
     np.testing.assert_array_equal(update["coef"].numpy(), expected.coef_)
@@ -82,7 +82,7 @@ def test_a_weight_of_zero_is_the_usual_fit(
 ) -> None:
     """To the last bit."""
     task = make_task()
-    with_it, without = (ask(task, agreed, **config) for config in ({"proximal_mu": 0.0}, {}))
+    with_it, without = (ask(task, agreed, config) for config in ({PROXIMAL_MU: 0.0}, {}))
     np.testing.assert_array_equal(
         with_it.content.array_records["arrays"]["coef"].numpy(),
         without.content.array_records["arrays"]["coef"].numpy(),
@@ -94,7 +94,7 @@ def test_the_loss_before_the_fit_is_told_to_who_asks(
 ) -> None:
     """Of the model that was sent, on the training rows; nobody else is told."""
     task = make_task()
-    asked, unasked = (ask(task, agreed, **config) for config in ({"train_loss": True}, {}))
+    asked, unasked = (ask(task, agreed, config) for config in ({TRAIN_LOSS: True}, {}))
     expected = utils.score(model_of(parameters(*START)), task.prepared(agreement).train)["loss"]
-    assert asked.content.metric_records["metrics"]["train_loss"] == pytest.approx(expected, rel=1e-12)
-    assert "train_loss" not in unasked.content.metric_records["metrics"]
+    assert asked.content.metric_records["metrics"][TRAIN_LOSS] == pytest.approx(expected, rel=1e-12)
+    assert TRAIN_LOSS not in unasked.content.metric_records["metrics"]

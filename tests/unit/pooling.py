@@ -100,9 +100,10 @@ class Pool:
 
     def train(self, record: Record | None = None, **settings: Any) -> Federated:
         """Run federated Newton, or another strategy."""
+        chosen: dict[str, Any] = {"strategy": "fednewton", "rounds": 20} | settings
         return federate(
             self.grid,
-            TrainingSettings(**({"strategy": "fednewton", "rounds": 20} | settings)),
+            TrainingSettings(**chosen),
             self.test,
             name_of=lambda node_id: f"c{node_id - 2}",
             observer=self.notes,

@@ -168,23 +168,25 @@ def one_round(
     messages = sorted(
         strategy.configure_train(1, arrays, ConfigRecord(), grid), key=lambda one: one.metadata.dst_node_id
     )
+    told: list[dict[str, Any]] = [
+        {"num-examples": 10} | {name: values[i] for name, values in metrics.items()}
+        for i in range(len(updates))
+    ]
     replies = [
         Message(
             RecordDict(
                 {
                     "arrays": ArrayRecord({"coef": Array(np.array([update]))}),
-                    "metrics": MetricRecord(
-                        {"num-examples": 10} | {name: values[i] for name, values in metrics.items()}
-                    ),
+                    "metrics": MetricRecord(figures),
                 }
             ),
             reply_to=message,
         )
-        for i, (message, update) in enumerate(zip(messages, updates, strict=True))
+        for message, update, figures in zip(messages, updates, told, strict=True)
     ]
     aggregated, _ = strategy.aggregate_train(1, replies)
     assert aggregated is not None
-    return aggregated["coef"].numpy()[0]
+    return np.asarray(aggregated["coef"].numpy()[0])
 
 
 @pytest.mark.parametrize("name", ["fedadagrad", "fedadam", "fedyogi"])
