@@ -139,18 +139,18 @@ class Silent:
         """Take no note."""
 
 
-def apps_of(data: Path, folder: Path) -> dict[str, Callable[..., Message]]:
+def apps_of(data: Path, folder: Path, label: str = LABEL) -> dict[str, Callable[..., Message]]:
     """Return the app of every client in a folder of prepared data."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "client_code"))
     import client  # noqa: PLC0415 - the clients' code, which nothing of the server imports
     import utils  # noqa: PLC0415
 
     apps = {}
-    for part in sorted(data.glob("client-*")):
-        train, validation = (utils.load_table(part / name, LABEL) for name in ("train.csv", "validation.csv"))
+    for part in sorted(path.parent for path in data.glob("*/train.csv")):
+        train, validation = (utils.load_table(part / name, label) for name in ("train.csv", "validation.csv"))
         task = utils.Task(
             name=part.name,
-            label=LABEL,
+            label=label,
             train=train,
             validation=validation,
             max_iter=10,

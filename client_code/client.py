@@ -30,11 +30,13 @@ import firth
 import link
 import memory
 import proof
+import proximal
 import utils
 from errors import ClientError
 from ledger import Ledger, open_ledger
 from preprocessing import Preprocessing
 from protocol.columns import COUNTS
+from protocol.training import PROXIMAL_MU, TRAIN_LOSS
 from utils import Floats
 
 if TYPE_CHECKING:
@@ -82,11 +84,13 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
         model, agreement = _received(task, message)
         given = _scores(task, agreement, model)
         rows = task.prepared(agreement).train
-        utils.fit(model, rows, _class_weight(message), C=_strength(message, len(rows.y)))
+        before = _loss_before(message, model, rows)
+        _fit(message, model, rows)
         metrics: Metrics = {
             "num-examples": len(rows.y),
             "loss": utils.loss(model, rows),
             "seconds": time.perf_counter() - started,
+            **before,
         }
         log.info("train round %s: loss %.6g", _round(message), metrics["loss"])
         return Message(_update(utils.get_parameters(model), metrics, given), reply_to=message)
@@ -171,6 +175,21 @@ def _class_weight(message: Message) -> tuple[float, float]:
     """Return the weights of a negative and of a positive row that the server asks for."""
     negative, positive = cast("list[float]", message.content.config_records["config"]["class-weight"])
     return negative, positive
+
+
+def _loss_before(message: Message, model: LogisticRegression, rows: "utils.Table") -> Metrics:
+    """Return the loss of the global model on the training rows, if the strategy asks for it."""
+    asked = message.content.config_records["config"].get(TRAIN_LOSS)
+    return {TRAIN_LOSS: utils.loss(model, rows)} if asked else {}
+
+
+def _fit(message: Message, model: LogisticRegression, rows: "utils.Table") -> None:
+    """Fit in place, near the global model if the strategy asks for it."""
+    weights, C = _class_weight(message), _strength(message, len(rows.y))
+    if mu := cast("float", message.content.config_records["config"].get(PROXIMAL_MU, 0.0)):
+        proximal.fit(model, rows, weights, mu=mu, l2=1.0 / C)  # 0 without a penalty
+    else:
+        utils.fit(model, rows, weights, C=C)
 
 
 def _strength(message: Message, own: int) -> float:

@@ -20,6 +20,7 @@ from federation.learning.record import Record, Unrecorded
 from federation.learning.roster import Roster
 from federation.learning.rounds import Observer, Recorder, Round
 from federation.learning.settings import TrainingSettings
+from federation.learning.strategies.advice import conclude, resolve
 from federation.learning.strategies.checked import CheckedStrategy, Rules, listed
 from federation.learning.strategies.fednewton import FedNewton
 from federation.learning.strategies.inference import infer, reason_for_no_tests
@@ -45,9 +46,11 @@ class Federated:
     at_clients : mapping
         Figures of the model on each client's validation rows, by client.
     conclusion : str, optional
-        How the strategy ended, where it can tell.
+        How the strategy ended, or whether its model has stopped moving.
     missed : mapping of str to str
         Per client that did not get the final model, why.
+    taken : TrainingSettings, optional
+        With the strategy and the rounds that were taken where the settings left them open.
     """
 
     model: LinearModel
@@ -57,6 +60,7 @@ class Federated:
     at_clients: Mapping[str, Mapping[str, Any]]
     conclusion: str | None = None
     missed: Mapping[str, str] = field(default_factory=dict)
+    taken: TrainingSettings | None = None
 
 
 def federate(  # noqa: PLR0913 - all but the first three by name
@@ -105,7 +109,7 @@ def federate(  # noqa: PLR0913 - all but the first three by name
     """
     record = record or Unrecorded()
     node_ids = list(grid.get_node_ids())
-    strategy = settings.strategy_for(len(node_ids))
+    settings.check_clients(len(node_ids))
     saved = record.load()
     replies = ask_all(grid, node_ids, "query.statistics", RecordDict(), settings.round_timeout)
     name_of = name_of or _claimed(replies)
@@ -114,7 +118,11 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         refuse_change(saved.agreement, statistics, test)
     prepared = prepared or Prepared()
     agreement = saved.agreement if saved else agree(statistics, test, prepared.contract)
-    notes = [*notes_of(settings, agreement, prepared), *warnings_of_rows(test.y)]
+    settings, why = resolve(settings, agreement)
+    if why:
+        record.event("taken", strategy=settings.strategy, rounds=settings.rounds)
+    strategy = settings.strategy_for(len(node_ids))
+    notes = [*why, *notes_of(settings, agreement, prepared), *warnings_of_rows(test.y)]
     observer.agreed(statistics, notes)
 
     roster = Roster(grid, name_of=name_of, process_of=process_of, limit=settings.set_aside_after)
@@ -154,10 +162,11 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         intercept=float(arrays["intercept"].numpy()[0]),
         site_intercepts=strategy.sites() if isinstance(strategy, FedNewton) else None,
         provenance=dict(provenance)
-        | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)},
+        | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)}
+        | ({"strategy": settings.strategy} if why else {}),
         left_out={**prepared.left_out, **agreement.left_out} or None,
     )
-    conclusion = None
+    conclusion = conclude(settings, agreement, recorder.rounds)
     if isinstance(strategy, FedNewton):
         resample = provenance.get("resample")  # known where the run prepared the rows itself
         reason = reason_for_no_tests(settings.penalty, resample)
@@ -172,6 +181,7 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         at_clients=at_clients,
         conclusion=conclusion,
         missed=missed,
+        taken=settings,
     )
 
 

@@ -9,6 +9,7 @@ from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.heterogeneity import warnings_of
 from federation.learning.preprocessing.pooling import same_gaps
 from federation.learning.settings import TrainingSettings
+from federation.learning.strategies.advice import notes_of_strategy
 from federation.learning.strategies.inference import reason_for_no_tests
 
 _COLUMNS_NAMED = 5
@@ -39,7 +40,7 @@ def notes_of(settings: TrainingSettings, agreement: Agreement, prepared: Prepare
     Parameters
     ----------
     settings : TrainingSettings
-        Strategy, rounds, quorum.
+        Strategy, as it is taken, rounds, quorum.
     agreement : Agreement
         What was agreed, from what every client says of its rows.
     prepared : Prepared, optional
@@ -47,6 +48,7 @@ def notes_of(settings: TrainingSettings, agreement: Agreement, prepared: Prepare
     """
     prepared = prepared or Prepared()
     notes = [
+        *notes_of_strategy(settings, agreement),
         *prepared.notes,
         *lines(prepared.left_out, hint=True),
         *lines(agreement.left_out),

@@ -38,6 +38,9 @@ class Round:
         Per client, why its update did not count.
     set_aside : dict
         Per client that is not asked from the next round on, why.
+    distance : float, optional
+        Euclidean distance of the model from that of the round before, relative to its own length; None for
+        round 0.
     """
 
     round: int
@@ -47,6 +50,7 @@ class Round:
     clients: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
     set_aside: dict[str, str] = field(default_factory=dict)
+    distance: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; a figure that is undefined is None."""
@@ -88,6 +92,11 @@ class Recorder:
         self._started = time.perf_counter()
         self.rounds: list[Round] = []
         self.current = Round(round=0)
+        self._last: NDArray[np.float64] | None = None
+
+    def resume(self, rounds: Sequence[Round], arrays: Mapping[str, NDArray[np.float64]]) -> None:
+        """Go on after rounds that were finished before, the last of which made the model ``arrays``."""
+        self.rounds, self._last = list(rounds), _flat(arrays)
 
     def begin(self, server_round: int) -> None:
         """Open the record of a round."""
@@ -98,6 +107,10 @@ class Recorder:
         """Score the model, ``coef`` (1, d) and ``intercept`` (1,), and close the round."""
         scoring = time.perf_counter()
         self.current.server = evaluate(self._y, _sigmoid(self._Z, arrays))
+        model = _flat(arrays)
+        if self._last is not None:
+            self.current.distance = _relative(model - self._last, model)
+        self._last = model
         ended = time.perf_counter()
         computing = (figures["train"]["seconds"] for figures in self.current.clients.values())
         self.current.seconds = ended - self._started
@@ -107,6 +120,16 @@ class Recorder:
     def announce(self) -> None:
         """Tell the observer of the closed round."""
         self._observer.round_ended(self.current, self._total)
+
+
+def _flat(arrays: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate([values.ravel() for values in arrays.values()])
+
+
+def _relative(change: NDArray[np.float64], model: NDArray[np.float64]) -> float:
+    """Return how long a change is, as a share of the model's length; 1 at most where the model is 0."""
+    moved, length = float(np.linalg.norm(change)), float(np.linalg.norm(model))
+    return moved / length if length else float(moved > 0)
 
 
 def _sigmoid(Z: NDArray[np.float64], arrays: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ Nothing here loads Flower before settings are made, so that ``--help`` answers a
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from numbers import Integral, Real
 from types import NoneType
@@ -16,6 +16,10 @@ from federation.errors import SettingError
 
 if TYPE_CHECKING:
     from flwr.serverapp.strategy import FedAvg
+
+AUTO = "auto"
+"""As the strategy: federated Newton where it suits the clients, else fedavg; see `strategies.advice`."""
+MAY_TAKE = ("fedavg", "fednewton")
 
 TRAINING, FAULTS = "Training", "Faults"
 KINDS: Mapping[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
@@ -68,7 +72,12 @@ class TrainingSettings:
     """
 
     strategy: Annotated[
-        str, Option(text="Strategy that aggregates the updates; see docs/strategies.md.", unit="name")
+        str,
+        Option(
+            text="Strategy that aggregates the updates, or auto: fednewton where it suits the clients, else "
+            "fedavg; see docs/strategies.md.",
+            unit="name",
+        ),
     ] = "fedavg"
     parameters: Annotated[
         Mapping[str, str],
@@ -80,8 +89,13 @@ class TrainingSettings:
     ] = field(default_factory=dict)
     rounds: Annotated[
         int,
-        Option(text="Maximum number of rounds.", minimum=1, default="3; 50 for fednewton, 100 with firth"),
-    ] = cast("int", None)  # always an int once the settings are made: the strategy's own number
+        Option(
+            text="Maximum number of rounds.",
+            minimum=1,
+            default="the strategy's own: 3 for fedavg, 50 for fednewton, 100 with firth",
+        ),
+    ] = cast("int", None)
+    # An int once the settings are made, the strategy's own; with auto, once it is known what is taken.
     penalty: Annotated[
         str,
         Option(
@@ -147,19 +161,27 @@ class TrainingSettings:
         from federation.learning.strategies.catalogue import create_strategy, default_rounds  # noqa: PLC0415 - Flower
 
         set_ = object.__setattr__  # the way to set a frozen instance's field while it is made
-        if vars(self)["rounds"] is None:
+        later = self.strategy == AUTO and vars(self)["rounds"] is None
+        if vars(self)["rounds"] is None and not later:
             set_(self, "rounds", default_rounds(self.strategy, self.penalty))
         for setting in settings_of_training():
-            setting.check(getattr(self, setting.name))
+            if not (later and setting.name == "rounds"):
+                setting.check(getattr(self, setting.name))
         set_(self, "parameters", {name: str(value) for name, value in self.parameters.items()})
         self._check_penalty()
-        create_strategy(
-            self.strategy,
-            self.parameters,
-            clients=sys.maxsize,
-            penalty=self.penalty,
-            site_intercepts=self.site_intercepts,
-        )
+        if self.strategy != AUTO:
+            create_strategy(
+                self.strategy,
+                self.parameters,
+                clients=sys.maxsize,
+                penalty=self.penalty,
+                site_intercepts=self.site_intercepts,
+            )
+        elif self.parameters:
+            raise SettingError(
+                f'strategy "{AUTO}" has no parameter "{next(iter(self.parameters))}".',
+                "Leave it out, or name the strategy that has it.",
+            )
 
     def _check_penalty(self) -> None:
         if self.c != 1 and self.penalty != "l2":
@@ -250,8 +272,22 @@ class TrainingSettings:
     @property
     def plan(self) -> str:
         """Describe in a few words what will be run."""
+        if self.strategy == AUTO:
+            most = f", at most {self.rounds} rounds" if vars(self)["rounds"] is not None else ""
+            return f"{AUTO}: {' or '.join(MAY_TAKE)}, as the clients' rows allow{most}"
         most = "at most " if self.strategy == "fednewton" else ""
         return f"{self.strategy}, {most}{self.rounds} rounds"
+
+    def check_clients(self, clients: int) -> None:
+        """Check that so many clients are enough for every strategy that may be taken.
+
+        Raises
+        ------
+        SettingError
+            As `strategy_for`.
+        """
+        for name in MAY_TAKE if self.strategy == AUTO else (self.strategy,):
+            replace(self, strategy=name).strategy_for(clients)
 
     def strategy_for(self, clients: int) -> "FedAvg":
         """Return the strategy for so many clients.

@@ -82,7 +82,7 @@ class Training:
             finished = saved.round
             self._model = ArrayRecord({name: Array(array) for name, array in saved.arrays.items()})
             set_state(self.strategy, saved.strategy)
-            self.recorder.rounds = list(saved.rounds)
+            self.recorder.resume(saved.rounds, saved.arrays)
         rows = sum(one.rows for one in self.agreement.statistics)
         self.checked.start(
             self.roster,

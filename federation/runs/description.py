@@ -64,7 +64,7 @@ def facts_of(settings: RunSettings, federated: Federated) -> dict[str, Any]:
     federated : Federated
         The model and its rounds.
     """
-    training, started = settings.training, settings.started
+    training, started = federated.taken or settings.training, settings.started
     encoding = federated.model.preprocessing.encoding
     return {
         "strategy": training.strategy,

@@ -126,7 +126,7 @@ def run_on_aws(
     JoinDeadlineError, RoundError
         Clients did not come, or did not answer as they should.
     """
-    settings.training.strategy_for(len(accounts))
+    settings.training.check_clients(len(accounts))
     progress.step(f"Asking the clients to run {settings.jobs.source_key}, published by each of them")
     progress.step("Looking up the clients' training networks")
     networks = {name: account.network() for name, account in accounts.items()}

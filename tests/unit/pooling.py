@@ -15,6 +15,7 @@ import link
 import utils
 from federation.data.table import Table
 from federation.learning.federate import Federated, federate
+from federation.learning.record import Record
 from federation.learning.settings import TrainingSettings
 from ledger import Ledger
 from streamed import StreamedTask
@@ -96,16 +97,17 @@ class Pool:
         self.notes = Notes()
         self.grid = AnyOrder(answers, spoil or {}, seed)
 
-    def train(self, **settings: Any) -> Federated:
-        """Run federated Newton, or the strategy given."""
-        how: dict[str, Any] = {"strategy": "fednewton", "rounds": 20} | settings
+    def train(self, record: Record | None = None, **settings: Any) -> Federated:
+        """Run federated Newton, or another strategy."""
+        chosen: dict[str, Any] = {"strategy": "fednewton", "rounds": 20} | settings
         return federate(
             self.grid,
-            TrainingSettings(**how),
+            TrainingSettings(**chosen),
             self.test,
             name_of=lambda node_id: f"c{node_id - 2}",
             observer=self.notes,
             provenance={},
+            record=record,
         )
 
     def scaled(self, result: Federated) -> Floats:

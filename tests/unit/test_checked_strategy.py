@@ -365,6 +365,31 @@ def test_an_invalid_update_below_the_quorum_ends_the_run(federation: Federation,
     assert [one.round for one in federation.notes.rounds] == [0]
 
 
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        (None, "does not say the loss of the model on its training rows"),
+        (1, "does not say the loss of the model on its training rows"),
+        (math.nan, "does not say the loss of the model on its training rows"),
+        (math.inf, "does not say the loss of the model on its training rows"),
+        (-0.1, "the loss on its training rows is negative"),
+        (1e7, "the loss on its training rows is 1e+07, which is not credible"),
+    ],
+)
+def test_a_loss_that_a_strategy_weighs_by_is_checked(
+    federation: Federation, loss: float | None, words: str
+) -> None:
+    """QFedAvg multiplies updates by powers of it; fedavg does not read it, whatever a client sends."""
+
+    def spoil(reply: Message) -> Message:
+        return figures("metrics", {"train_loss": loss})(reply)
+
+    result = federation.run(spoil, quorum=QUORUM, rounds=1, strategy="qfedavg")
+    assert words in result.rounds[-1].rejected["bert"]
+    assert all(told["train"]["train_loss"] > 0 for told in result.rounds[-1].clients.values())
+    assert not federation.run(spoil, quorum=QUORUM, rounds=1).rounds[-1].rejected
+
+
 def test_a_boolean_is_no_number_of_examples() -> None:
     """Flower's record refuses a boolean already, so none can arrive."""
     with pytest.raises(TypeError):

@@ -68,7 +68,11 @@ def comparable(rounds: list[Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("name", "phase"),
-    [*((name, "train") for name in STRATEGIES), ("fedadam", "evaluate"), ("fedadam", "query.save_model")],
+    [
+        *((name, "train") for name in [*STRATEGIES, "auto"]),
+        ("fedadam", "evaluate"),
+        ("fedadam", "query.save_model"),
+    ],
 )
 def test_the_resumed_run_equals_the_uninterrupted_one(name: str, phase: str, tmp_path: Path) -> None:
     """Weights, what the strategy carries, and every figure: to the last bit, wherever it was cut."""
@@ -87,6 +91,8 @@ def test_the_resumed_run_equals_the_uninterrupted_one(name: str, phase: str, tmp
 
     np.testing.assert_array_equal(resumed.model.coef, whole.model.coef)
     assert resumed.model.intercept == whole.model.intercept
+    assert resumed.conclusion == whole.conclusion
+    assert resumed.taken == whole.taken
     assert comparable(resumed.rounds) == comparable(whole.rounds)
     one, other = last_of(tmp_path / "cut").strategy, last_of(tmp_path / "whole").strategy
     assert exactly(one) == exactly(other)
@@ -109,7 +115,7 @@ def test_a_flower_strategys_state_is_all_that_it_carries(name: str) -> None:
                 RecordDict(
                     {
                         "arrays": ArrayRecord({"coef": Array(np.full((1, 4), number + 0.1 * at))}),
-                        "metrics": MetricRecord({"num-examples": 10}),
+                        "metrics": MetricRecord({"num-examples": 10, "train_loss": 0.1}),
                     }
                 ),
                 reply_to=message,

@@ -31,6 +31,18 @@ def test_a_model_tells_how_when_and_with_what_it_was_trained() -> None:
 
 def test_the_shared_facts_are_fields_of_a_run() -> None:
     """Parameters are the strategy's own and what every fit has."""
+    federated = made()
+    facts = facts_of(RunSettings(training=TRAINING, started=STARTED), federated)
+    assert facts.keys() <= Run.__dataclass_fields__.keys()
+    assert facts["parameters"] == {"server_momentum": "0.5", "penalty": "none", "max_iter": 7}
+    under_l2 = RunSettings(training=TrainingSettings(c=0.5), started=STARTED)
+    assert facts_of(under_l2, federated)["parameters"] == {"penalty": "l2", "c": 0.5, "max_iter": 10}
+    assert (facts["rounds"], facts["started"]) == (2, "2026-11-27 09:30 UTC")
+    assert (facts["columns"], facts["features"], facts["left_out"]) == (2, 3, {"id": "an identifier"})
+
+
+def made(taken: TrainingSettings | None = None) -> Federated:
+    """Return what a training left."""
     model = LinearModel(
         label="y",
         preprocessing=Preprocessing(
@@ -48,11 +60,13 @@ def test_the_shared_facts_are_fields_of_a_run() -> None:
         provenance={},
         left_out={"id": "an identifier"},
     )
-    federated = Federated(model=model, rounds=[Round(round=2)], statistics=[], notes=[], at_clients={})
-    facts = facts_of(RunSettings(training=TRAINING, started=STARTED), federated)
-    assert facts.keys() <= Run.__dataclass_fields__.keys()
-    assert facts["parameters"] == {"server_momentum": "0.5", "penalty": "none", "max_iter": 7}
-    under_l2 = RunSettings(training=TrainingSettings(c=0.5), started=STARTED)
-    assert facts_of(under_l2, federated)["parameters"] == {"penalty": "l2", "c": 0.5, "max_iter": 10}
-    assert (facts["rounds"], facts["started"]) == (2, "2026-11-27 09:30 UTC")
-    assert (facts["columns"], facts["features"], facts["left_out"]) == (2, 3, {"id": "an identifier"})
+    return Federated(
+        model=model, rounds=[Round(round=2)], statistics=[], notes=[], at_clients={}, taken=taken
+    )
+
+
+def test_what_was_taken_is_told() -> None:
+    """Where the settings left the strategy open."""
+    taken = TrainingSettings(strategy="fednewton")
+    facts = facts_of(RunSettings(training=TrainingSettings(strategy="auto"), started=STARTED), made(taken))
+    assert facts["strategy"] == "fednewton"

@@ -10,12 +10,15 @@ from flwr.serverapp import strategy as flower
 from flwr.serverapp.strategy import FedAvg
 
 from federation.errors import SettingError, UnknownStrategyError
+from federation.learning.settings import AUTO
 from federation.learning.strategies.fednewton import MAX_ROUNDS, FedNewton
 from federation.learning.strategies.firth import FedFirth
 
 STRATEGIES: dict[str, type[FedAvg]] = {
     "fedavg": flower.FedAvg,
     "fedavgm": flower.FedAvgM,
+    "fedprox": flower.FedProx,
+    "qfedavg": flower.QFedAvg,
     "fedadagrad": flower.FedAdagrad,
     "fedadam": flower.FedAdam,
     "fedyogi": flower.FedYogi,
@@ -26,9 +29,37 @@ STRATEGIES: dict[str, type[FedAvg]] = {
     "bulyan": flower.Bulyan,
     "fednewton": FedNewton,
 }
-ROUNDS, FIRTH_ROUNDS = 3, 100
+FLOWERS = frozenset(STRATEGIES) - {"fednewton"}
+ROBUST = frozenset({"fedmedian", "fedtrimmedavg", "krum", "multikrum", "bulyan"})
+"""Flower's, and those of them that are chosen against liars."""
+FIRTH_ROUNDS = 100  # a step takes two
 
 Scalar = int | float
+
+OWN_DEFAULTS: Mapping[str, Mapping[str, Scalar]] = {
+    "fedadagrad": {"eta": 1.0, "tau": 1.0},
+    "fedadam": {"eta": 1.0, "tau": 1.0},
+    "fedyogi": {"eta": 1.0, "tau": 1.0},
+    "fedavgm": {"server_momentum": 0.5},
+    "fedprox": {"proximal_mu": 0.1},
+    "qfedavg": {"client_learning_rate": 10.0},
+    "multikrum": {"num_nodes_to_select": 0},
+}
+"""Ours where Flower has none, or one that is hopeless for a linear model; docs/strategies.md says why."""
+
+ROUNDS = 3
+ROUNDS_OF: Mapping[str, int] = {
+    "fednewton": MAX_ROUNDS,
+    "fedavgm": 10,
+    "fedprox": 20,
+    "qfedavg": 5,
+    "fedadagrad": 20,
+    "fedadam": 50,
+    "fedyogi": 50,
+}
+"""Rounds where nobody says; a strategy that is not here has `ROUNDS`."""
+
+_READ_BY_NOBODY = {"eta_l"}  # Flower's FedOpt keeps it for the clients, and sends it to none
 
 
 def register(name: str, strategy: type[FedAvg]) -> None:
@@ -56,7 +87,7 @@ def register(name: str, strategy: type[FedAvg]) -> None:
             f'strategy "{name}": {strategy!r} is no subclass of flwr.serverapp.strategy.FedAvg.',
             "Derive it from FedAvg.",
         )
-    if STRATEGIES.setdefault(name, strategy) is not strategy:
+    if name == AUTO or STRATEGIES.setdefault(name, strategy) is not strategy:
         raise SettingError(f'there is a strategy "{name}" already.', "Choose another name.")
 
 
@@ -64,7 +95,9 @@ def parameters_of(name: str) -> dict[str, Scalar]:
     """Return the numeric parameters of a strategy with their defaults.
 
     The smallest numbers of nodes default to 1 instead of Flower's 2: how many updates a round needs is the
-    quorum's business. Those of Flower's evaluation are left out: who trains also scores.
+    quorum's business. Those of Flower's evaluation are left out: who trains also scores. So is ``eta_l``,
+    which changes nothing. ``num_nodes_to_select`` of multikrum is 0, which stands for n − f: of the n updates
+    that a round is sure to have, all but those of f malicious clients.
 
     Raises
     ------
@@ -73,10 +106,12 @@ def parameters_of(name: str) -> dict[str, Scalar]:
     """
     if name not in STRATEGIES:
         raise UnknownStrategyError(
-            f'there is no strategy "{name}".', f"Choose one of: {', '.join(STRATEGIES)}."
+            f'there is no strategy "{name}".', f"Choose one of: {', '.join([*STRATEGIES, AUTO])}."
         )
     defaults = {key: value for key, value in _defaults(STRATEGIES[name]).items() if "evaluate" not in key}
-    return {key: 1 if key.startswith("min_") else default for key, default in defaults.items()}
+    return {key: 1 if key.startswith("min_") else default for key, default in defaults.items()} | dict(
+        OWN_DEFAULTS.get(name, {})
+    )
 
 
 def _defaults(strategy: type[FedAvg]) -> dict[str, Scalar]:
@@ -87,7 +122,8 @@ def _defaults(strategy: type[FedAvg]) -> dict[str, Scalar]:
             continue
         parameters = inspect.signature(vars(kind)["__init__"]).parameters.values()
         for each in parameters:
-            if type(each.default) in (int, float):
+            unread = each.name in _READ_BY_NOBODY and kind.__module__.startswith("flwr.")
+            if type(each.default) in (int, float) and not unread:
                 found.setdefault(each.name, each.default)
         if all(each.kind is not inspect.Parameter.VAR_KEYWORD for each in parameters):
             break
@@ -96,9 +132,7 @@ def _defaults(strategy: type[FedAvg]) -> dict[str, Scalar]:
 
 def default_rounds(name: str, penalty: str = "l2") -> int:
     """Return how many rounds are at most sensible where nobody says; Firth's steps take two each."""
-    if name != "fednewton":
-        return ROUNDS
-    return FIRTH_ROUNDS if penalty == "firth" else MAX_ROUNDS
+    return FIRTH_ROUNDS if name == "fednewton" and penalty == "firth" else ROUNDS_OF.get(name, ROUNDS)
 
 
 def create_strategy(
@@ -153,6 +187,9 @@ def create_strategy(
             f'strategy "{name}" cannot fit an intercept for each client.',
             "Use --strategy fednewton, or leave out --site-intercepts.",
         )
+    if values.get("num_nodes_to_select") == 0:
+        sure = _asked(values, clients) if quorum is None else quorum
+        values["num_nodes_to_select"] = max(sure - int(values["num_malicious_nodes"]), 1)
     own = {"penalty": penalty, "l2": l2, "site_intercepts": site_intercepts} if name == "fednewton" else {}
     kind = FedFirth if penalty == "firth" else STRATEGIES[name]
     try:
@@ -185,9 +222,17 @@ def _check_ranges(values: Mapping[str, Scalar]) -> None:
             f"strategy parameter fraction_train={values['fraction_train']} is not in (0, 1].",
             "Use 1 for all clients.",
         )
-    for key, least in (("num_malicious_nodes", 0), ("num_nodes_to_select", 1)):
-        if values.get(key, least) < least:
-            raise SettingError(f"strategy parameter {key}={values[key]} is below {least}.", "Raise it.")
+    for key in ("num_malicious_nodes", "num_nodes_to_select", "proximal_mu", "q"):
+        if values.get(key, 0) < 0:
+            raise SettingError(f"strategy parameter {key}={values[key]} is below 0.", "Raise it.")
+    for key in ("eta", "tau", "client_learning_rate"):
+        if values.get(key, 1) <= 0:
+            raise SettingError(f"strategy parameter {key}={values[key]} is not above 0.", "Raise it.")
+
+
+def _asked(values: Mapping[str, Scalar], clients: int) -> int:
+    """Return how many clients a round asks."""
+    return max(int(clients * values.get("fraction_train", 1)), int(values["min_train_nodes"]))
 
 
 def _check_enough_clients(name: str, values: Mapping[str, Scalar], clients: int, quorum: int | None) -> None:
@@ -204,7 +249,7 @@ def _check_enough_clients(name: str, values: Mapping[str, Scalar], clients: int,
         needed = 4 * liars + 3
     elif name in ("krum", "multikrum") and liars:  # Blanchard et al. 2017
         needed = 2 * liars + 3
-    asked = max(int(clients * values.get("fraction_train", 1)), values["min_train_nodes"])
+    asked = _asked(values, clients)
     if asked < needed:
         raise SettingError(
             f'strategy "{name}" with these parameters needs {needed} clients a round, and asks {asked}.',

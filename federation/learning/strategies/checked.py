@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.exception import AggregationError, InconsistentMessageReplies
-from flwr.serverapp.strategy import Result, Strategy
+from flwr.serverapp.strategy import QFedAvg, Result, Strategy
 from numpy.typing import NDArray
 
+from client_code.protocol.training import TRAIN_LOSS
 from federation.errors import RoundError
 from federation.events import Events, unrecorded
 from federation.learning.agreement import ask_all
@@ -19,6 +20,8 @@ from federation.learning.rounds import Recorder
 from federation.model.arrays import ArrayError, ArrayView, floats
 
 MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others
+
+MOST_LOSS = 1e6  # a row's mean; far beyond any of standardised columns
 
 MAX_UPDATE_NORM = 1e6
 """Farthest an update may be from the global model; coefficients of standardised columns stay far below."""
@@ -142,6 +145,7 @@ class CheckedStrategy(EndsEarly):
     ) -> None:
         self._inner = inner
         self._own_updates = inner if isinstance(inner, OwnUpdates) else None
+        self._needs_loss = isinstance(inner, QFedAvg)
         self._preprocessing = preprocessing
         self._recorder = recorder
         self._name_of = name_of
@@ -159,6 +163,8 @@ class CheckedStrategy(EndsEarly):
         """Ask the clients that the strategy chooses to fit the global model."""
         server_round += self._rules.finished
         random.seed(f"{self._rules.seed}/{server_round}/train")  # what Flower's strategies draw from
+        if self._needs_loss:
+            config[TRAIN_LOSS] = True
         messages = list(self._inner.configure_train(server_round, arrays, config, grid))
         self._recorder.begin(server_round)
         self._global = {name: array.numpy() for name, array in arrays.items()}
@@ -183,8 +189,12 @@ class CheckedStrategy(EndsEarly):
         for name, reply in accepted.items():
             metrics, given = cast("MetricRecord", reply.content["metrics"]), reply.content["given"]
             self._recorder.current.clients[name] = {"train": dict(metrics), "given": dict(given)}
-            # One client with other metrics than the rest would fail Flower's run: it gets the weight.
-            reply.content["metrics"] = MetricRecord({"num-examples": metrics["num-examples"]})
+            # One client with other metrics than the rest would fail Flower's run: it gets what it weighs by.
+            kept = ("num-examples", TRAIN_LOSS) if self._needs_loss else ("num-examples",)
+            reply.content["metrics"] = MetricRecord({key: metrics[key] for key in kept})
+            if self._needs_loss:  # Flower's QFedAvg computes in the update's own memory; ours is read-only
+                update = reply.content.array_records["arrays"]
+                reply.content["arrays"] = ArrayRecord({k: Array(v.numpy()) for k, v in update.items()})
             del reply.content["given"]
         try:
             arrays, aggregated = self._inner.aggregate_train(server_round, list(accepted.values()))
@@ -275,6 +285,8 @@ class CheckedStrategy(EndsEarly):
         records = content.array_records  # gathered anew at each access
         if list(records) != ["arrays"]:
             return "its update holds other records than the model's"
+        if self._needs_loss and (problem := _loss_problem(content.metric_records["metrics"].get(TRAIN_LOSS))):
+            return problem
         update = records["arrays"]
         if self._own_updates:
             shapes = self._own_updates.update_shapes()
@@ -330,6 +342,14 @@ def _metric_problem(
     if not isinstance(seconds, float) or not np.isfinite(seconds):
         return "its reply does not say how long it took"
     return ""
+
+
+def _loss_problem(loss: object) -> str:
+    if not isinstance(loss, float) or not np.isfinite(loss):
+        return "its reply does not say the loss of the model on its training rows"
+    if loss < 0:
+        return "the loss on its training rows is negative"
+    return "" if loss <= MOST_LOSS else f"the loss on its training rows is {loss:.3g}, which is not credible"
 
 
 def _row_problem(rows: object, told: int | None) -> str:

@@ -140,7 +140,7 @@ def _train_and_compare(settings: LocalRun, progress: RunObserver) -> RunMetrics:
     data, manifest = _prepared(settings, progress)
     balanced = manifest.resample == "balanced"
     training = replace(settings.training, balanced=balanced)
-    training.strategy_for(len(manifest.clients))  # what does not fit is found before anything starts
+    training.check_clients(len(manifest.clients))  # what does not fit is found before anything starts
     test = read_prepared(data / "server" / "test.csv", label=manifest.label)
     remember(settings.out, settings.options)
     record = RunRecord(settings.out)
