@@ -26,6 +26,7 @@ from sklearn.linear_model import LogisticRegression
 import contract
 import link
 import memory
+import preparation
 import proof
 import utils
 from errors import ClientError
@@ -34,6 +35,7 @@ from preprocessing import Preprocessing
 from protocol.columns import COUNTS
 
 if TYPE_CHECKING:
+    from protocol.preparation import Preparation
     from streamed import StreamedTask
 
 log = logging.getLogger("client")
@@ -41,8 +43,16 @@ log = logging.getLogger("client")
 Metrics = dict[str, int | float | list[int] | list[float]]
 
 
-def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
-    """Return the Flower app of one client: its statistics, its fits, its scores, its copy of the model."""
+def create_app(task: "utils.Task | StreamedTask", prepared: "Preparation | None" = None) -> ClientApp:
+    """Return the Flower app of one client: its statistics, its fits, its scores, its copy of the model.
+
+    Parameters
+    ----------
+    task : Task or StreamedTask
+        Its rows.
+    prepared : Preparation, optional
+        How they were prepared, where that is known.
+    """
     app = ClientApp()
 
     @app.query("statistics")
@@ -62,6 +72,7 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
                         "gaps": told.gaps,
                         "non-negative": told.non_negative,
                         "levels": json.dumps(told.levels),
+                        "preparation": preparation.told(prepared, *task.train.counts()),
                     }
                 ),
                 "counts": MetricRecord(dict(zip(COUNTS, counts, strict=True))),
@@ -249,6 +260,7 @@ def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
         The rows cannot be used, the server refuses or cannot be reached, or the run failed.
     """
     terms = contract.kept(options.train, (options.train_file, options.test_file))
+    prepared = preparation.read(options.train)
     task = memory.open_task(
         options.train / options.train_file,
         options.train / options.test_file,
@@ -261,7 +273,7 @@ def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
     )
     with open_ledger(options.output_data_dir) as stream:
         link.serve(
-            create_app(task),
+            create_app(task, prepared),
             Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
             server=server_of(options),
             identity=link.Identity(

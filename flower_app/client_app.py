@@ -15,6 +15,7 @@ from flwr.clientapp import ClientApp
 
 import client
 import link
+import preparation
 import utils
 from errors import ClientError
 
@@ -55,7 +56,8 @@ def _app(configuration: str) -> ClientApp:
             penalty=run["penalty"],
             max_iter=run["max-iter"],
             model_dir=Path(node.get("model-dir") or Path(run["out"]) / "clients" / name),
-        )
+        ),
+        preparation.read(data),
     )
 
 

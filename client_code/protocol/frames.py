@@ -22,7 +22,7 @@ from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
-PROTOCOL = 5
+PROTOCOL = 6
 SERVICE, METHOD = "federation.Federation", "Stream"
 
 JOIN, WELCOME, REFUSED, FINISH = b"J", b"W", b"R", b"F"

@@ -14,7 +14,8 @@ from federation.data.table import Table
 from federation.errors import RoundError
 from federation.learning.agreement import Agreement, agree, ask_all, read_statistics, refuse_change
 from federation.learning.notes import notes_of
-from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names
+from federation.learning.preprocessing.prevalence import provenance_told, sampling_of, shift_of
+from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names, class_weight
 from federation.learning.record import Record, Unrecorded
 from federation.learning.roster import Roster
 from federation.learning.rounds import Observer, Recorder, Round
@@ -22,7 +23,7 @@ from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.checked import CheckedStrategy, Rules, listed
 from federation.learning.strategies.fednewton import FedNewton
 from federation.learning.strategies.inference import infer
-from federation.learning.training import Training, as_record
+from federation.learning.training import Training, as_record, at_true_prevalence
 from federation.model.linear import LinearModel
 
 
@@ -33,7 +34,7 @@ class Federated:
     Parameters
     ----------
     model : LinearModel
-        The global model.
+        The global model, its intercept that of the true prevalence.
     rounds : list of Round
         From round 0 on.
     statistics : list of ClientStatistics
@@ -114,7 +115,9 @@ def federate(
     roster = Roster(grid, name_of=name_of, process_of=process_of, limit=settings.set_aside_after)
     roster.admit(*node_ids)
     rows = agreement.rows | {one.client: (one.rows, one.validation_rows) for one in statistics}
-    recorder = Recorder(test, agreement.preprocessing, observer, settings.rounds)
+    weights = class_weight(agreement.statistics, balanced=settings.balanced)
+    shift = shift_of(agreement.statistics, weights)
+    recorder = Recorder(test, agreement.preprocessing, observer, settings.rounds, shift)
     rules = Rules(
         quorum=settings.quorum,
         max_update_norm=settings.max_update_norm,
@@ -135,8 +138,9 @@ def federate(
         rows=rows,
         timeout=settings.round_timeout,
     )
-    arrays = training.run(settings.rounds, balanced=settings.balanced, saved=saved)
-    at_clients = training.score()
+    trained = training.run(settings.rounds, weights=weights, saved=saved)
+    arrays = at_true_prevalence(trained, shift)
+    at_clients = training.score(arrays)
     observer.scored(at_clients)
     model = LinearModel(
         label=test.label,
@@ -144,7 +148,9 @@ def federate(
         coef=arrays["coef"].numpy()[0],
         intercept=float(arrays["intercept"].numpy()[0]),
         provenance=dict(provenance)
+        | provenance_told(agreement.statistics, weights)
         | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)},
+        sampling=sampling_of(agreement.statistics, weights, float(trained["intercept"].numpy()[0])),
     )
     conclusion = None
     if isinstance(strategy, FedNewton):

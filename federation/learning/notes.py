@@ -2,6 +2,8 @@
 
 from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.heterogeneity import warnings_of
+from federation.learning.preprocessing.prevalence import sampling_notes
+from federation.learning.preprocessing.statistics import class_weight
 from federation.learning.settings import TrainingSettings
 
 
@@ -15,5 +17,5 @@ def notes_of(settings: TrainingSettings, agreement: Agreement) -> list[str]:
     agreement : Agreement
         What was agreed, from what every client says of its rows.
     """
-    del settings  # no line depends on them yet
-    return warnings_of(agreement.statistics)
+    weights = class_weight(agreement.statistics, balanced=settings.balanced)
+    return [*warnings_of(agreement.statistics), *sampling_notes(agreement.statistics, weights)]

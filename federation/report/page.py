@@ -19,7 +19,7 @@ _COEFFICIENTS = 15
 _LEAST_P = 0.001  # what is usually printed at least
 _RESAMPLED = {
     "smote": "Training rows were resampled to equal numbers of both classes (SMOTE, then undersampling)",
-    "balanced": "Training rows were weighted as if both classes were equally frequent",
+    "balanced": "Both classes had the same weight in training",
 }
 
 
@@ -71,6 +71,7 @@ def render_report(report: Report) -> str:
     )
     environment.filters |= {
         "number": number,
+        "count": _whole,
         "signed": _signed,
         "size": _size,
         "share": _share,
@@ -105,6 +106,7 @@ def render_report(report: Report) -> str:
         certain=report.intervals and certainty_table(report.metrics, report.intervals, METRIC_NAMES),
         inference=_by_evidence(report.inference),
         resampled=_RESAMPLED.get(report.run.resample),
+        before=any(one.observed_rows != one.train_rows for one in report.run.clients.values()),
         single_class=[name for name, data in report.run.clients.items() if data.single_class],
     )
 
@@ -177,6 +179,10 @@ def _rejected(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[int, str, str]]
         for entry in rounds
         for name, reason in sorted(entry.get("rejected", {}).items())
     ]
+
+
+def _whole(value: int | None) -> str:
+    return UNDEFINED if value is None else f"{value:,}"
 
 
 def _signed(value: float | None) -> str:

@@ -69,6 +69,7 @@ def facts_of(settings: RunSettings, federated: Federated) -> dict[str, Any]:
         "strategy": training.strategy,
         "parameters": {**training.parameters, "penalty": training.penalty, "max_iter": training.max_iter},
         "rounds": federated.rounds[-1].round,
+        "resample": federated.model.provenance["resample"],
         "conclusion": federated.conclusion,
         "warnings": federated.notes,
         "seconds": (dt.datetime.now(dt.UTC) - started).total_seconds(),

@@ -50,7 +50,8 @@ def write_run(
     at_clients = {name: figures["roc_auc"] for name, figures in federated.at_clients.items()}
     sites = SiteScores(federated=without_nan(at_clients), local=dict(scores.cross_site))
     figures = {**metrics, "intervals": sure, "at_clients": sites}
-    _write(out / "metrics.json", _json({"synthetic": run.synthetic, "test_rows": test.rows, **figures}))
+    facts = {"synthetic": run.synthetic, "resample": run.resample, "test_rows": test.rows}
+    _write(out / "metrics.json", _json({**facts, **figures}))
     _write(out / "rounds.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in rounds))
     _write(out / "run.json", _json(_as_json(run)))
     report = Report(

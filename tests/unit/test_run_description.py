@@ -28,7 +28,8 @@ def test_a_model_tells_how_when_and_with_what_it_was_trained() -> None:
 
 def test_the_shared_facts_are_fields_of_a_run() -> None:
     """Parameters are the strategy's own and what every fit has."""
-    federated = Federated(model=Mock(), rounds=[Round(round=2)], statistics=[], notes=[], at_clients={})
+    model = Mock(provenance={"resample": "none"})
+    federated = Federated(model=model, rounds=[Round(round=2)], statistics=[], notes=[], at_clients={})
     facts = facts_of(RunSettings(training=TRAINING, started=STARTED), federated)
     assert facts.keys() <= Run.__dataclass_fields__.keys()
     assert facts["parameters"] == {"server_momentum": "0.5", "penalty": "none", "max_iter": 7}

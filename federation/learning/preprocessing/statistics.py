@@ -11,6 +11,7 @@ from flwr.app import Message
 from numpy.typing import NDArray
 
 from client_code.protocol.columns import CATEGORICAL, COUNTS, EMPTY, LOG1P, MOMENTS, NUMERIC
+from client_code.protocol.preparation import Preparation
 from federation.data.table import describe_mismatch
 from federation.errors import RoundError, SchemaMismatchError
 from federation.model.arrays import floats
@@ -51,6 +52,8 @@ class ClientStatistics:
         Counts.
     levels : mapping of str to mapping of str to int
         Of each categorical column the levels that enough rows hold to be told, and how many hold each.
+    preparation : Preparation, optional
+        How its training rows were prepared; None if it does not know.
     """
 
     client: str
@@ -71,6 +74,7 @@ class ClientStatistics:
     validation_rows: int
     validation_positives: int
     levels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    preparation: Preparation | None = None
 
     @classmethod
     def from_reply(cls, reply: Message, client: str) -> "ClientStatistics":
@@ -99,6 +103,7 @@ class ClientStatistics:
                 gaps=np.asarray(schema["gaps"], dtype=np.bool_),
                 non_negative=np.asarray(schema["non-negative"], dtype=np.bool_),
                 levels=_levels(str(schema["levels"])),
+                preparation=_preparation(str(schema["preparation"])),
                 **parts,
             )
             statistics.check()
@@ -129,6 +134,8 @@ class ClientStatistics:
         ):
             if not (rows >= 1 and 0 <= positives <= rows):
                 raise ValueError(f"{positives} positive of {rows} rows is impossible")
+        if self.preparation and (problem := self.preparation.problem(self.rows, self.positives)):
+            raise ValueError(problem)
 
     def _check_levels(self) -> None:
         for column, levels in self.levels.items():
@@ -184,6 +191,10 @@ def _levels(text: str) -> Mapping[str, Mapping[str, int]]:
         column: {level: _count(count) for level, count in levels.items()}
         for column, levels in columns.items()
     }
+
+
+def _preparation(text: str) -> Preparation | None:
+    return Preparation.from_json(text) if text else None
 
 
 def check_schemas(statistics: Sequence[ClientStatistics], label: str, kinds: Mapping[str, str]) -> None:
