@@ -43,9 +43,8 @@ def main(
     """Score the rows of a CSV file with a trained model.
 
     Writes one line per row: its number (or its value in the column --id) and its score, the probability of
-    the positive class at the prevalence of the training rows before any resampling; if the model cannot tell
-    how they were prepared, a note says so. The input needs no label. If a row cannot be scored, nothing is
-    written.
+    the positive class. The input needs no label. If a row cannot be scored, nothing is written. A note says
+    whether the training rows were resampled, or that the model does not know.
 
     \b
     Example:
