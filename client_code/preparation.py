@@ -37,4 +37,5 @@ def told(prepared: Preparation | None, rows: int, positives: int) -> str:
             f"{NAME} is not of these rows: {problem}. "
             "Prepare the data again and publish them, or publish them without this file."
         )
-    return prepared.to_json()
+    text: str = prepared.to_json()
+    return text

@@ -227,7 +227,7 @@ def test_a_check_passes_when_all_is_there(site: Site) -> None:
     published = site.publisher().client(site.config, site.client, data=site.data)
     checked = site.publisher(check=True).client(site.config, site.client)
     assert checked.digest == published.digest
-    assert checked.notes == (f"the data published before stay: s3://{DATA}/data/, 3 objects, 0.5 MB",)
+    assert checked.notes == (f"the data published before stay: s3://{DATA}/data/, 3 objects, 0.6 MB",)
 
 
 def test_without_data_the_published_rows_stay(site: Site) -> None:
@@ -397,5 +397,5 @@ def test_the_command_prints_what_is_published(
     assert ended.value.code == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["parts"][0]["uploaded"] == 6
-    assert "uploading 5 of 5 objects" in err
+    assert "uploading 6 of 6 objects" in err
     assert "start-notebook-instance --region us-east-1 --notebook-instance-name claims-server" in err
