@@ -90,6 +90,7 @@ class Pool:
             )
             for i, table in enumerate(tables)
         ]
+        rows: Sequence[utils.Task | StreamedTask] = tasks or in_memory
         as_they_were = [
             Preparation(resample="none", rows=len(y), positives=int(y.sum()), synthetic=False)
             for _, y in clients
@@ -100,7 +101,7 @@ class Pool:
                 Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
                 Ledger(io.StringIO()),
             )
-            for task, told in zip(tasks or in_memory, prepared or as_they_were, strict=True)
+            for task, told in zip(rows, prepared or as_they_were, strict=True)
         ]
         self.notes = Notes()
         self.grid = AnyOrder(answers, spoil or {}, seed)

@@ -81,6 +81,7 @@ def told(table: utils.Table, name: str = "a") -> ClientStatistics:
         positives=int(table.y.sum()),
         validation_rows=1,
         validation_positives=0,
+        preparation=None,
         **{key.replace("-", "_"): values for key, values in told.arrays.items()},
     )
 

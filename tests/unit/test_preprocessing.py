@@ -88,6 +88,7 @@ def statistics(
         log1p_m2=np.ones(d),
         log1p_m3=np.zeros(d),
         levels={},
+        preparation=None,
         **({"rows": 8, "positives": 2, "validation_rows": 4, "validation_positives": 1} | counts),
     )
 

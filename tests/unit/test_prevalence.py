@@ -1,5 +1,6 @@
 """Models of resampled or weighted rows give probabilities at the true prevalence, and tell what was done."""
 
+import datetime as dt
 import io
 import json
 import math
@@ -32,6 +33,8 @@ from ledger import Ledger
 from protocol.preparation import Preparation
 from tests.unit.pooling import Floats, Pool, Rows
 from tests.unit.test_checked_strategy import FakeGrid, Notes
+
+PARTS = ("train", "validation")
 
 
 def drawn(rows: int = 30_000, seed: int = 0, rarity: float = 3.4) -> Rows:
@@ -166,19 +169,18 @@ def test_probabilities_add_up_to_the_positives(resample: Any, strategy: str, tmp
     prevalence = test.y.mean()
     assert result.model.score(test).mean() == pytest.approx(prevalence, rel=0.05)
 
-    tables = [
+    train, validation = (
         {
             name: read_prepared(tmp_path / "data" / name / f"{part}.csv", label="y")
             for name in manifest.clients
         }
-        for part in ("train", "validation")
-    ]
-    run = RunSettings(training=settings, started=None)  # type: ignore[arg-type]
-    scores = compare(result, test, *tables, run, manifest)
-    assert scores.pooled is not None
-    assert np.mean(scores.pooled) == pytest.approx(prevalence, rel=0.05)
+        for part in PARTS
+    )
+    run = RunSettings(training=settings, started=dt.datetime.now(dt.UTC))
+    scores = compare(result, test, train, validation, run, manifest)
+    assert np.mean(np.asarray(scores.pooled)) == pytest.approx(prevalence, rel=0.05)
     for alone in scores.local.values():
-        assert np.mean(alone) == pytest.approx(prevalence, rel=0.15)  # of a third of the rows
+        assert np.mean(np.asarray(alone)) == pytest.approx(prevalence, rel=0.15)  # of a third of the rows
 
 
 def train_prepared(folder: Path, manifest: Manifest, settings: TrainingSettings) -> tuple[Federated, Table]:
@@ -203,9 +205,6 @@ def train_prepared(folder: Path, manifest: Manifest, settings: TrainingSettings)
     grid, name_of = FakeGrid(answers, {}), dict(enumerate(names, 2)).__getitem__
     result = federate(grid, settings, test, name_of=name_of, observer=Notes(), provenance={})
     return result, test
-
-
-PARTS = ("train", "validation")
 
 
 # What is told, and what is not known ------------------------------------------------------------------------
