@@ -53,7 +53,9 @@ def measure(source: Path, partition: str, seed: int, folder: Path) -> dict[str, 
     metrics = train_locally(
         LocalRun(
             source=source,
-            preparation=PreparationSettings(label=LABEL, clients=CLIENTS, partition=partition, seed=seed),
+            preparation=PreparationSettings(
+                label=LABEL, clients=CLIENTS, partition=partition, resample="smote", seed=seed
+            ),
             training=TrainingSettings(rounds=ROUNDS, seed=seed, max_iter=MAX_ITER),
             out=out,
             started=dt.datetime.now(dt.UTC),

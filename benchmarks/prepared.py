@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from federation.data.preparation.beside import files_beside
 from federation.data.preparation.manifest import NAME, ClientRows, Count, Manifest
 from federation.data.table import Table, write_table
 
@@ -59,6 +60,8 @@ def write_prepared(
         files={},
         versions={},
     )
+    for path, text in files_beside(manifest, None).items():
+        (folder / path).write_text(text, encoding="utf-8")
     (folder / NAME).write_text(manifest.to_json(), encoding="utf-8")
     return train, test
 

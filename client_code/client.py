@@ -29,6 +29,7 @@ import contract
 import firth
 import link
 import memory
+import preparation
 import proof
 import proximal
 import utils
@@ -40,6 +41,7 @@ from protocol.training import PROXIMAL_MU, TRAIN_LOSS
 from utils import Floats
 
 if TYPE_CHECKING:
+    from protocol.preparation import Preparation
     from streamed import StreamedTask
 
 log = logging.getLogger("client")
@@ -47,8 +49,16 @@ log = logging.getLogger("client")
 Metrics = dict[str, int | float | list[int] | list[float]]
 
 
-def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
-    """Return the Flower app of one client: its statistics, its fits, its scores, its copy of the model."""
+def create_app(task: "utils.Task | StreamedTask", prepared: "Preparation | None" = None) -> ClientApp:
+    """Return the Flower app of one client: its statistics, its fits, its scores, its copy of the model.
+
+    Parameters
+    ----------
+    task : Task or StreamedTask
+        Its rows.
+    prepared : Preparation, optional
+        How they were prepared, where that is known.
+    """
     app = ClientApp()
 
     @app.query("statistics")
@@ -70,6 +80,7 @@ def create_app(task: "utils.Task | StreamedTask") -> ClientApp:
                         "levels": json.dumps(told.levels),
                         "same-gaps": told.same_gaps,
                         "cells": json.dumps(told.cells),
+                        "preparation": preparation.told(prepared, *task.train.counts()),
                     }
                 ),
                 "counts": MetricRecord(dict(zip(COUNTS, counts, strict=True))),
@@ -307,6 +318,7 @@ def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
         The rows cannot be used, the server refuses or cannot be reached, or the run failed.
     """
     terms = contract.kept(options.train, (options.train_file, options.test_file))
+    prepared = preparation.read(options.train)
     task = memory.open_task(
         options.train / options.train_file,
         options.train / options.test_file,
@@ -318,7 +330,7 @@ def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
     )
     with open_ledger(options.output_data_dir) as stream:
         link.serve(
-            create_app(task),
+            create_app(task, prepared),
             Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
             server=server_of(options),
             identity=link.Identity(

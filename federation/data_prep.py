@@ -80,8 +80,8 @@ def main(  # noqa: PLR0913 - a parameter for each option
 
     Leaves out columns that cannot be used as they stand (identifiers, dates, prose), holds back the server's
     test rows, divides the rest among the clients, holds back their validation rows, and resamples the
-    training rows. Identical rows are kept, all on one side of every split unless most rows repeat. To make
-    the table from the public CMS files, see python -m federation.data_prep cms --help.
+    training rows if --resample says so. Identical rows are kept, all on one side of every split unless most
+    rows repeat. To make the table from the public CMS files, see python -m federation.data_prep cms --help.
 
     \b
     Examples:
@@ -106,7 +106,7 @@ def main(  # noqa: PLR0913 - a parameter for each option
             positive=positive,
             clients=clients,
             partition=partition,
-            resample=cast("HowToResample | None", resample),
+            resample=cast("HowToResample", resample or "none"),
             contract=agreed,
             drop_duplicates=drop_duplicates,
             ignore=tuple(ignore or ()),
@@ -125,12 +125,13 @@ def _summary(manifest: Manifest) -> str:
     def cell(count: Count) -> str:
         return f"{count.rows:,} ({count.positives:,})"
 
-    lines = [("rows (positive)", "train", "resampled", "validation", "test")]
+    resampled = manifest.resample == "smote"  # the only one that changes how many rows there are
+    lines = [("rows (positive)", "train", *(["after smote"] if resampled else []), "validation", "test")]
     lines += [
-        (name, cell(rows.train_before), cell(rows.train), cell(rows.validation), "")
+        (name, cell(rows.train_before), *([cell(rows.train)] if resampled else []), cell(rows.validation), "")
         for name, rows in manifest.clients.items()
     ]
-    lines += [("server", "", "", "", cell(manifest.test))]
+    lines += [("server", *[""] * (len(lines[0]) - 2), cell(manifest.test))]
     width = max(len(line[0]) for line in lines)
     table = [
         (f"{first:<{width}}" + "".join(f"{text:>16}" for text in rest)).rstrip() for first, *rest in lines

@@ -12,6 +12,7 @@ import typer
 from federation.cli.command import Debug, run
 from federation.errors import SettingError
 from federation.files import replacing
+from federation.model.sampling import remark_on
 from federation.model.scoring import read_model, score_file
 
 _STDOUT = Path("-")
@@ -42,7 +43,8 @@ def main(
     """Score the rows of a CSV file with a trained model.
 
     Writes one line per row: its number (or its value in the column --id) and its score, the probability of
-    the positive class. The input needs no label. If a row cannot be scored, nothing is written.
+    the positive class. The input needs no label. If a row cannot be scored, nothing is written. A note says
+    whether the training rows were resampled, or that the model does not know.
 
     \b
     Example:
@@ -56,6 +58,8 @@ def main(
         for ids, scores in score_file(linear_model, source, id_column):
             writer.writerows(zip(ids, scores.tolist(), strict=True))
             count += len(ids)
+    if remark := remark_on(linear_model.sampling, linear_model.provenance):
+        typer.echo(f"note: {remark}.", err=True)
     typer.echo(f"Scored {count:,} rows{'' if out == _STDOUT else f': {out}'}", err=True)
 
 

@@ -15,6 +15,7 @@ from flwr.clientapp import ClientApp
 
 import client
 import link
+import preparation
 import utils
 from errors import ClientError
 
@@ -54,7 +55,8 @@ def _app(configuration: str) -> ClientApp:
             validation=validation.reordered(train.features, whose="train.csv"),
             max_iter=run["max-iter"],
             model_dir=Path(node.get("model-dir") or Path(run["out"]) / "clients" / name),
-        )
+        ),
+        preparation.read(data),
     )
 
 

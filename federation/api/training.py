@@ -54,8 +54,8 @@ def train(  # noqa: PLR0913 - as many as the command has options
         How many; 3, or as many as `partition` has values.
     partition : str, optional
         How rows become clients: ``iid``, ``quantile:COLUMN`` or ``column:COLUMN``.
-    resample : {"smote", "balanced", "none"}, optional
-        What is done to training rows.
+    resample : {"none", "smote", "balanced"}, optional
+        What evens out the classes in training rows; by default nothing.
     contract : Path or str, optional
         A data contract that the table must keep.
     drop_duplicates : bool

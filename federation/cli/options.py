@@ -79,9 +79,10 @@ Partition = Annotated[
 Resample = Annotated[
     str | None,
     typer.Option(
-        help="Class balance of the training rows: smote (1:1), balanced (class weights) or none. "
-        "[default: smote; balanced if the table has texts or gaps]",
-        metavar="smote|balanced|none",
+        help="What evens out the classes in training rows: none, smote (the article's recipe: makes up "
+        "positive rows, drops negative ones down to 1:1) or balanced (class weights). The intercept is "
+        "corrected to the true prevalence. [default: none]",
+        metavar="none|smote|balanced",
         show_default=False,
         rich_help_panel=DATA,
     ),

@@ -55,7 +55,10 @@ class Progress:
     def agreed(self, statistics: list[ClientStatistics], notes: Sequence[str]) -> None:
         """Say what the clients train on, and what may surprise."""
         for one in statistics:
-            self._print(f"  {one.client}: {one.rows:,} training rows, {one.positives:,} positive")
+            told = f"{one.rows:,} training rows, {one.positives:,} positive"
+            if (before := one.preparation) and before.rows != one.rows:
+                told += f" (before {before.resample} {before.rows:,}, {before.positives:,} positive)"
+            self._print(f"  {one.client}: {told}")
         for line in notes:
             self._print(f"  note: {line}")
         self._print(HEADER)

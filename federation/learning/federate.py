@@ -15,7 +15,15 @@ from federation.errors import RoundError
 from federation.learning.agreement import agree, ask_all, read_statistics, refuse_change
 from federation.learning.notes import Prepared, notes_of
 from federation.learning.preprocessing.pooling import references
-from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names
+from federation.learning.preprocessing.prevalence import (
+    at_true_prevalence,
+    corrected,
+    provenance_told,
+    resample_of,
+    sampling_of,
+    shift_of,
+)
+from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names, class_weight
 from federation.learning.record import Record, Unrecorded
 from federation.learning.roster import Roster
 from federation.learning.rounds import Observer, Recorder, Round
@@ -36,7 +44,7 @@ class Federated:
     Parameters
     ----------
     model : LinearModel
-        The global model.
+        The global model, its intercept that of the true prevalence.
     rounds : list of Round
         From round 0 on.
     statistics : list of ClientStatistics
@@ -128,7 +136,9 @@ def federate(  # noqa: PLR0913 - all but the first three by name
     roster = Roster(grid, name_of=name_of, process_of=process_of, limit=settings.set_aside_after)
     roster.admit(*node_ids)
     rows = agreement.rows | {one.client: (one.rows, one.validation_rows) for one in statistics}
-    recorder = Recorder(test, agreement.preprocessing, observer, settings.rounds)
+    weights = class_weight(agreement.statistics, balanced=settings.balanced)
+    shift = shift_of(agreement.statistics, weights)
+    recorder = Recorder(test, agreement.preprocessing, observer, settings.rounds, shift)
     rules = Rules(
         quorum=settings.quorum,
         max_update_norm=settings.max_update_norm,
@@ -151,28 +161,31 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         rows=rows,
         timeout=settings.round_timeout,
     )
-    arrays = training.run(settings.rounds, balanced=settings.balanced, l2=settings.l2, saved=saved)
-    at_clients = training.score()
+    trained = training.run(settings.rounds, weights=weights, l2=settings.l2, saved=saved)
+    arrays = at_true_prevalence(trained, shift)
+    at_clients = training.score(shift)
     observer.scored(at_clients)
+    sites = strategy.sites() if isinstance(strategy, FedNewton) else None
     model = LinearModel(
         label=test.label,
         preprocessing=agreement.preprocessing,
         references=references(agreement.preprocessing, agreement.statistics) or None,
         coef=arrays["coef"].numpy()[0],
         intercept=float(arrays["intercept"].numpy()[0]),
-        site_intercepts=strategy.sites() if isinstance(strategy, FedNewton) else None,
+        site_intercepts=sites and {site: corrected(value, shift) for site, value in sites.items()},
         provenance=dict(provenance)
+        | provenance_told(agreement.statistics, weights)
         | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)}
         | ({"strategy": settings.strategy} if why else {}),
+        sampling=sampling_of(agreement.statistics, weights, float(trained["intercept"].numpy()[0])),
         left_out={**prepared.left_out, **agreement.left_out} or None,
     )
     conclusion = conclude(settings, agreement, recorder.rounds)
     if isinstance(strategy, FedNewton):
-        resample = provenance.get("resample")  # known where the run prepared the rows itself
-        reason = reason_for_no_tests(settings.penalty, resample)
+        reason = reason_for_no_tests(settings.penalty, resample_of(agreement.statistics, weights))
         inference = infer(strategy, model, penalty=settings.penalty, reason=reason)
         model, conclusion = replace(model, inference=inference), strategy.conclusion()
-    missed = _hand_over(roster, training.checked.contents(arrays), name_of, settings)
+    missed = _hand_over(roster, training.checked.contents(trained, shift), name_of, settings)
     return Federated(
         model=model,
         rounds=recorder.rounds,

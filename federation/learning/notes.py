@@ -8,6 +8,8 @@ from federation.data.unused import lines
 from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.heterogeneity import warnings_of
 from federation.learning.preprocessing.pooling import same_gaps
+from federation.learning.preprocessing.prevalence import resample_of, sampling_notes
+from federation.learning.preprocessing.statistics import class_weight
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.advice import notes_of_strategy
 from federation.learning.strategies.inference import reason_for_no_tests
@@ -47,6 +49,7 @@ def notes_of(settings: TrainingSettings, agreement: Agreement, prepared: Prepare
         What data preparation tells of them.
     """
     prepared = prepared or Prepared()
+    weights = class_weight(agreement.statistics, balanced=settings.balanced)
     notes = [
         *notes_of_strategy(settings, agreement),
         *prepared.notes,
@@ -54,8 +57,9 @@ def notes_of(settings: TrainingSettings, agreement: Agreement, prepared: Prepare
         *lines(agreement.left_out),
         *warnings_of(agreement.statistics),
         *_merged_marks(agreement),
+        *sampling_notes(agreement.statistics, weights),
     ]
-    reason = reason_for_no_tests(settings.penalty)
+    reason = reason_for_no_tests(settings.penalty, resample_of(agreement.statistics, weights))
     if settings.strategy == "fednewton" and reason:
         notes.append(f"no p values and no intervals: {reason}.")
     if settings.site_intercepts:

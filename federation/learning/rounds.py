@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from federation.data.table import Table
+from federation.learning.preprocessing.prevalence import corrected
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.model.linear import Preprocessing
 from federation.model.metrics import evaluate
@@ -33,7 +34,8 @@ class Round:
         Figures on the server's test data, see :func:`federation.model.metrics.evaluate`.
     clients : dict
         Per client what it reported: ``train`` figures of its fit, and ``given`` figures, on its validation
-        rows, of the model that it was given to fit, which is that of the round before.
+        rows, of the model that it was given to fit, which is that of the round before; their intercepts are
+        as they were trained, not corrected as the server's is.
     rejected : dict
         Per client, why its update did not count.
     set_aside : dict
@@ -83,12 +85,17 @@ class Recorder:
         Told when a round has ended.
     total : int
         Number of rounds.
+    shift : float
+        What the intercept is corrected by, see `federation.learning.preprocessing.prevalence`.
     """
 
-    def __init__(self, test: Table, preprocessing: Preprocessing, observer: Observer, total: int) -> None:
+    def __init__(
+        self, test: Table, preprocessing: Preprocessing, observer: Observer, total: int, shift: float = 0.0
+    ) -> None:
         self._Z, self._y = preprocessing.prepare(test), test.y
         self._observer = observer
         self._total = total
+        self._shift = shift
         self._started = time.perf_counter()
         self.rounds: list[Round] = []
         self.current = Round(round=0)
@@ -104,9 +111,9 @@ class Recorder:
         self.current = Round(round=server_round)
 
     def evaluate(self, arrays: Mapping[str, NDArray[np.float64]]) -> None:
-        """Score the model, ``coef`` (1, d) and ``intercept`` (1,), and close the round."""
+        """Score the model, ``coef`` (1, d) and ``intercept`` (1,) as trained, and close the round."""
         scoring = time.perf_counter()
-        self.current.server = evaluate(self._y, _sigmoid(self._Z, arrays))
+        self.current.server = evaluate(self._y, _sigmoid(self._Z, arrays, self._shift))
         model = _flat(arrays)
         if self._last is not None:
             self.current.distance = _relative(model - self._last, model)
@@ -132,8 +139,10 @@ def _relative(change: NDArray[np.float64], model: NDArray[np.float64]) -> float:
     return moved / length if length else float(moved > 0)
 
 
-def _sigmoid(Z: NDArray[np.float64], arrays: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    logits = Z @ arrays["coef"][0] + arrays["intercept"][0]
+def _sigmoid(
+    Z: NDArray[np.float64], arrays: Mapping[str, NDArray[np.float64]], shift: float
+) -> NDArray[np.float64]:
+    logits = Z @ arrays["coef"][0] + corrected(arrays["intercept"], shift)[0]
     result: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * logits))
     return result
 

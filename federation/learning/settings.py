@@ -113,7 +113,9 @@ class TrainingSettings:
     max_iter: Annotated[
         int, Option(text="Maximum solver iterations per client and round.", minimum=1)
     ] = 10  # fmt: skip
-    balanced: Annotated[bool, Option(text="Weight both classes equally, by their pooled counts.")] = False
+    balanced: Annotated[
+        bool, Option(text="Weight both classes equally; the intercept is corrected for it.")
+    ] = False
     seed: Annotated[int, Option(text="Seed of every random choice.", minimum=0)] = 0
     quorum: Annotated[
         int | None,

@@ -12,7 +12,8 @@ from flwr.serverapp.strategy import FedAvg
 from federation.data.table import Table
 from federation.errors import FederationError
 from federation.learning.agreement import Agreement, ask_statistics
-from federation.learning.preprocessing.statistics import class_weight, log_odds
+from federation.learning.preprocessing.prevalence import Weights
+from federation.learning.preprocessing.statistics import log_odds
 from federation.learning.record import Checkpoint, Record
 from federation.learning.roster import Roster
 from federation.learning.rounds import Recorder
@@ -61,22 +62,21 @@ class Training:
     rows: dict[str, tuple[int, int]]
     timeout: float
 
-    def run(self, rounds: int, *, balanced: bool, l2: float, saved: Checkpoint | None) -> ArrayRecord:
-        """Train until so many rounds are finished; return the final model.
+    def run(self, rounds: int, *, weights: Weights, l2: float, saved: Checkpoint | None) -> ArrayRecord:
+        """Train until so many rounds are finished; return the final model, its intercept as trained.
 
         Parameters
         ----------
         rounds : int
             How many, those that were finished before included.
-        balanced : bool
-            Weight the classes equally in every fit.
+        weights : tuple of float
+            Of a negative and of a positive row, in every fit.
         l2 : float
             The penalty of all rows together is l2 ‖w‖² / 2; each client's fit takes its rows' share of it.
         saved : Checkpoint, optional
             The last finished round.
         """
         finished = 0
-        weights = class_weight(self.agreement.statistics, balanced=balanced)
         self._model = self._untrained(weights)
         if saved:
             finished = saved.round
@@ -94,17 +94,18 @@ class Training:
         )
         return self._model
 
-    def score(self) -> dict[str, Mapping[str, Any]]:
-        """Return the figures of the final model on each client's validation rows, by client.
+    def score(self, shift: float) -> dict[str, Mapping[str, Any]]:
+        """Return the figures of the final model, at the true prevalence, on each client's validation rows.
 
         Raises
         ------
         RoundError
             Fewer than the quorum tell theirs.
         """
-        return self.checked.score(self.recorder.rounds[-1].round, self._model, self.roster, self.timeout)
+        ask = self.checked.contents(self._model, shift)
+        return self.checked.score(self.recorder.rounds[-1].round, ask, self.roster, self.timeout)
 
-    def _untrained(self, weights: tuple[float, float]) -> ArrayRecord:
+    def _untrained(self, weights: Weights) -> ArrayRecord:
         """Return coefficients of 0; for Newton's method the rows' log-odds too, which saves it a round."""
         coef, intercept = np.zeros((1, len(self.agreement.preprocessing.features))), np.zeros(1)
         if isinstance(self.strategy, FedNewton):

@@ -17,6 +17,7 @@ from client_code.protocol.features import Feature
 from federation.data.table import Table
 from federation.errors import DataError, FeatureError
 from federation.model.features import Encoding
+from federation.model.sampling import check_sampling
 
 T = TypeVar("T")
 Scalar: TypeAlias = str | int | float | bool | None
@@ -147,7 +148,8 @@ class LinearModel:
     site_intercepts : mapping of str to float, optional
         The intercept of each client; `intercept` is then their mean, for rows of no client.
     sampling : mapping of str to JSON values, optional
-        How the training rows were resampled, and the intercept before it was corrected for that.
+        How the training rows were resampled, and the intercept before it was corrected for that, see
+        :func:`federation.learning.preprocessing.prevalence.sampling_of`.
 
     Raises
     ------
@@ -172,6 +174,8 @@ class LinearModel:
         for site in self.site_intercepts or {}:
             _require_finite(f"intercept of {site}", _number(self.site_intercepts or {}, site), ())
         self._check_references()
+        if self.sampling is not None:
+            check_sampling(self.sampling)
         for key, value in self.provenance.items():
             plain = math.isfinite(value) if isinstance(value, float) else isinstance(value, Scalar)
             if not plain:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from federation.model.linear import Scalar
 from federation.model.metrics import Metrics
+from federation.model.sampling import UNKNOWN
 from federation.report.sites import Row
 
 
@@ -17,10 +18,16 @@ class ClientData:
 
     Parameters
     ----------
-    train_rows, train_positives, validation_rows, validation_positives : int
-        Its rows, before any resampling.
+    train_rows, train_positives : int
+        The rows that it trains on.
+    validation_rows, validation_positives : int
+        Its held-back rows, which are never resampled.
     data_bytes : int or None
         Size of the files that stayed with it.
+    observed_rows, observed_positives : int, optional
+        Its training rows before they were resampled, where that is known.
+    resample : str
+        What it told of that: "none", "smote", "balanced" or "unknown".
     """
 
     train_rows: int
@@ -28,6 +35,9 @@ class ClientData:
     validation_rows: int
     validation_positives: int
     data_bytes: int | None
+    observed_rows: int | None = None
+    observed_positives: int | None = None
+    resample: str = UNKNOWN
 
     @property
     def single_class(self) -> bool:
@@ -58,7 +68,7 @@ class Run:
     rounds, seed : int
         Rounds that took place, and the seed of every random choice.
     resample : str
-        "smote", "balanced" or "none".
+        "none", "smote", "balanced" or "unknown", see `federation.learning.preprocessing.prevalence`.
     seconds : float
         From the first process to the last.
     versions : mapping of str to str

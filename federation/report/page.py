@@ -19,7 +19,7 @@ _COEFFICIENTS = 15
 _LEAST_P = 0.001  # what is usually printed at least
 _RESAMPLED = {
     "smote": "Training rows were resampled to equal numbers of both classes (SMOTE, then undersampling)",
-    "balanced": "Training rows were weighted as if both classes were equally frequent",
+    "balanced": "Both classes had the same weight in training",
 }
 
 
@@ -77,6 +77,7 @@ def render_report(report: Report) -> str:
     )
     environment.filters |= {
         "number": number,
+        "count": _whole,
         "signed": _signed,
         "size": _size,
         "share": _share,
@@ -113,6 +114,7 @@ def render_report(report: Report) -> str:
         site_intercepts=_site_intercepts(report),
         references=report.references,
         resampled=_RESAMPLED.get(report.run.resample),
+        before=any(one.observed_rows != one.train_rows for one in report.run.clients.values()),
         single_class=[name for name, data in report.run.clients.items() if data.single_class],
     )
 
@@ -194,6 +196,10 @@ def _rejected(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[int, str, str]]
         for entry in rounds
         for name, reason in sorted(entry.get("rejected", {}).items())
     ]
+
+
+def _whole(value: int | None) -> str:
+    return UNDEFINED if value is None else f"{value:,}"
 
 
 def _signed(value: float | None) -> str:

@@ -76,6 +76,7 @@ def facts_of(settings: RunSettings, federated: Federated) -> dict[str, Any]:
             **({"site_intercepts": True} if training.site_intercepts else {}),
         },
         "rounds": federated.rounds[-1].round,
+        "resample": federated.model.provenance["resample"],
         "conclusion": federated.conclusion,
         "warnings": federated.notes,
         "columns": len(encoding.columns),

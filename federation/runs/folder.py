@@ -49,9 +49,9 @@ def write_run(
     sure = intervals(scores.y, scores.federated, pooled=scores.pooled, local=scores.local, seed=run.seed)
     at_clients = {name: figures["roc_auc"] for name, figures in federated.at_clients.items()}
     sites = SiteScores(federated=without_nan(at_clients), local=dict(scores.cross_site))
-    facts = {"left_out": run.left_out, "duplicates": run.duplicates, "warnings": warnings_of_rows(scores.y)}
-    figures = {**facts, **metrics, "intervals": sure, "at_clients": sites}
-    _write(out / "metrics.json", _json({"synthetic": run.synthetic, "test_rows": test.rows, **figures}))
+    facts = {"synthetic": run.synthetic, "resample": run.resample, "test_rows": test.rows}
+    facts |= {"left_out": run.left_out, "duplicates": run.duplicates, "warnings": warnings_of_rows(scores.y)}
+    _write(out / "metrics.json", _json({**facts, **metrics, "intervals": sure, "at_clients": sites}))
     _write(out / "rounds.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in rounds))
     _write(out / "run.json", _json(_as_json(run)))
     report = Report(

@@ -20,6 +20,7 @@ from federation.errors import TrainingJobError
 from federation.files import sha256_of
 from federation.learning.federate import Federated
 from federation.learning.notes import Prepared
+from federation.learning.preprocessing.prevalence import resampling_told
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.checked import listed
 from federation.report.facts import ClientData, Run, RunMetrics, Scores
@@ -257,6 +258,7 @@ def _provenance(settings: ServerRun) -> Mapping[str, Any]:
 
 
 def _describe(settings: ServerRun, test: Table, federated: Federated) -> Run:
+    resampling = resampling_told(federated.statistics)
     clients = {
         one.client: ClientData(
             train_rows=one.rows,
@@ -264,17 +266,19 @@ def _describe(settings: ServerRun, test: Table, federated: Federated) -> Run:
             validation_rows=one.validation_rows,
             validation_positives=one.validation_positives,
             data_bytes=None,
+            observed_rows=one.preparation.rows if one.preparation else None,
+            observed_positives=one.preparation.positives if one.preparation else None,
+            resample=resampling[one.client],
         )
         for one in federated.statistics
     }
     return Run(
         title=f"Federation {settings.config.federation.name}, run {settings.run_id}",
         data="the clients' own data, in their own accounts",
-        synthetic=False,
+        synthetic=bool(federated.model.provenance.get("synthetic")),
         label=test.label,
         clients=clients,
         seed=settings.training.seed,
-        resample="balanced" if settings.training.balanced else "none",
         note=settings.note,
         **facts_of(RunSettings(training=settings.training, started=settings.started), federated),
     )

@@ -47,6 +47,7 @@ def statistics(client: str, table: utils.Table) -> ClientStatistics:
         positives=int(table.y.sum()),
         validation_rows=1,
         validation_positives=0,
+        preparation=None,
         **{name.replace("-", "_"): values for name, values in told.arrays.items()},
     )
 

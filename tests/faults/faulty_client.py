@@ -79,5 +79,5 @@ class FaultyApp:
         reply.content.array_records["arrays"]["coef"] = Array(values)
 
 
-client.create_app = lambda task: FaultyApp(honest_app(task), json.loads(os.environ["FAULT"]))  # type: ignore[assignment,return-value]
+client.create_app = lambda *given: FaultyApp(honest_app(*given), json.loads(os.environ["FAULT"]))  # type: ignore[assignment]
 sys.exit(client.main(sys.argv[1:]))

@@ -18,6 +18,7 @@ from federation.learning.federate import Federated, federate
 from federation.learning.record import Record
 from federation.learning.settings import TrainingSettings
 from ledger import Ledger
+from protocol.preparation import Preparation
 from streamed import StreamedTask
 from tests.unit.test_checked_strategy import FakeGrid, Notes, Spoil
 
@@ -58,6 +59,8 @@ class Pool:
         The server's rows.
     tasks : sequence of StreamedTask, optional
         Of the same rows, in files.
+    prepared : sequence of Preparation or None, optional
+        How each client's rows were prepared; unless given they are as they were.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Pool:
         seed: int = 0,
         test: Sequence[Rows] | None = None,
         tasks: Sequence[StreamedTask] | None = None,
+        prepared: Sequence[Preparation | None] | None = None,
     ) -> None:
         self.X = np.concatenate([X for X, _ in clients])
         self.y = np.concatenate([y for _, y in clients])
@@ -86,13 +90,18 @@ class Pool:
             )
             for i, table in enumerate(tables)
         ]
+        rows: Sequence[utils.Task | StreamedTask] = tasks or in_memory
+        as_they_were = [
+            Preparation(resample="none", rows=len(y), positives=int(y.sum()), synthetic=False)
+            for _, y in clients
+        ]
         answers = [
             link.Answer(
-                client.create_app(task),
+                client.create_app(task, told),
                 Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}),
                 Ledger(io.StringIO()),
             )
-            for task in tasks or in_memory
+            for task, told in zip(rows, prepared or as_they_were, strict=True)
         ]
         self.notes = Notes()
         self.grid = AnyOrder(answers, spoil or {}, seed)
@@ -126,8 +135,9 @@ class Pool:
 
 
 def parameters(result: Federated) -> Floats:
-    """Return the coefficients, then the intercept."""
-    return np.append(result.model.coef, result.model.intercept)
+    """Return the coefficients, then the intercept, as trained: that of `pooled`."""
+    sampling = result.model.sampling
+    return np.append(result.model.coef, sampling["trained_intercept"] if sampling else result.model.intercept)
 
 
 def distance(w: Floats, reference: Floats) -> float:

@@ -30,6 +30,7 @@ def told(client: str, *columns: NDArray[np.float64], positives: int = 50) -> Cli
         positives=positives,
         validation_rows=1,
         validation_positives=0,
+        preparation=None,
         **{name.replace("-", "_"): values for name, values in told.arrays.items()},
     )
 

@@ -148,7 +148,7 @@ def test_data_without_a_contract_get_the_configurations(operator: Operator, tmp_
     contract = contract_of(operator.config, operator.path)
     assert contract is not None
     assert held[f"data/{NAME}"] == contract.to_json().encode()
-    assert set(held) == {"data/train.csv", "data/validation.csv", f"data/{NAME}"}
+    assert set(held) == {"data/train.csv", "data/validation.csv", "data/preparation.json", f"data/{NAME}"}
 
 
 def test_data_with_the_same_contract_are_published_as_they_are(operator: Operator, tmp_path: Path) -> None:

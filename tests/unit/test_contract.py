@@ -309,7 +309,8 @@ def test_prepared_files_carry_their_contract(tmp_path: Path) -> None:
     prepare(save(frame(), tmp_path), out, PreparationSettings(label="y", contract=contract))
     assert contract_beside(out / "server" / "test.csv") == contract
     published = prepared_files(out, "client-1", CLIENT_FILES)
-    assert [file.path.name for file in published] == ["train.csv", "validation.csv", "contract.json"]
+    beside = ["contract.json", "preparation.json"]
+    assert [file.path.name for file in published] == ["train.csv", "validation.csv", *beside]
     kept = client_contract.kept(out / "client-1", CLIENT_FILES)
     assert kept == (contract.digest, contract.kinds, False, {})
     assert read_prepared(out / "client-1" / "train.csv", label="y").features == ("age", "state", "smoker")

@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import preparation
 from federation.cli.command import run
 from federation.data.preparation.manifest import Count, Manifest, read_manifest
 from federation.data.preparation.prepare import PreparationSettings, prepare
@@ -25,6 +27,7 @@ from federation.errors import (
 
 ROOT = Path(__file__).parents[2]
 SYNTHETIC = PreparationSettings(label="fraudulent_provider")
+SMOTE = PreparationSettings(label="fraudulent_provider", resample="smote")
 
 
 def make_table(rows: int, positives: int, seed: int = 0) -> Table:
@@ -61,9 +64,9 @@ def digest(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the synthetic default, prepared."""
+    """Return the folder of the synthetic default, prepared by the article's recipe."""
     out = tmp_path_factory.mktemp("data") / "prepared"
-    prepare(None, out, SYNTHETIC)
+    prepare(None, out, SMOTE)
     return out
 
 
@@ -107,7 +110,8 @@ def test_made_up_rows_are_only_in_train(prepared: Path, tmp_path: Path) -> None:
     prepare(None, tmp_path / "plain", PreparationSettings(label=SYNTHETIC.label, resample="none"))
     resampled, plain = digest(prepared), digest(tmp_path / "plain")
     changed = {name for name in plain if plain[name] != resampled[name]}
-    assert changed == {f"site-{number}/train.csv" for number in (1, 2, 3)} | {"manifest.json"}
+    expected = {f"site-{n}/{name}" for n in (1, 2, 3) for name in ("train.csv", "preparation.json")}
+    assert changed == expected | {"manifest.json"}
     for client in read_manifest(prepared).clients.values():
         assert client.train.positives * 2 == client.train.rows
         assert client.train.positives == int(
@@ -132,11 +136,42 @@ def test_balanced_leaves_rows_alone_and_is_recorded(tmp_path: Path) -> None:
     assert all(client.train == client.train_before for client in manifest.clients.values())
 
 
+@pytest.mark.parametrize("resample", ["none", "smote", "balanced"])
+def test_every_party_is_told_how_its_rows_were_prepared(tmp_path: Path, resample: Any) -> None:
+    """Counts are those before resampling, and the server's test rows are as they are."""
+    source = save(tmp_path, make_table(120, 30))
+    manifest = prepare(source, tmp_path / "out", PreparationSettings(label="y", resample=resample))
+    for name, rows in manifest.clients.items():
+        told = preparation.read(tmp_path / "out" / name)
+        assert told is not None
+        assert (told.resample, told.synthetic) == (resample, False)
+        assert (told.rows, told.positives) == (rows.train_before.rows, rows.train_before.positives)
+        assert preparation.told(told, rows.train.rows, rows.train.positives) == told.to_json()
+    server = preparation.read(tmp_path / "out" / "server")
+    assert server is not None
+    assert (server.resample, server.rows) == ("none", manifest.test.rows)
+
+
+def test_made_up_data_say_so(prepared: Path) -> None:
+    """Synthetic rows are told from others wherever they go."""
+    told = preparation.read(prepared / "site-1")
+    assert told is not None
+    assert told.synthetic
+
+
+def test_rows_are_as_they_are_by_default(tmp_path: Path) -> None:
+    """Resampling is asked for."""
+    source = save(tmp_path, make_table(120, 30))
+    manifest = prepare(source, tmp_path / "out", PreparationSettings(label="y"))
+    assert manifest.resample == "none"
+    assert all(client.train == client.train_before for client in manifest.clients.values())
+
+
 @pytest.mark.process
 def test_the_same_seed_gives_the_same_bytes_in_any_process(prepared: Path, tmp_path: Path) -> None:
     """Neither the process, its hash seed nor its number of threads matters."""
     subprocess.run(
-        [sys.executable, "-m", "federation.data_prep", "--out", "again"],
+        [sys.executable, "-m", "federation.data_prep", "--out", "again", "--resample", "smote"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"},
         check=True,
@@ -146,13 +181,14 @@ def test_the_same_seed_gives_the_same_bytes_in_any_process(prepared: Path, tmp_p
 
 
 def test_another_seed_gives_other_bytes(tmp_path: Path) -> None:
-    """The seed decides every file."""
+    """The seed decides every table, and what is told of the rows does not depend on it."""
     source = save(tmp_path, make_table(200, 50))
     digests = []
     for seed in (0, 1):
         prepare(source, tmp_path / str(seed), PreparationSettings(label="y", seed=seed))
         digests.append(digest(tmp_path / str(seed)))
-    assert all(digests[0][name] != digests[1][name] for name in digests[0])
+    same = {name for name in digests[0] if digests[0][name] == digests[1][name]}
+    assert same == {name for name in digests[0] if name.endswith("/preparation.json")}
 
 
 def test_a_client_does_not_depend_on_another(tmp_path: Path) -> None:
@@ -209,7 +245,8 @@ def test_a_client_of_one_class_takes_part(tmp_path: Path) -> None:
     table = make_table(90, 30)
     sites = ["only-positive"] * 30 + ["mixed"] * 60
     source = save(tmp_path, Table(table.features, table.X, np.where(np.arange(90) < 50, 1, 0), "y"), sites)
-    manifest = prepare(source, tmp_path / "out", PreparationSettings(label="y", partition="column:hospital"))
+    settings = PreparationSettings(label="y", partition="column:hospital", resample="smote")
+    manifest = prepare(source, tmp_path / "out", settings)
     client = manifest.clients["only-positive"]
     assert client.train == client.train_before
     assert client.train.positives == client.train.rows
@@ -363,10 +400,10 @@ def mixed(folder: Path, rows: int = 200) -> Path:
     return path
 
 
-def test_a_table_with_texts_is_prepared_with_class_weights(tmp_path: Path) -> None:
-    """SMOTE cannot lie between words: class weights are the default then, and every row stays as it was."""
+def test_a_table_with_texts_is_prepared_as_it_is(tmp_path: Path) -> None:
+    """Nothing is resampled unless asked for, and no row or weight is made up."""
     manifest = prepare(mixed(tmp_path), tmp_path / "out", PreparationSettings(label="y"))
-    assert manifest.resample == "balanced"
+    assert manifest.resample == "none"
     rows = read_table(tmp_path / "out" / "client-1" / "train.csv", label="y")
     assert set(rows.levels["s"]) == {"a", "b", "c"}
     assert np.isnan(rows.X).any()

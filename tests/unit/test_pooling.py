@@ -95,6 +95,7 @@ def told(
         positives=int(table.y.sum()),
         validation_rows=1,
         validation_positives=0,
+        preparation=None,
         **{key.replace("-", "_"): values for key, values in told.arrays.items()},
     )
 

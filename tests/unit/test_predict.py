@@ -2,8 +2,10 @@
 
 import csv
 import io
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +30,16 @@ MODEL = LinearModel(
     ),
     coef=np.array([0.8, -1 / 3]),
     intercept=-2.0,
-    provenance={},
+    provenance={"resample": "none"},
 )
+SAMPLING = {
+    "resample": "smote",
+    "trained_intercept": 0.5,
+    "class_weight": [1.0, 1.0],
+    "original": {"rows": 3932, "positives": 329},
+    "trained": {"rows": 1800, "positives": 900},
+    "clients": {"a": "smote"},
+}
 
 
 @pytest.fixture
@@ -138,6 +148,71 @@ def test_output_that_cannot_be_written_is_named(run: Path) -> None:
     (run / "rows.csv").write_text("claims,delta\n1,1\n")
     with pytest.raises(SettingError, match="cannot be written"):
         main(model=run / "model.json", source=run / "rows.csv", out=run / "rows.csv" / "out.csv")
+
+
+@pytest.mark.parametrize(
+    ("provenance", "sampling", "said"),
+    [
+        ({"resample": "none"}, None, ""),
+        (
+            {},
+            SAMPLING,
+            "trained on resampled rows (smote); its intercept is corrected to the true prevalence 0.0837",
+        ),
+        ({}, SAMPLING | {"resample": "balanced"}, "weighted by class (balanced); its intercept is corrected"),
+        (
+            {},
+            SAMPLING | {"resample": "unknown", "original": None},
+            "does not know whether its training rows were",
+        ),
+        ({}, None, "does not know whether its training rows were resampled"),
+        (
+            {"resample": "smote"},
+            None,
+            "resampled rows (smote) and not corrected for it: scores rank rows, and are no",
+        ),
+    ],
+    ids=["as they were", "smote", "balanced", "unknown", "another program's", "an earlier version's"],
+)
+def test_what_the_scores_are_is_said_beside_them(
+    run: Path,
+    provenance: dict[str, Any],
+    sampling: dict[str, Any] | None,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One line on stderr, and none where rows were as they are."""
+    save(replace(MODEL, provenance=provenance, sampling=sampling), run)
+    score(run, "claims,delta\n6.4,0.1\n")
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("note: ") == bool(said)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"resample": "magic"},
+        {"resample": "unknown"},
+        {"trained_intercept": None},
+        {"class_weight": [1.0]},
+        {"class_weight": [0.0, 1.0]},
+        {"original": None},
+        {"trained": {"rows": 0, "positives": 0}},
+        {"clients": {"a": "magic"}},
+        {"clients": []},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_what_a_model_tells_of_resampling_is_checked(run: Path, change: dict[str, Any]) -> None:
+    """Only what a run writes is read."""
+    save(replace(MODEL, sampling=SAMPLING), run)
+    path = run / "model.json"
+    model = json.loads(path.read_text())
+    path.write_text(json.dumps(model | {"sampling": model["sampling"] | change}))
+    with pytest.raises(DataError, match=r"sampling"):
+        read_model(path)
 
 
 @pytest.mark.process

@@ -38,7 +38,7 @@ def test_the_whole_folder_or_the_clients_own_may_be_named(folder: Path) -> None:
     whole = prepared_files(folder, "site-1", CLIENT_FILES)
     own = prepared_files(folder / "site-1", "site-1", CLIENT_FILES)
     assert whole == own
-    assert [file.path.name for file in whole] == ["train.csv", "validation.csv"]
+    assert [file.path.name for file in whole] == ["train.csv", "validation.csv", "preparation.json"]
 
 
 def test_the_folder_may_have_another_name_than_the_client(folder: Path) -> None:

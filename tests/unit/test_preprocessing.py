@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 
+from client_code.protocol.preparation import Preparation
 from federation.errors import RoundError, SchemaMismatchError
 from federation.learning.preprocessing.statistics import (
     ClientStatistics,
@@ -40,6 +41,7 @@ def content(**changes: Any) -> RecordDict:
         "levels": "{}",
         "same-gaps": [0, 1],
         "cells": "{}",
+        "preparation": "",
     }
 
     def kept(parts: dict[str, Any]) -> dict[str, Any]:
@@ -90,6 +92,7 @@ def statistics(
         levels={},
         same_gaps=tuple(range(d)),
         cells={},
+        preparation=None,
         **({"rows": 8, "positives": 2, "validation_rows": 4, "validation_positives": 1} | counts),
     )
 
@@ -108,6 +111,34 @@ def test_statistics_are_read() -> None:
     assert got.observed.tolist() == [8, 7]
     assert got.kinds == ("numeric", "numeric")
     assert got.same_gaps == (0, 1)
+
+
+def test_what_a_client_tells_of_its_rows_is_read() -> None:
+    """Counts before resampling, where the client knows them."""
+    told = Preparation(resample="smote", rows=80, positives=3, synthetic=True)
+    assert read(content(preparation=told.to_json())).preparation == told
+    assert read(content()).preparation is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{}", "exactly these keys"),
+        ("nothing", "Expecting value"),
+        (
+            Preparation(resample="none", rows=9, positives=2, synthetic=False).to_json(),
+            "cannot become 2 of 8",
+        ),
+        (Preparation(resample="smote", rows=8, positives=0, synthetic=False).to_json(), "cannot become"),
+        ('{"resample": "none", "rows": 0, "positives": 0, "synthetic": false}', "0 positive of 0 rows"),
+        ('{"resample": "none", "rows": 8, "positives": 9, "synthetic": false}', "9 positive of 8 rows"),
+    ],
+)
+def test_an_impossible_preparation_names_the_client(text: str, words: str) -> None:
+    """Nothing is corrected by counts that cannot be."""
+    with pytest.raises(RoundError, match=r'client "hospital-b" sent unusable statistics') as refused:
+        read(content(preparation=text))
+    assert words in str(refused.value)
 
 
 def test_levels_are_read_with_their_counts() -> None:

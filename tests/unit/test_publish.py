@@ -161,12 +161,13 @@ def test_everything_a_job_needs_is_published(site: Site) -> None:
         *(f"{CODE}/wheels/{file}" for file in WHEELS),
         f"{DATA}/data/train.csv",
         f"{DATA}/data/validation.csv",
+        f"{DATA}/data/preparation.json",
     }
     assert published.digest == source_archive(site.code).digest
     assert {part.name: (part.objects, part.uploaded) for part in published.parts} == {
         "wheels": (3, 3),
         "source": (1, 1),
-        "data": (2, 2),
+        "data": (3, 3),
     }
     held = site.buckets[DATA].held["data/train.csv"]
     assert held == (site.data / "hospital-a" / "train.csv").read_bytes()
@@ -226,7 +227,7 @@ def test_a_check_passes_when_all_is_there(site: Site) -> None:
     published = site.publisher().client(site.config, site.client, data=site.data)
     checked = site.publisher(check=True).client(site.config, site.client)
     assert checked.digest == published.digest
-    assert checked.notes == (f"the data published before stay: s3://{DATA}/data/, 2 objects, 0.5 MB",)
+    assert checked.notes == (f"the data published before stay: s3://{DATA}/data/, 3 objects, 0.6 MB",)
 
 
 def test_without_data_the_published_rows_stay(site: Site) -> None:
@@ -325,7 +326,7 @@ def test_the_servers_notebook_gets_its_bundle_and_test_data(site: Site) -> None:
     assert set(held) >= {"notebook/requirements.txt", "notebook/python-version", "notebook/test.csv"}
     assert held["notebook/federation.toml"] == CONFIG.read_bytes()
     assert site.history[-1] == "put notebook/requirements.txt"
-    assert published.parts[0].objects == len(held) == 8
+    assert published.parts[0].objects == len(held) == 9
 
 
 def test_the_servers_test_data_stay_when_code_is_published_without_them(site: Site) -> None:
@@ -395,6 +396,6 @@ def test_the_command_prints_what_is_published(
         run(main, ["--config", str(CONFIG), "--server", "--data", str(site.data), "--json"])
     assert ended.value.code == 0
     out, err = capsys.readouterr()
-    assert json.loads(out)["parts"][0]["uploaded"] == 5
-    assert "uploading 5 of 5 objects" in err
+    assert json.loads(out)["parts"][0]["uploaded"] == 6
+    assert "uploading 6 of 6 objects" in err
     assert "start-notebook-instance --region us-east-1 --notebook-instance-name claims-server" in err

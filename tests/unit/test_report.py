@@ -219,10 +219,47 @@ def test_synthetic_data_are_announced(*, synthetic: bool) -> None:
     assert ("SYNTHETIC DATA" in render_report(a_report(synthetic=synthetic))) is synthetic
 
 
-@pytest.mark.parametrize(("resample", "noted"), [("smote", True), ("balanced", True), ("none", False)])
-def test_inflated_probabilities_are_announced(resample: str, *, noted: bool) -> None:
-    """Whoever reads calibration learns that resampling raised it, and only then."""
-    assert ("Probabilities are too high by design" in render_report(a_report(resample=resample))) is noted
+@pytest.mark.parametrize(
+    ("resample", "corrected", "made_up", "doubted"),
+    [
+        ("none", False, False, False),
+        ("balanced", True, False, False),
+        ("smote", True, True, False),
+        ("unknown", False, False, True),
+    ],
+)
+def test_what_resampling_means_for_probabilities_is_said(
+    resample: str, *, corrected: bool, made_up: bool, doubted: bool
+) -> None:
+    """Corrected ones are said to be, made-up rows get a caveat, and what is unknown is doubted."""
+    page = render_report(a_report(resample=resample))
+    assert ("Probabilities are corrected to the true prevalence" in page) is corrected
+    assert ("Made-up rows change the" in page) is made_up
+    assert ("These may not be probabilities" in page) is doubted
+    assert "too high by design" not in page
+
+
+def test_rows_before_and_after_resampling_stand_side_by_side() -> None:
+    """What a client trains on, as the terminal says it, and what it observed; – where it does not know."""
+    report = a_report(resample="unknown")
+    one, *others = report.run.clients
+    knows = replace(report.run.clients[one], observed_rows=2_345, observed_positives=81, resample="smote")
+    clients = {one: knows} | {name: report.run.clients[name] for name in others}
+    page = Page(render_report(replace(report, run=replace(report.run, clients=clients))))
+    assert f"{one} 900 80 2,345 81 smote 100 9" in page.text
+    assert f"{others[0]} 900 80 – – unknown 100 9" in page.text
+
+
+def test_rows_that_were_not_resampled_are_counted_once() -> None:
+    """The columns before resampling would repeat those after."""
+    report = a_report()
+    clients = {
+        name: replace(data, observed_rows=900, observed_positives=80, resample="none")
+        for name, data in report.run.clients.items()
+    }
+    page = Page(render_report(replace(report, run=replace(report.run, clients=clients))))
+    assert "client-2 900 80 none 100 9" in page.text
+    assert "before resampling" not in page.text
 
 
 def test_a_remark_on_the_run_stands_with_what_was_run() -> None:

@@ -219,6 +219,36 @@ def test_columns_that_the_servers_preparation_left_out_are_told(
     assert "id: an identifier" in (tmp_path / "run" / "report.html").read_text()
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_the_report_says_of_resampling_what_clients_told(
+    config: FederationConfig, tmp_path: Path, *, told: bool
+) -> None:
+    """And "unknown" where they told nothing: the server sees no rows."""
+    data = tmp_path / "data"
+    how = {"clients": 2, "partition": "quantile:total_claim_count_sum", "resample": "smote"}
+    manifest = prepare(None, data, PreparationSettings(label=LABEL, **how))  # type: ignore[arg-type]
+    if not told:
+        for path in data.glob("*/preparation.json"):
+            path.unlink()
+    run(config, data, accounts_of(data, tmp_path / "jobs"), tmp_path / "run")
+    found, metrics, model = (
+        json.loads((tmp_path / "run" / name).read_text())
+        for name in ("run.json", "metrics.json", "model.json")
+    )
+    word = "smote" if told else "unknown"
+    assert found["resample"] == metrics["resample"] == model["sampling"]["resample"] == word
+    assert found["synthetic"] == metrics["synthetic"] == told
+    assert any(("resampled (smote)" if told else "is unknown at") in line for line in found["warnings"])
+    rows, one = manifest.clients["client-1"], found["clients"]["client-1"]
+    assert one["resample"] == word
+    assert (one["train_rows"], one["train_positives"]) == (rows.train.rows, rows.train.positives)
+    before = (rows.train_before.rows, rows.train_before.positives) if told else (None, None)
+    assert (one["observed_rows"], one["observed_positives"]) == before
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert ("SYNTHETIC DATA" in page) is told
+    assert f"<dt>Resampling</dt><dd>{word}</dd>" in page
+
+
 def test_what_the_server_received_is_what_the_ledgers_say(
     config: FederationConfig, data: Path, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ from federation.checkout import CLIENT_CODE
 from federation.config.contract import contract_beside, governing
 from federation.config.names import DATA_PREFIX, NOTEBOOK_PREFIX, SOURCE_PREFIX, WHEELS_PREFIX, PartyNames
 from federation.config.schema import Client, FederationConfig, contract_of
+from federation.data.preparation.beside import NAMES as BESIDE
 from federation.data.preparation.prepared import (
     CLIENT_FILES,
     SERVER_FILES,
@@ -254,8 +255,8 @@ class Publisher:
                 *self._wheels(packages.wheels, f"{NOTEBOOK_PREFIX}{WHEELS}"),
                 *(_file_item(NOTEBOOK_PREFIX, file) for file in files),
             ],
-            # Test data published before stay, with their contract, unless others are published now.
-            tolerated=frozenset(f"{NOTEBOOK_PREFIX}{name}" for name in (TEST_DATA, CONTRACT) if not files),
+            # Test data published before stay, with what is beside them, unless others are published now.
+            tolerated=frozenset(f"{NOTEBOOK_PREFIX}{name}" for name in (TEST_DATA, *BESIDE) if not files),
         )
         published = self._bring([part], label)
         return Published(
@@ -311,10 +312,9 @@ def _data(bucket: Bucket, files: Sequence[PreparedFile], contract: Contract | No
     if files and contract:
         carried = contract_beside(files[0].path)
         governing(contract, carried, str(files[0].path.parent))
-        tables = [file for file in files if file.path.name != CONTRACT]
         if carried is None or carried.inferred:
-            refuse_other_rows(contract, [file.path for file in tables])
-        items = [_file_item(DATA_PREFIX, file) for file in tables]
+            refuse_other_rows(contract, [file.path for file in files if file.path.name not in BESIDE])
+        items = [_file_item(DATA_PREFIX, file) for file in files if file.path.name != CONTRACT]
         items.append(_item(f"{DATA_PREFIX}{CONTRACT}", contract.to_json().encode()))
     else:
         items = [_file_item(DATA_PREFIX, file) for file in files]

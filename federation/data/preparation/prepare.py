@@ -14,10 +14,10 @@ from typing import get_args
 
 import numpy as np
 
-from client_code.protocol.contract import NAME as CONTRACT
 from client_code.protocol.contract import Contract
 from federation.data import synthetic
 from federation.data.contract_check import require, types_of
+from federation.data.preparation.beside import files_beside
 from federation.data.preparation.choice import chosen, sizes, unused_but
 from federation.data.preparation.copies import Copies
 from federation.data.preparation.manifest import NAME, ClientRows, Count, Manifest, Source
@@ -57,9 +57,9 @@ class PreparationSettings:
         ``iid`` (at random, the default for a file), ``quantile:COLUMN`` (by the size of a feature) or
         ``column:COLUMN`` (by the values of a column that is no feature; for synthetic data the default is
         ``column:site``).
-    resample : {"smote", "balanced", "none"}, optional
-        What evens out the classes in training rows: made-up rows, class weights (later, at fit), or nothing.
-        By default "smote" if every value is a number and none is missing, else "balanced".
+    resample : {"none", "smote", "balanced"}
+        What evens out the classes in training rows: nothing, made-up rows as in the article, which needs
+        numbers without gaps, or class weights (later, at fit).
     seed : int
         Seed of everything random, at least 0.
     contract : Contract, optional
@@ -82,7 +82,7 @@ class PreparationSettings:
     positive: str | None = None
     clients: int | None = None
     partition: str | None = None
-    resample: Resample | None = None
+    resample: Resample = "none"
     seed: int = 0
     contract: Contract | None = None
     drop_duplicates: bool = False
@@ -102,7 +102,7 @@ class PreparationSettings:
                 f'partition "{self.partition}": no such partition.',
                 "Choose iid, quantile:COLUMN or column:COLUMN.",
             )
-        if self.resample not in (None, *get_args(Resample)):
+        if self.resample not in get_args(Resample):
             raise SettingError(
                 f'resample "{self.resample}": no such method.', f"Choose {', '.join(get_args(Resample))}."
             )
@@ -142,9 +142,9 @@ class _Client:
 def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Manifest:
     """Prepare a table for a federation.
 
-    Writes ``server/test.csv``, for each client ``CLIENT/train.csv`` and ``CLIENT/validation.csv``, and
-    ``manifest.json``. The same source and settings give the same bytes. In the end all of it is there, or
-    nothing.
+    Writes ``server/test.csv``, for each client ``CLIENT/train.csv`` and ``CLIENT/validation.csv``, beside the
+    tables of each party ``preparation.json``, and ``manifest.json``. The same source and settings give the
+    same bytes. In the end all of it is there, or nothing.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
         settings = replace(settings, partition="iid" if source else f"column:{synthetic.SITE}")
     given = _read(source, settings) if source else _make_up(settings)
     used = given.table.without(given.left_out)
-    settings = replace(settings, resample=_resampling(used, settings.resample))
+    _refuse_smote(used, settings.resample)
     copies = Copies.of(given.table)
     drops = settings.drop_duplicates
     rows = np.flatnonzero(~copies.repeats) if drops else np.arange(given.table.rows)
@@ -190,12 +190,11 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
     return _write(out, tables, manifest, contract)
 
 
-def _resampling(table: Table, wanted: Resample | None) -> Resample:
-    """Return how to even out the classes of a table; made-up rows need numbers to lie between."""
-    if wanted == "smote" and not table.plain:
+def _refuse_smote(table: Table, resample: Resample) -> None:
+    """Refuse to make up rows of a table that does not hold numbers for them to lie between."""
+    if resample == "smote" and not table.plain:
         what = "texts" if table.levels else "missing values"
         raise SettingError(f"resample by SMOTE: the table holds {what}.", "Choose balanced or none.")
-    return wanted or ("smote" if table.plain else "balanced")
 
 
 def _make_up(settings: PreparationSettings) -> _Input:
@@ -336,7 +335,7 @@ def _describe(
         left_out=given.left_out,
         positive=settings.positive,
         partition=str(settings.partition),
-        resample=str(settings.resample),
+        resample=settings.resample,
         seed=settings.seed,
         test_share=settings.test_share,
         validation_share=settings.validation_share,
@@ -368,7 +367,7 @@ def _refuse_existing(out: Path) -> None:
 
 def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest, contract: Contract | None) -> Manifest:
     """Write everything beside `out`, then rename it into place."""
-    text = contract.to_json() if contract else ""
+    beside = files_beside(manifest, contract)
     try:
         out = out.resolve()
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -377,10 +376,9 @@ def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest, contract:
             for name, table in tables.items():
                 (built / name).parent.mkdir(parents=True, exist_ok=True)
                 write_table(table, built / name)
-            contracts = sorted({f"{Path(name).parent}/{CONTRACT}" for name in tables}) if text else []
-            for name in contracts:
+            for name, text in beside.items():
                 (built / name).write_text(text, encoding="utf-8")
-            digests = {name: sha256_of(built / name) for name in (*tables, *contracts)}
+            digests = {name: sha256_of(built / name) for name in (*tables, *beside)}
             manifest = replace(manifest, files=digests)
             (built / NAME).write_text(manifest.to_json(), encoding="utf-8", newline="\n")
             if out.exists():

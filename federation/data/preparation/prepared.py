@@ -4,9 +4,9 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from client_code.protocol.contract import NAME as CONTRACT
 from client_code.protocol.contract import Contract
 from federation.data.contract_check import require
+from federation.data.preparation.beside import NAMES as BESIDE
 from federation.data.preparation.manifest import NAME, Manifest, read_manifest
 from federation.data.readers import near
 from federation.data.table import read_header
@@ -26,7 +26,7 @@ SERVER_FILES = ("test.csv",)
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedFile:
-    """One table of a party, and the sha256 of its bytes."""
+    """One file of a party, and the sha256 of its bytes."""
 
     path: Path
     sha256: str
@@ -50,7 +50,7 @@ def prepared_files(
     party : str
         Name of the party, which may be that of its folder.
     names : sequence of str
-        The files it must have; the data contract comes along if there is one.
+        The tables it must have; data contract and preparation come along if they are there.
     label : str, optional
         Name of the label column; by default the manifest has it.
     parquet : bool
@@ -77,8 +77,7 @@ def prepared_files(
             raise MissingFileError(f"{path}: no such file.", _where_to_look(folder, party, path.name))
     manifest = _manifest_of(own)
     _check_columns(paths, label or _label(manifest, own))
-    if (own / CONTRACT).is_file():
-        paths.append(own / CONTRACT)
+    paths += [own / name for name in BESIDE if (own / name).is_file()]
     files = tuple(PreparedFile(path=path, sha256=sha256_of(path)) for path in paths)
     for file in files:
         _check_unchanged(file, manifest)

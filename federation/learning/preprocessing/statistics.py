@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from client_code.protocol.columns import CATEGORICAL, COUNTS, EMPTY, LOG1P, MOMENTS, NUMERIC
 from client_code.protocol.medians import Cells
+from client_code.protocol.preparation import Preparation
 from federation.data.table import describe_mismatch
 from federation.errors import RoundError, SchemaMismatchError
 from federation.learning.preprocessing.medians import check_cells
@@ -58,6 +59,8 @@ class ClientStatistics:
         if there is none before; empty in a checkpoint before protocol 6.
     cells : mapping of str to Cells
         Of each column whose median the contract asks for, how many values lie where.
+    preparation : Preparation, optional
+        How its training rows were prepared; None if it does not know.
     """
 
     client: str
@@ -80,6 +83,7 @@ class ClientStatistics:
     levels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     same_gaps: tuple[int, ...] = ()
     cells: Mapping[str, Cells] = field(default_factory=dict)
+    preparation: Preparation | None = None
 
     @classmethod
     def from_reply(cls, reply: Message, client: str) -> "ClientStatistics":
@@ -110,6 +114,7 @@ class ClientStatistics:
                 levels=_levels(str(schema["levels"])),
                 same_gaps=tuple(map(_count, schema["same-gaps"])),  # type: ignore[arg-type]
                 cells=_cells(str(schema["cells"])),
+                preparation=_preparation(str(schema["preparation"])),
                 **parts,
             )
             statistics.check()
@@ -143,6 +148,8 @@ class ClientStatistics:
         ):
             if not (rows >= 1 and 0 <= positives <= rows):
                 raise ValueError(f"{positives} positive of {rows} rows is impossible")
+        if self.preparation and (problem := self.preparation.problem(self.rows, self.positives)):
+            raise ValueError(problem)
 
     def _check_levels(self) -> None:
         for column, levels in self.levels.items():
@@ -216,6 +223,10 @@ def _cells(text: str) -> Mapping[str, Cells]:
     if not isinstance(columns, dict):
         raise TypeError("cells are not told by column")
     return {column: [list(map(_count, cell)) for cell in cells] for column, cells in columns.items()}
+
+
+def _preparation(text: str) -> Preparation | None:
+    return Preparation.from_json(text) if text else None
 
 
 def check_schemas(statistics: Sequence[ClientStatistics], label: str, kinds: Mapping[str, str]) -> None:

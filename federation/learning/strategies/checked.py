@@ -16,6 +16,7 @@ from client_code.protocol.training import TRAIN_LOSS
 from federation.errors import RoundError
 from federation.events import Events, unrecorded
 from federation.learning.agreement import ask_all
+from federation.learning.preprocessing.prevalence import at_true_prevalence
 from federation.learning.rounds import Recorder
 from federation.model.arrays import ArrayError, ArrayView, floats
 
@@ -219,9 +220,9 @@ class CheckedStrategy(EndsEarly):
         """Return None: nobody was asked."""
 
     def score(
-        self, server_round: int, arrays: ArrayRecord, grid: Grid, timeout: float
+        self, server_round: int, content: Callable[[int], RecordDict], grid: Grid, timeout: float
     ) -> dict[str, Mapping[str, Any]]:
-        """Return the figures of the final model on each client's validation rows, by client.
+        """Return the figures of the model in ``content`` on each client's validation rows, by client.
 
         Raises
         ------
@@ -230,21 +231,26 @@ class CheckedStrategy(EndsEarly):
         """
         self.asked = set(grid.get_node_ids())
         config = ConfigRecord({"server-round": server_round})
-        content = self.contents(arrays, config=config)
-        replies = ask_all(grid, sorted(self.asked), "evaluate", content, timeout)
+
+        def asking(node_id: int) -> RecordDict:
+            return RecordDict(dict(content(node_id)) | {"config": config})
+
+        replies = ask_all(grid, sorted(self.asked), "evaluate", asking, timeout)
         accepted, _ = self._checked(server_round, replies.values(), "evaluate", lambda _: "")
         return {name: dict(reply.content.metric_records["metrics"]) for name, reply in accepted.items()}
 
-    def contents(self, arrays: ArrayRecord, **records: ConfigRecord) -> Callable[[int], RecordDict]:
-        """Return what makes the content that goes to the client with a node id: its model, and records."""
-        parts = records | {"preprocessing": self._preprocessing}
+    def contents(self, arrays: ArrayRecord, shift: float) -> Callable[[int], RecordDict]:
+        """Return what makes the content for the client with a node id: its model, at the true prevalence."""
         inner = self._inner
+
+        def content(model: ArrayRecord) -> RecordDict:
+            parts = {"arrays": at_true_prevalence(model, shift), "preprocessing": self._preprocessing}
+            return RecordDict(parts)
+
         if not isinstance(inner, OwnModels):
-            shared = RecordDict({"arrays": arrays, **parts})
+            shared = content(arrays)
             return lambda _: shared
-        return lambda node_id: RecordDict(
-            {"arrays": inner.model_for(self._name_of(node_id), arrays), **parts}
-        )
+        return lambda node_id: content(inner.model_for(self._name_of(node_id), arrays))
 
     def _checked(
         self,

@@ -165,7 +165,7 @@ def _compare_and_write(
         {name: read_prepared(data / name / file, label=manifest.label) for name in manifest.clients}
         for file in ("train.csv", "validation.csv")
     )
-    scores = compare(federated, test, train, validation, how, balanced=training.balanced)
+    scores = compare(federated, test, train, validation, how, manifest)
     return write_run(
         settings.out,
         federated,
@@ -292,7 +292,6 @@ def _jobs(
 def _provenance(training: TrainingSettings, manifest: Manifest, started: dt.datetime) -> Mapping[str, Any]:
     return {
         **provenance_of(training, clients=len(manifest.clients), started=started),
-        "resample": manifest.resample,
         "seed": manifest.seed,
         "synthetic": manifest.synthetic,
     }

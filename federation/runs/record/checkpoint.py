@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from client_code.protocol.features import Feature
+from client_code.protocol.preparation import Preparation
 from federation.errors import ResumeError, StorageError
 from federation.files import replacing
 from federation.learning.agreement import Agreement
@@ -104,7 +105,10 @@ def _of_agreement(agreement: Agreement) -> dict[str, Any]:
         "format": FORMAT,
         "test": agreement.test,
         "preprocessing": vars(preprocessing) | {"made_of": [vars(part) for part in preprocessing.made_of]},
-        "clients": [vars(one) for one in agreement.statistics],
+        "clients": [
+            vars(one) | {"preparation": one.preparation and vars(one.preparation)}
+            for one in agreement.statistics
+        ],
     }
 
 
@@ -114,12 +118,16 @@ def _agreement(state: Mapping[str, Any]) -> Agreement:
     of_columns["made_of"] = tuple(Feature(**part) for part in preprocessing["made_of"])
     return Agreement(
         preprocessing=Preprocessing(**(preprocessing | of_columns)),
-        statistics=[
-            ClientStatistics(**(one | {name: tuple(one.get(name, ())) for name in _TUPLES}))
-            for one in state["clients"]
-        ],
+        statistics=[_statistics(one) for one in state["clients"]],
         test=state["test"],
     )
+
+
+def _statistics(state: Mapping[str, Any]) -> ClientStatistics:
+    told = state.get("preparation")  # of which earlier versions knew nothing
+    parts: dict[str, Any] = {name: tuple(state.get(name, ())) for name in _TUPLES}
+    parts["preparation"] = Preparation(**told) if told else None
+    return ClientStatistics(**(dict(state) | parts))
 
 
 def _read(path: Path) -> dict[str, Any]:
