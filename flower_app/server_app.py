@@ -15,7 +15,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from federation.config.contract import contract_beside
-from federation.data.preparation.manifest import manifest_beside
+from federation.data.preparation.prepared import manifest_beside
 from federation.data.table import read_table
 from federation.errors import JoinDeadlineError, OutputExistsError
 from federation.learning.federate import federate

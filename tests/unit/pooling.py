@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from flwr.app import Context, Message, RecordDict
@@ -15,12 +15,14 @@ import link
 import utils
 from federation.data.table import Table
 from federation.learning.federate import Federated, federate
-from federation.learning.record import Record
 from federation.learning.settings import TrainingSettings
 from ledger import Ledger
 from protocol.preparation import Preparation
 from streamed import StreamedTask
 from tests.unit.test_checked_strategy import FakeGrid, Notes, Spoil
+
+if TYPE_CHECKING:
+    from federation.learning.record import Record
 
 Floats = NDArray[np.float64]
 Rows = tuple[Floats, NDArray[np.int64]]
@@ -106,8 +108,9 @@ class Pool:
         self.notes = Notes()
         self.grid = AnyOrder(answers, spoil or {}, seed)
 
-    def train(self, record: Record | None = None, **settings: Any) -> Federated:
-        """Run federated Newton, or another strategy."""
+    def train(self, **settings: Any) -> Federated:
+        """Run federated Newton, or another strategy; ``record`` keeps its rounds."""
+        record: Record | None = settings.pop("record", None)
         chosen: dict[str, Any] = {"strategy": "fednewton", "rounds": 20} | settings
         return federate(
             self.grid,

@@ -9,7 +9,8 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import joblib
 import numpy as np
@@ -24,6 +25,7 @@ import client
 import link
 import utils
 from columns import read_columns
+from federation.data.preparation.manifest import ClientRows, Count, Manifest
 from federation.data.table import read_table
 from federation.errors import DataError
 from federation.learning.agreement import Agreement, digest_of, refuse_change
@@ -63,7 +65,6 @@ def train(sites: list[pd.DataFrame], folder: Path, penalty: str = "none", **sett
             label="y",
             train=table,
             validation=table,
-            penalty=penalty,
             max_iter=10,
             model_dir=folder / f"c{i}",
         )
@@ -280,7 +281,12 @@ def test_the_pooled_yardstick_is_scaled_as_agreed_where_values_are_missing(tmp_p
         part.to_csv(tmp_path / "rows.csv", index=False)
         tables[f"c{site}"] = read_table(tmp_path / "rows.csv", label="y")
     how = RunSettings(training=TrainingSettings(penalty="l2"), started=dt.datetime.now(dt.UTC))
-    scores = compare(result, tables["c0"], tables, tables, how, balanced=False)
+    told = {name: Count(rows=table.rows, positives=table.positives) for name, table in tables.items()}
+    as_they_were = {
+        name: ClientRows(train_before=one, train=one, validation=one) for name, one in told.items()
+    }
+    manifest = cast("Manifest", SimpleNamespace(resample="none", clients=as_they_were))
+    scores = compare(result, tables["c0"], tables, tables, how, manifest)
     assert scores.pooled is not None
     ours, theirs = np.asarray(scores.federated, dtype=float), np.asarray(scores.pooled, dtype=float)
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-7)  # the yardstick's own tolerance

@@ -194,7 +194,6 @@ def train_prepared(folder: Path, manifest: Manifest, settings: TrainingSettings)
             label="y",
             train=train,
             validation=validation,
-            penalty="l2",
             max_iter=10,
             model_dir=folder / name / "model",
         )

@@ -233,7 +233,9 @@ class CheckedStrategy(EndsEarly):
         config = ConfigRecord({"server-round": server_round})
 
         def asking(node_id: int) -> RecordDict:
-            return RecordDict(dict(content(node_id)) | {"config": config})
+            asked = content(node_id)
+            asked["config"] = config
+            return asked
 
         replies = ask_all(grid, sorted(self.asked), "evaluate", asking, timeout)
         accepted, _ = self._checked(server_round, replies.values(), "evaluate", lambda _: "")
@@ -244,8 +246,9 @@ class CheckedStrategy(EndsEarly):
         inner = self._inner
 
         def content(model: ArrayRecord) -> RecordDict:
-            parts = {"arrays": at_true_prevalence(model, shift), "preprocessing": self._preprocessing}
-            return RecordDict(parts)
+            return RecordDict(
+                {"arrays": at_true_prevalence(model, shift), "preprocessing": self._preprocessing}
+            )
 
         if not isinstance(inner, OwnModels):
             shared = content(arrays)
