@@ -14,7 +14,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from federation.config.contract import contract_beside
-from federation.data.table import read_table
+from federation.data.contract_check import read_prepared
 from federation.errors import JoinDeadlineError, OutputExistsError
 from federation.learning.federate import federate
 from federation.learning.preprocessing.statistics import ClientStatistics
@@ -34,7 +34,8 @@ def main(grid: Grid, context: Context) -> None:
     out = Path(config["out"])
     if out.exists() and any(out.iterdir()):
         raise OutputExistsError(f"{out} exists already.", "Choose another folder with out=…, or remove it.")
-    test = read_table(Path(config["test"]), label=config["label"])
+    contract = contract_beside(Path(config["test"]))
+    test = read_prepared(Path(config["test"]), label=config["label"], contract=contract)
     _wait_for_nodes(grid, config["clients"], config["join-timeout"], training.min_clients)
     federated = federate(
         grid,
@@ -43,7 +44,7 @@ def main(grid: Grid, context: Context) -> None:
         name_of=None,
         observer=Log(),
         provenance={"strategy": training.strategy, "rounds": training.rounds, "clients": config["clients"]},
-        contract=contract_beside(Path(config["test"])),
+        contract=contract,
     )
     if federated.conclusion:
         log.info(federated.conclusion)
