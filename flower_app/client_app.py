@@ -14,6 +14,7 @@ from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 
 import client
+import contract
 import link
 import preparation
 import utils
@@ -44,9 +45,9 @@ app = NodeApp()
 def _app(configuration: str) -> ClientApp:
     node, run = json.loads(configuration)
     name, data = _place(node, run)
-    train, validation = (
-        utils.load_table(data / file, run["label"]) for file in ("train.csv", "validation.csv")
-    )
+    files = ("train.csv", "validation.csv")
+    terms = contract.kept(data, files)
+    train, validation = (utils.load_table(data / file, run["label"], terms.kinds) for file in files)
     return client.create_app(
         utils.Task(
             name=name,
@@ -55,6 +56,7 @@ def _app(configuration: str) -> ClientApp:
             validation=validation.reordered(train.features, whose="train.csv"),
             max_iter=run["max-iter"],
             model_dir=Path(node.get("model-dir") or Path(run["out"]) / "clients" / name),
+            medians=terms.medians,
         ),
         preparation.read(data),
     )

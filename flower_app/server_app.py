@@ -15,8 +15,8 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from federation.config.contract import contract_beside
+from federation.data.contract_check import read_prepared
 from federation.data.preparation.prepared import manifest_beside
-from federation.data.table import read_table
 from federation.errors import JoinDeadlineError, OutputExistsError
 from federation.learning.federate import federate
 from federation.learning.notes import Prepared
@@ -38,9 +38,9 @@ def main(grid: Grid, context: Context) -> None:
     out = Path(config["out"])
     if out.exists() and any(out.iterdir()):
         raise OutputExistsError(f"{out} exists already.", "Choose another folder with out=…, or remove it.")
-    held_back = Path(config["test"])
-    test, manifest = read_table(held_back, label=config["label"]), manifest_beside(held_back)
-    started = dt.datetime.now(dt.UTC)
+    held_back, started = Path(config["test"]), dt.datetime.now(dt.UTC)
+    contract, manifest = contract_beside(held_back), manifest_beside(held_back)
+    test = read_prepared(held_back, label=config["label"], contract=contract)
     _wait_for_nodes(grid, config["clients"], config["join-timeout"], training.min_clients)
     federated = federate(
         grid,
@@ -49,9 +49,7 @@ def main(grid: Grid, context: Context) -> None:
         name_of=None,
         observer=Log(),
         provenance=provenance_of(training, clients=config["clients"], started=started),
-        prepared=Prepared(
-            left_out=manifest.left_out if manifest else {}, contract=contract_beside(held_back)
-        ),
+        prepared=Prepared(left_out=manifest.left_out if manifest else {}, contract=contract),
     )
     if federated.conclusion:
         log.info(federated.conclusion)

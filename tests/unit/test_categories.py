@@ -25,6 +25,7 @@ import client
 import link
 import utils
 from columns import read_columns
+from federation.api.model import Model
 from federation.data.preparation.manifest import ClientRows, Count, Manifest
 from federation.data.table import read_table
 from federation.errors import DataError
@@ -254,11 +255,12 @@ def test_numbers_as_codes_are_known_by_their_texts(tmp_path: Path) -> None:
 
 
 def test_the_reference_is_in_the_model_and_on_the_page(tmp_path: Path) -> None:
-    """model.json keeps it to the letter, with the levels that are no others; the page names it twice."""
+    """model.json keeps it to the letter, with the levels that are no others; Python and the page name it."""
     model = categorical_model(tmp_path)
     again = LinearModel.from_json(model.to_json())
     assert again.references == model.references == {"g": "A", "sex": "m"}
     assert again.preprocessing.made_of == model.preprocessing.made_of
+    assert Model(again).references == {"g": "A", "sex": "m"}
     page = render_report(replace(a_report(), references=model.references))
     assert "reference: g = A" in page
     assert "reference: sex = m" in page
