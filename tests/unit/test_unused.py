@@ -285,6 +285,8 @@ def test_prepared_data_are_not_changed_by_options(tmp_path: Path, options: dict[
     prepared(frame(), tmp_path)
     nothing: dict[str, Any] = {"ignore": [], "keep": None, "drop_duplicates": False}
     assert choose_preparation(tmp_path / "out", 0, **nothing) is None
+    with pytest.raises(SettingError, match="0 clients"):  # given, though it equals false
+        choose_preparation(None, 0, **nothing, clients=0)
     name = next(iter(options)).replace("_", "-")
     with pytest.raises(SettingError, match=f"--{name} cannot change"):
         choose_preparation(tmp_path / "out", 0, **nothing | options)

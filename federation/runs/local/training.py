@@ -122,7 +122,11 @@ def choose_preparation(data: Path | None, seed: int, **options: Any) -> Preparat
     SettingError
         An option is missing, out of range, or contradicts prepared data.
     """
-    given = {name: value for name, value in options.items() if value not in (None, False, [], ())}
+    given = {
+        name: value
+        for name, value in options.items()
+        if value is not None and value is not False and value not in ([], ())
+    }
     if "contract" in given:
         contract = load_contract(given["contract"])
         given |= {"contract": contract, "label": given.get("label", contract.label)}
