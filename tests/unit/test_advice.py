@@ -228,7 +228,7 @@ def test_too_few_rounds_are_said_at_the_end() -> None:
     """What the strategy needs stands beside the option."""
     text = conclude(TrainingSettings(strategy="fedyogi", rounds=3), ALIKE, rounds((1.0, 0.6), (0.5, 0.5)))
     assert text is not None
-    assert text.endswith("allow more with --rounds, fedyogi needs 50 or so")
+    assert text.endswith("allow more with --rounds (fedyogi needs 50 or so)")
 
 
 @pytest.mark.parametrize(

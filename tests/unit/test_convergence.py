@@ -101,6 +101,6 @@ def test_a_run_ends_with_it(tmp_path: Path) -> None:
     few, many = (Pool(alike, tmp_path).train(strategy="fedavg", rounds=number) for number in (1, 12))
     assert few.conclusion is not None
     assert few.conclusion.startswith("still moving after 1 round (")
-    assert few.conclusion.endswith(": allow more with --rounds, fedavg needs 3 or so")
+    assert few.conclusion.endswith(": allow more with --rounds (fedavg needs 3 or so)")
     assert many.conclusion is not None
     assert many.conclusion.startswith("settled after 12 rounds (")

@@ -103,7 +103,7 @@ def conclude(settings: TrainingSettings, agreement: Agreement, rounds: Sequence[
     needed, text = default_rounds(settings.strategy), str(judged)
     if settings.strategy in FLOWERS:
         if not judged.settled and judged.rounds < needed:
-            text += f", {settings.strategy} needs {needed} or so"
+            text += f" ({settings.strategy} needs {needed} or so)"
         if unlike := _too_unlike(settings.strategy, agreement):
             text += (
                 "; the clients' shares of positive rows differ much (index of dissimilarity "
