@@ -1,6 +1,7 @@
 """Federations of the clients' and the server's own code in one process: many of them for simulations."""
 
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -41,21 +42,22 @@ def newton_of(clients: Sequence[Rows], features: Sequence[str], **options: Any) 
     """
     utils = _client_module("utils")
     apps = {}
-    for i, (X, y) in enumerate(clients):
-        rows = utils.Table(features=tuple(features), X=X, y=y)
-        task = utils.Task(
-            name=f"c{i}",
-            label="y",
-            train=rows,
-            validation=rows,
-            max_iter=1,
-            model_dir=Path(),
-            **_penalty("none"),
-        )
-        apps[f"c{i}"] = _app(task)
-    X, y = clients[0]
-    test = Table(features=tuple(features), X=X[:10], y=y[:10], label="y")
-    return train_here(apps, test, TrainingSettings(strategy="fednewton", rounds=50, **options))
+    with tempfile.TemporaryDirectory() as folder:
+        for i, (X, y) in enumerate(clients):
+            rows = utils.Table(features=tuple(features), X=X, y=y)
+            task = utils.Task(
+                name=f"c{i}",
+                label="y",
+                train=rows,
+                validation=rows,
+                max_iter=1,
+                model_dir=Path(folder) / f"c{i}",
+                **_penalty("none"),
+            )
+            apps[f"c{i}"] = _app(task)
+        X, y = clients[0]
+        test = Table(features=tuple(features), X=X[:10], y=y[:10], label="y")
+        return train_here(apps, test, TrainingSettings(strategy="fednewton", rounds=50, **options))
 
 
 def prepared(source: Path, out: Path, settings: PreparationSettings) -> tuple[dict[str, App], Table]:
