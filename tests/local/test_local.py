@@ -150,7 +150,7 @@ def test_three_clients_on_the_real_data(
 def test_newton_finds_the_pooled_optimum_over_real_processes(
     cms: Path, local: Command, tmp_path: Path, finish: Callable[..., str]
 ) -> None:
-    """It stops by itself, equals scikit-learn on the pooled rows to 1e-8, and the report shows intervals."""
+    """It stops by itself, equals scikit-learn on the pooled rows to 1e-8, and says why no test is valid."""
     options = ("--data", cms, "--label", "fraudulent_provider", "--resample", "none")
     process = local(
         *options,
@@ -178,8 +178,9 @@ def test_newton_finds_the_pooled_optimum_over_real_processes(
     assert ran["rounds"] == model["provenance"]["rounds"] <= 8
     assert ran["conclusion"].startswith(f"converged after {ran['rounds']} rounds")
     report = (run / "report.html").read_text()
-    assert "Every coefficient, with its interval" in report
-    assert "These errors are too small" not in report
+    assert "<b>No tests and no intervals</b>: under an l2 penalty" in report
+    assert "Every coefficient, with its interval" not in report
+    assert {"penalty": "l2", "c": 1.0}.items() <= ran["parameters"].items()
     assert len(model["inference"]["features"]) == 49
 
 
@@ -193,6 +194,9 @@ def test_newton_finds_the_pooled_optimum_over_real_processes(
         (("--strategy", "fedfoo"), 21, "fedavg"),
         (("--param", "momentum=1"), 20, '"momentum"'),
         (("--quorum", "4"), 20, "quorum of 4"),
+        (("--c", "0"), 20, "above 0"),
+        (("--c", "2", "--penalty", "none"), 20, "--penalty l2"),
+        (("--penalty", "firth"), 20, "--strategy fednewton"),
         (("--clients", "2000"), 20, "2000"),
     ],
 )

@@ -97,6 +97,20 @@ def test_estimates_are_those_of_brglm2(tmp_path: Path) -> None:
     assert intercept - shift == pytest.approx(3.77455971364711429, rel=1e-6)
 
 
+def test_separated_rows_have_the_estimates_of_brglm2(tmp_path: Path) -> None:
+    """R 4.2.2, brglm2 0.9, ``glm(y ~ x + g, binomial, method = "brglmFit", type = "MPL_Jeffreys")``."""
+    x = np.array([-3, -2.5, -2, -1.5, -1, -0.5, 0.5, 1, 1.5, 2, 2.5, 3])
+    X, y = np.column_stack([x, np.tile([-0.5, 0.5, -0.5], 4)]), (x > 0).astype(np.int64)
+    _, result = _train([(X[part::3], y[part::3]) for part in range(3)], tmp_path)
+    assert result.model.inference is not None
+    of_x, of_g = result.model.inference["features"]
+    assert of_x["natural"]["coefficient"] == pytest.approx(1.342698214488928, rel=1e-6)
+    assert of_x["natural"]["standard_error"] == pytest.approx(0.6897315285607121, rel=1e-6)
+    assert of_x["p"] == pytest.approx(0.05157108593347339, rel=1e-5)
+    assert of_g["natural"]["coefficient"] == pytest.approx(0.0, abs=1e-6)
+    assert of_g["natural"]["standard_error"] == pytest.approx(1.9434969996260241, rel=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["overlapping", "complete", "quasi-complete", "one class"])
 def test_estimates_are_where_the_penalised_likelihood_is_largest(kind: str, tmp_path: Path) -> None:
     """Also where the likelihood itself has no maximum: separated rows, or rows of one class."""

@@ -72,6 +72,9 @@ def test_without_a_penalty_all_figures_are_those_of_statsmodels(tmp_path: Path) 
         ("high", reference.conf_int()[:, 1]),
     ):
         np.testing.assert_allclose([block[name] for block in blocks], values, rtol=1e-6, atol=1e-9)
+        np.testing.assert_array_equal(
+            Model(result.model).coefficients[name], [block[name] for block in blocks[:-1]]
+        )
 
 
 @pytest.mark.parametrize("balanced", [False, True])

@@ -46,7 +46,7 @@ def reason_for_no_tests(penalty: str, resample: str | None = None) -> str | None
         return "synthetic rows of SMOTE are no observations: use --resample none"
     if penalty == "l2":
         return (
-            "under an l2 penalty estimates are pulled towards zero, and a test of them is none: "
+            "under an l2 penalty estimates are pulled towards zero, so a p value would be wrong: "
             "use --penalty none or --penalty firth"
         )
     return None
