@@ -276,9 +276,16 @@ class TrainingSettings:
         """Describe in a few words what will be run."""
         if self.strategy == AUTO:
             most = f", at most {self.rounds} rounds" if vars(self)["rounds"] is not None else ""
-            return f"{AUTO}: {' or '.join(MAY_TAKE)}, as the clients' rows allow{most}"
+            return f"{AUTO}: {' or '.join(self.may_take)}, as the clients' rows allow{most}"
         most = "at most " if self.strategy == "fednewton" else ""
         return f"{self.strategy}, {most}{self.rounds} rounds"
+
+    @property
+    def may_take(self) -> tuple[str, ...]:
+        """The strategies that may be taken: one, but where that is left open."""
+        if self.strategy != AUTO:
+            return (self.strategy,)
+        return ("fednewton",) if self.penalty == "firth" or self.site_intercepts else MAY_TAKE
 
     def check_clients(self, clients: int) -> None:
         """Check that so many clients are enough for every strategy that may be taken.
@@ -288,7 +295,7 @@ class TrainingSettings:
         SettingError
             As `strategy_for`.
         """
-        for name in MAY_TAKE if self.strategy == AUTO else (self.strategy,):
+        for name in self.may_take:
             replace(self, strategy=name).strategy_for(clients)
 
     def strategy_for(self, clients: int) -> "FedAvg":

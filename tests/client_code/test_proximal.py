@@ -59,7 +59,7 @@ def test_the_fit_is_the_optimum(
 
 def ask(task: utils.Task, agreed: server_model.Preprocessing, config: Mapping[str, Any]) -> Message:
     """Return a client's answer to a round with these settings."""
-    asked = ConfigRecord({"class-weight": [1.0, 1.0], **config})
+    asked = ConfigRecord({"class-weight": [1.0, 1.0], "l2": 1.0, "rows": len(task.train.y), **config})
     content = RecordDict({"arrays": parameters(*START), "config": asked, "preprocessing": as_record(agreed)})
     context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
     return client.create_app(task)(Message(content, 2, "train"), context)

@@ -14,9 +14,9 @@ from statsmodels.discrete.discrete_model import Logit
 from threadpoolctl import threadpool_limits
 
 import newton
+from client_code.protocol.preparation import Preparation
 from federation.api.model import Model
-from federation.learning.federate import Federated, federate
-from federation.learning.settings import TrainingSettings
+from federation.learning.federate import Federated
 from federation.learning.strategies.fednewton import FedNewton
 from federation.learning.strategies.inference import INTERCEPT, infer, reason_for_no_tests
 from federation.learning.strategies.newton import Sums
@@ -95,15 +95,9 @@ def test_under_an_l2_penalty_there_are_estimates_and_no_tests(*, balanced: bool,
 
 def test_after_smote_there_are_estimates_and_no_tests(tmp_path: Path) -> None:
     """Synthetic rows are no observations, whatever the penalty."""
-    pool = Pool(thirds(*made_up(1500), by=5), tmp_path)
-    result = federate(
-        pool.grid,
-        TrainingSettings(strategy="fednewton", penalty="none"),
-        pool.test,
-        name_of=lambda node_id: f"c{node_id - 2}",
-        observer=pool.notes,
-        provenance={"resample": "smote"},
-    )
+    told = Preparation(resample="smote", rows=4000, positives=400, synthetic=False)
+    pool = Pool(thirds(*made_up(1500), by=5), tmp_path, prepared=[told] * 3)
+    result = pool.train(penalty="none")
     assert result.model.inference is not None
     assert "--resample none" in result.model.inference["reason"]
     assert "p" not in result.model.inference["features"][0]

@@ -57,7 +57,7 @@ def made(taken: TrainingSettings | None = None) -> Federated:
         ),
         coef=np.zeros(3),
         intercept=0.0,
-        provenance={},
+        provenance={"resample": "none"},
         left_out={"id": "an identifier"},
     )
     return Federated(

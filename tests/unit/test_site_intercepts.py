@@ -44,9 +44,11 @@ def design(pool: Pool, result: Federated, parts: list[Rows]) -> Floats:
 
 
 def estimates(result: Federated) -> Floats:
-    """Return the coefficients, then the clients' intercepts."""
-    assert result.model.site_intercepts is not None
-    return np.append(result.model.coef, list(result.model.site_intercepts.values()))
+    """Return the coefficients, then the clients' intercepts, as they were trained."""
+    model = result.model
+    assert model.site_intercepts is not None
+    shift = model.sampling["trained_intercept"] - model.intercept if model.sampling else 0.0
+    return np.append(model.coef, np.array(list(model.site_intercepts.values())) + shift)
 
 
 def errors(result: Federated) -> Floats:

@@ -30,8 +30,8 @@ def resolve(settings: TrainingSettings, agreement: Agreement) -> tuple[TrainingS
     """Return the settings with the strategy that is taken, and what to say of it where it was left open."""
     if settings.strategy != AUTO:
         return settings, []
-    needed = "--penalty firth" if settings.penalty == "firth" else "--site-intercepts"
-    if settings.penalty == "firth" or settings.site_intercepts:
+    if settings.may_take == ("fednewton",):
+        needed = "--penalty firth" if settings.penalty == "firth" else "--site-intercepts"
         return replace(settings, strategy="fednewton"), [f"auto: fednewton is taken: {needed} needs it."]
     reason = against_newton(agreement)
     taken = replace(settings, strategy="fedavg" if reason else "fednewton")
