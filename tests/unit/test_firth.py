@@ -23,6 +23,7 @@ from streamed import StreamedTable, StreamedTask
 from tests.unit.pooling import Floats, Pool, Rows, distance, made_up, parameters, thirds
 from tests.unit.test_checked_strategy import Spoil
 from tests.unit.test_resume import CutShortError, comparable, cut_short, exactly, last_of
+from tests.unit.test_site_intercepts import LateGrid
 
 ENDOMETRIAL = """
 NV 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 1 1 1 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 1 1 1 0 0
@@ -253,6 +254,21 @@ def test_a_client_that_misses_an_exchange_changes_nothing_in_the_end(times: set[
     _, undisturbed = _train(endometrial(), tmp_path)
     assert sum(bool(one.rejected) for one in result.rounds) == len(times)
     np.testing.assert_allclose(parameters(result), parameters(undisturbed), rtol=1e-6)
+
+
+@pytest.mark.parametrize("since", [2, 3])
+@pytest.mark.parametrize("own", [True, False])
+def test_a_client_that_comes_late_is_in_the_fit(since: int, tmp_path: Path, *, own: bool) -> None:
+    """Between the two exchanges of a step as after both, with an intercept of its own or without."""
+    X, y = made_up(150, 3, seed=4)
+    X /= X.std(axis=0)
+    parts = thirds(X, y, by=0)
+    pool = Pool(parts, tmp_path)
+    pool.grid = LateGrid(pool.grid, since)  # type: ignore[assignment]
+    late = pool.train(penalty="firth", rounds=100, site_intercepts=own, quorum=2)
+    assert "c2" not in late.rounds[1].clients
+    _, there = _train(parts, tmp_path, site_intercepts=own)
+    np.testing.assert_allclose(late.model.predict_proba(X), there.model.predict_proba(X), rtol=1e-5)
 
 
 def test_a_correction_that_is_no_number_is_rejected(tmp_path: Path) -> None:
