@@ -51,8 +51,8 @@ def client(folder: Path) -> dict[str, Any]:
     sys.path.insert(0, str(ROOT / "client_code"))
     import memory  # noqa: PLC0415 - the client's flat modules
     import utils  # noqa: PLC0415
-    from federation.learning.strategies.fednewton import FedNewton  # noqa: PLC0415
-    from federation.learning.strategies.newton import DampedNewton, Sums  # noqa: PLC0415
+    from federation.learning.strategies.newton.descent import DampedNewton, Sums  # noqa: PLC0415
+    from federation.learning.strategies.newton.fednewton import FedNewton  # noqa: PLC0415
 
     memory.IN_MEMORY_BYTES = 0
     files = folder / "train.parquet", folder / "validation.parquet"

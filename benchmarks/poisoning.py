@@ -27,7 +27,7 @@ from federation.data.preparation.prepare import PreparationSettings, prepare
 from federation.data.synthetic import LABEL
 from federation.data.table import read_table
 from federation.learning.federate import federate
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
 from federation.learning.settings import TrainingSettings
 
 CLIENTS, ROUNDS, SEEDS = 7, 5, range(3)

@@ -31,9 +31,9 @@ from federation.data.preparation.prepare import PreparationSettings
 from federation.data.table import read_table
 from federation.learning.federate import Federated
 from federation.learning.settings import TrainingSettings
-from federation.model.delong import auc_interval
 from federation.model.linear import LinearModel
-from federation.model.metrics import evaluate
+from federation.model.quality.delong import auc_interval
+from federation.model.quality.metrics import evaluate
 from federation.runs.local.training import LocalRun, train_locally
 
 LABEL = "fraudulent_provider"

@@ -21,7 +21,7 @@ from federation.errors import JoinDeadlineError, OutputExistsError
 from federation.learning.federate import federate
 from federation.learning.notes import Prepared
 from federation.learning.preprocessing.statistics import ClientStatistics
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
 from federation.learning.settings import TrainingSettings
 from federation.model.pipeline import save
 from federation.runs.description import provenance_of

@@ -15,7 +15,8 @@ from pydantic_core import PydanticUndefined
 from federation.cli.command import click_command, grouped, help_records
 from federation.cli.options import described_default
 from federation.config.schema import Client, Party, Settings
-from federation.learning.settings import Setting, settings_of_training
+from federation.learning.option import Setting
+from federation.learning.settings import settings_of_training
 
 DOCS, CONFIG = (Path(__file__).parents[1] / folder for folder in ("docs", "config"))
 

@@ -10,8 +10,8 @@ from federation.data.preparation.manifest import read_manifest
 from federation.data.preparation.prepare import PreparationSettings, prepare
 from federation.data.synthetic import LABEL
 from federation.data.table import read_table
-from federation.model.metrics import evaluate
-from federation.model.yardsticks import fit_pooled
+from federation.model.quality.metrics import evaluate
+from federation.model.quality.yardsticks import fit_pooled
 
 
 class Reference:

@@ -10,7 +10,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from click.core import ParameterSource
 
-from federation.learning.settings import FAULTS, Setting, settings_of_training
+from federation.learning.option import FAULTS, Setting
+from federation.learning.settings import settings_of_training
 
 Command = TypeVar("Command", bound=Callable[..., None])
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from federation.aws.checks.checks import Result
 from federation.learning.preprocessing.statistics import ClientStatistics
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
 from federation.report.facts import RunMetrics
 from federation.report.tables import METRIC_NAMES, metrics_table
 

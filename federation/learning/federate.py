@@ -24,17 +24,17 @@ from federation.learning.preprocessing.prevalence import (
     shift_of,
 )
 from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names, class_weight
-from federation.learning.record import Record, Unrecorded
-from federation.learning.roster import Roster
-from federation.learning.rounds import Observer, Recorder, Round
+from federation.learning.rounds.figures import Observer, Recorder, Round
+from federation.learning.rounds.record import Record, Unrecorded
+from federation.learning.rounds.roster import Roster
+from federation.learning.rounds.training import Training, as_record
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.advice import conclude, resolve
 from federation.learning.strategies.checked import CheckedStrategy, Rules, listed
-from federation.learning.strategies.fednewton import FedNewton
-from federation.learning.strategies.inference import infer, reason_for_no_tests
-from federation.learning.training import Training, as_record
+from federation.learning.strategies.newton.fednewton import FedNewton
+from federation.learning.strategies.newton.inference import infer, reason_for_no_tests
 from federation.model.linear import LinearModel
-from federation.model.metrics import warnings_of_rows
+from federation.model.quality.metrics import warnings_of_rows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from federation.learning.preprocessing.prevalence import resample_of, sampling_n
 from federation.learning.preprocessing.statistics import class_weight
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.advice import notes_of_strategy
-from federation.learning.strategies.inference import reason_for_no_tests
+from federation.learning.strategies.newton.inference import reason_for_no_tests
 
 _COLUMNS_NAMED = 5
 

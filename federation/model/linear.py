@@ -139,7 +139,7 @@ class LinearModel:
         Where the model comes from: versions, strategy, rounds, seed, whether the data are synthetic.
         ``rows``, when present, becomes the scaler's ``n_samples_seen_``.
     inference : mapping of str to JSON values, optional
-        Standard errors, tests and intervals, see :func:`federation.learning.strategies.inference.infer`.
+        Standard errors, tests and intervals, see `federation.learning.strategies.newton.inference`.
     references : mapping of str to str, optional
         The reference level of each categorical column: the level that has no coefficient, for the others'
         are in comparison with it.

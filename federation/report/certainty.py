@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from federation.model.intervals import Interval, Intervals
+from federation.model.quality.intervals import Interval, Intervals
 
 _UNDEFINED = "\N{EN DASH}"
 

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from federation.model.metrics import Curve, precision_recall_curve, reliability_curve, roc_curve
+from federation.model.quality.metrics import Curve, precision_recall_curve, reliability_curve, roc_curve
 
 Role = Literal["federated", "pooled", "local", "reference", "client"]
 

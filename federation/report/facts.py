@@ -7,7 +7,7 @@ from typing import TypedDict
 from numpy.typing import ArrayLike
 
 from federation.model.linear import Scalar
-from federation.model.metrics import Metrics
+from federation.model.quality.metrics import Metrics
 from federation.model.sampling import UNKNOWN
 from federation.report.sites import Row
 

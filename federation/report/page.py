@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import jinja2
 
-from federation.model.intervals import Intervals
-from federation.model.metrics import Metrics
+from federation.model.quality.intervals import Intervals
+from federation.model.quality.metrics import Metrics
 from federation.report.certainty import certainty_table
 from federation.report.charts import ScoredModel, round_figures, score_figures
 from federation.report.facts import Egress, Run, RunMetrics, Scores

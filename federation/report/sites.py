@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeAlias, TypedDict
 from numpy.typing import NDArray
 
 from federation.data.table import Table
-from federation.model.metrics import evaluate
+from federation.model.quality.metrics import evaluate
 
 Row = dict[str, float | None]
 Rows: TypeAlias = Any

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from federation.model.metrics import FEWEST_AT_TOP, rows_at_top
+from federation.model.quality.metrics import FEWEST_AT_TOP, rows_at_top
 from federation.report.facts import RunMetrics
 
 UNDEFINED = "\N{EN DASH}"

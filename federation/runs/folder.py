@@ -9,10 +9,10 @@ from typing import Any
 from federation.data.table import Table
 from federation.files import replacing
 from federation.learning.federate import Federated
-from federation.learning.rounds import without_nan
-from federation.model.intervals import intervals
-from federation.model.metrics import evaluate, warnings_of_rows
+from federation.learning.rounds.figures import without_nan
 from federation.model.pipeline import save
+from federation.model.quality.intervals import intervals
+from federation.model.quality.metrics import evaluate, warnings_of_rows
 from federation.report.facts import Egress, Run, RunMetrics, Scores
 from federation.report.page import Report, render_report
 from federation.report.sites import SiteScores

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from federation.learning.rounds import Observer
+from federation.learning.rounds.figures import Observer
 
 
 class RunObserver(Observer, Protocol):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import utils
-from federation.learning.training import as_record
+from federation.learning.rounds.training import as_record
 from federation.model import linear as model
 from preprocessing import Preprocessing
 

@@ -25,9 +25,9 @@ import utils
 from errors import TableError
 from federation.data.table import Table
 from federation.learning.preprocessing.statistics import ClientStatistics
-from federation.learning.rounds import Recorder, Round
+from federation.learning.rounds.figures import Recorder, Round
+from federation.learning.rounds.training import as_record
 from federation.learning.strategies.checked import CheckedStrategy, Rules
-from federation.learning.training import as_record
 from federation.model import linear as server_model
 from federation.model.pipeline import to_pipeline
 

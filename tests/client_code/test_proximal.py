@@ -13,7 +13,7 @@ import client
 import proximal
 import utils
 from client_code.protocol.training import PROXIMAL_MU, TRAIN_LOSS
-from federation.learning.training import as_record
+from federation.learning.rounds.training import as_record
 from federation.model import linear as server_model
 from tests.client_code.test_client import model_of, parameters
 

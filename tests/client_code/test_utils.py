@@ -22,8 +22,8 @@ from federation.learning.preprocessing.pooling import pool
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.model.linear import LinearModel
 from federation.model.linear import Preprocessing as ServerPreprocessing
-from federation.model.metrics import evaluate
 from federation.model.pipeline import to_pipeline
+from federation.model.quality.metrics import evaluate
 from preprocessing import Preprocessing, pipeline
 
 MakeTable = Callable[..., utils.Table]

@@ -22,7 +22,7 @@ from streamed import StreamedTask
 from tests.unit.test_checked_strategy import FakeGrid, Notes, Spoil
 
 if TYPE_CHECKING:
-    from federation.learning.record import Record
+    from federation.learning.rounds.record import Record
 
 Floats = NDArray[np.float64]
 Rows = tuple[Floats, NDArray[np.int64]]

@@ -11,8 +11,8 @@ from federation.data.table import Table
 from federation.errors import ResumeError
 from federation.learning.agreement import agree, digest_of, refuse_change
 from federation.learning.preprocessing.statistics import ClientStatistics
-from federation.learning.record import Checkpoint
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
+from federation.learning.rounds.record import Checkpoint
 from federation.runs.record.archive import read_archive, write_archive
 from federation.runs.record.checkpoint import AGREED, FOLDER, CheckpointFolder
 from tests.unit.test_preprocessing import statistics

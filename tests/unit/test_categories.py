@@ -33,13 +33,13 @@ from federation.learning.agreement import Agreement, digest_of, refuse_change
 from federation.learning.federate import Federated, federate
 from federation.learning.notes import notes_of
 from federation.learning.preprocessing.pooling import references
-from federation.learning.record import Checkpoint
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
+from federation.learning.rounds.record import Checkpoint
 from federation.learning.settings import TrainingSettings
 from federation.model.features import encoded
 from federation.model.linear import LinearModel
 from federation.model.pipeline import to_pipeline
-from federation.model.yardsticks import fit_pooled
+from federation.model.quality.yardsticks import fit_pooled
 from federation.report.page import render_report
 from federation.runs.description import RunSettings
 from federation.runs.local.comparison import compare

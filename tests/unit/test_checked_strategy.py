@@ -24,8 +24,8 @@ from federation.data.table import Table
 from federation.errors import RoundError, SettingError
 from federation.learning.federate import Federated, federate
 from federation.learning.preprocessing.statistics import ClientStatistics
-from federation.learning.record import Record
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
+from federation.learning.rounds.record import Record
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.catalogue import STRATEGIES
 from federation.learning.strategies.checked import MOST_ROWS

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
 from federation.learning.strategies.convergence import judge
 from tests.unit.pooling import Floats, Pool, made_up, parameters, thirds
 

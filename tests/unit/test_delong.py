@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.stats import brunnermunzel, norm, t
 from sklearn.metrics import roc_auc_score
 
-from federation.model.delong import auc_interval, delong
-from federation.model.intervals import intervals
+from federation.model.quality.delong import auc_interval, delong
+from federation.model.quality.intervals import intervals
 
 Floats = NDArray[np.float64]
 

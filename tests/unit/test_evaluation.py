@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from federation.errors import DataError
-from federation.model.metrics import (
+from federation.model.quality.metrics import (
     evaluate,
     precision_recall_curve,
     reliability_curve,

@@ -14,8 +14,8 @@ from sklearn.model_selection import train_test_split
 import newton
 from federation.errors import NoOptimumError, RoundError, SettingError
 from federation.learning.strategies.catalogue import create_strategy, default_rounds
-from federation.learning.strategies.fednewton import FedNewton
-from federation.learning.strategies.newton import Sums
+from federation.learning.strategies.newton.descent import Sums
+from federation.learning.strategies.newton.fednewton import FedNewton
 from rows import Rows as BlockRows
 from streamed import StreamedTable, StreamedTask
 from tests.conftest import DATA

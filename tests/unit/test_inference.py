@@ -17,9 +17,9 @@ import newton
 from client_code.protocol.preparation import Preparation
 from federation.api.model import Model
 from federation.learning.federate import Federated
-from federation.learning.strategies.fednewton import FedNewton
-from federation.learning.strategies.inference import INTERCEPT, infer, reason_for_no_tests
-from federation.learning.strategies.newton import Sums
+from federation.learning.strategies.newton.descent import Sums
+from federation.learning.strategies.newton.fednewton import FedNewton
+from federation.learning.strategies.newton.inference import INTERCEPT, infer, reason_for_no_tests
 from federation.model.linear import LinearModel, Preprocessing
 from tests.unit.pooling import Floats, Pool, made_up, parameters, thirds
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 import newton
 from federation.errors import NoOptimumError, RoundError
-from federation.learning.strategies.separation import no_optimum
-from federation.learning.strategies.space import Space
+from federation.learning.strategies.newton.separation import no_optimum
+from federation.learning.strategies.newton.space import Space
 from rows import Rows as BlockRows
 from streamed import StreamedTable, StreamedTask
 from tests.unit.pooling import Floats, Pool, distance, parameters, thirds

@@ -29,8 +29,8 @@ from federation.learning.agreement import agree
 from federation.learning.notes import notes_of
 from federation.learning.preprocessing.pooling import Moments, left_out, pool, references
 from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.learning.rounds.training import as_record
 from federation.learning.settings import TrainingSettings
-from federation.learning.training import as_record
 from federation.model.linear import LinearModel, Preprocessing
 from federation.model.pipeline import save
 

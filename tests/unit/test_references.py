@@ -62,6 +62,6 @@ def test_a_name_that_is_gone_is_noticed() -> None:
     """The checks can fail, and have something to check."""
     assert NAMES
     assert PATHS
-    assert _exists("federation.model.metrics.Metrics")
-    assert not _exists("federation.model.metrics.Nothing")
+    assert _exists("federation.model.quality.metrics.Metrics")
+    assert not _exists("federation.model.quality.metrics.Nothing")
     assert not _exists("federation.aws.ec2")

@@ -12,7 +12,7 @@ from federation.data.preparation.prepare import PreparationSettings
 from federation.data.synthetic import LABEL
 from federation.errors import LabelError, OutputExistsError, RoundError, SettingError
 from federation.learning.settings import TrainingSettings
-from federation.model.metrics import evaluate
+from federation.model.quality.metrics import evaluate
 from federation.report.facts import RunMetrics
 from federation.runs.local.repeat import render_summary, repeat
 from federation.runs.local.training import LocalRun

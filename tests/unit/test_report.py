@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from federation.model.metrics import Metrics, evaluate
+from federation.model.quality.metrics import Metrics, evaluate
 from federation.report.charts import _client_lines
 from federation.report.facts import ClientData, Egress, Run, RunMetrics, Scores
 from federation.report.page import Report, headline, render_report

@@ -11,7 +11,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from federation.errors import ResumeError, StorageError
-from federation.learning.record import Checkpoint
+from federation.learning.rounds.record import Checkpoint
 from federation.learning.strategies.catalogue import STRATEGIES, create_strategy
 from federation.learning.strategies.state import get_state, set_state
 from federation.runs.record.checkpoint import CheckpointFolder

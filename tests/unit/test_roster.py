@@ -5,7 +5,7 @@ from unittest.mock import Mock
 import pytest
 from flwr.serverapp import Grid
 
-from federation.learning.roster import GridProxy
+from federation.learning.rounds.roster import GridProxy
 
 
 @pytest.mark.parametrize("name", sorted(Grid.__abstractmethods__ - {"run"}))

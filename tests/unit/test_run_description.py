@@ -6,7 +6,7 @@ import numpy as np
 
 from client_code.protocol.features import Feature
 from federation.learning.federate import Federated
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
 from federation.learning.settings import TrainingSettings
 from federation.model.linear import LinearModel, Preprocessing
 from federation.report.facts import Run

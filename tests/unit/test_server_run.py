@@ -34,7 +34,7 @@ from federation.errors import (
     ServerAddressError,
     TrainingJobError,
 )
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
 from federation.learning.settings import TrainingSettings
 from federation.runs.folder import read_egress
 from federation.runs.on_aws import ServerRun, keep_in_bucket, run_on_aws

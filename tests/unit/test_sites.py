@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from federation.data.table import Table
-from federation.model.intervals import intervals
-from federation.model.metrics import evaluate
-from federation.model.yardsticks import fit_local
+from federation.model.quality.intervals import intervals
+from federation.model.quality.metrics import evaluate
+from federation.model.quality.yardsticks import fit_local
 from federation.report.certainty import certainty_table
 from federation.report.page import render_report
 from federation.report.sites import Row, SiteScores, cross_site

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from federation.errors import SettingError, UnknownStrategyError
 from federation.learning.strategies.catalogue import STRATEGIES, create_strategy, parameters_of
-from federation.learning.strategies.fednewton import FedNewton
+from federation.learning.strategies.newton.fednewton import FedNewton
 
 CLASSES: Mapping[str, type[flower.Strategy]] = {
     "fedavg": flower.FedAvg,

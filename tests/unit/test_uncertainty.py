@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from federation.model.intervals import Intervals, intervals, weighted_metrics
-from federation.model.metrics import evaluate
+from federation.model.quality.intervals import Intervals, intervals, weighted_metrics
+from federation.model.quality.metrics import evaluate
 from tests.unit.pooling import Pool, made_up, thirds
 
 METRICS = (

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from federation.data.table import Table
 from federation.errors import EmptyClientError, SchemaMismatchError
-from federation.model.yardsticks import fit_local, fit_pooled
+from federation.model.quality.yardsticks import fit_local, fit_pooled
 
 FEATURES = ("claims", "delta", "constant")
 

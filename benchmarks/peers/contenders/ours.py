@@ -7,7 +7,7 @@ import logging
 import common
 
 from federation.cli.progress import Progress
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
 from federation.learning.settings import TrainingSettings
 from federation.runs.local.training import LocalRun, train_locally
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.statistics import ClientStatistics
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
 from federation.learning.settings import AUTO, TrainingSettings
 from federation.learning.strategies.catalogue import FLOWERS, ROBUST, default_rounds
 from federation.learning.strategies.convergence import judge

@@ -11,8 +11,8 @@ from flwr.serverapp.strategy import FedAvg
 
 from federation.errors import SettingError, UnknownStrategyError
 from federation.learning.settings import AUTO
-from federation.learning.strategies.fednewton import MAX_ROUNDS, FedNewton
-from federation.learning.strategies.firth import FedFirth
+from federation.learning.strategies.newton.fednewton import MAX_ROUNDS, FedNewton
+from federation.learning.strategies.newton.firth import FedFirth
 
 STRATEGIES: dict[str, type[FedAvg]] = {
     "fedavg": flower.FedAvg,

@@ -17,7 +17,7 @@ from federation.errors import RoundError
 from federation.events import Events, unrecorded
 from federation.learning.agreement import ask_all
 from federation.learning.preprocessing.prevalence import at_true_prevalence
-from federation.learning.rounds import Recorder
+from federation.learning.rounds.figures import Recorder
 from federation.model.arrays import ArrayError, ArrayView, floats
 
 MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
 
 WINDOW = 2
 """Rounds that are looked at: one still round may be the turning point of a swing."""

@@ -14,8 +14,8 @@ from federation.learning.federate import Federated
 from federation.learning.preprocessing.prevalence import EVEN, corrected, prior_shift, resampling_told
 from federation.model.features import encoded
 from federation.model.linear import LinearModel
+from federation.model.quality.yardsticks import fit_local, fit_pooled
 from federation.model.sampling import UNKNOWN
-from federation.model.yardsticks import fit_local, fit_pooled
 from federation.report.facts import ClientData, Run, Scores
 from federation.report.sites import Model, cross_site
 from federation.runs.description import RunSettings, facts_of

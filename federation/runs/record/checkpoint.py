@@ -18,8 +18,8 @@ from federation.errors import ResumeError, StorageError
 from federation.files import replacing
 from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.statistics import ClientStatistics
-from federation.learning.record import Checkpoint
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
+from federation.learning.rounds.record import Checkpoint
 from federation.model.linear import Preprocessing
 from federation.runs.record.archive import read_archive, write_archive
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from federation import events
 from federation.errors import FederationError
 from federation.events import EventLog
-from federation.learning.record import Checkpoint
+from federation.learning.rounds.record import Checkpoint
 from federation.runs.record import settings
 from federation.runs.record.checkpoint import FOLDER, CheckpointFolder
 

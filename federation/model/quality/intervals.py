@@ -1,7 +1,7 @@
 """How sure a metric is: of ROC-AUC DeLong's interval, of the others bootstrap intervals over the test rows.
 
 All models are on the same draws, and all draws are computed at once; the tests hold the point values equal to
-`federation.model.metrics`.
+`federation.model.quality.metrics`.
 """
 
 import math
@@ -11,8 +11,8 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from federation.model.delong import auc_interval
-from federation.model.metrics import THRESHOLD, rows_at_top
+from federation.model.quality.delong import auc_interval
+from federation.model.quality.metrics import THRESHOLD, rows_at_top
 
 LEVEL = 0.95
 METHOD = "ROC-AUC: DeLong's variance, on the scale of log-odds; the others: bootstrap percentiles"
@@ -60,8 +60,8 @@ def intervals(
     Returns
     -------
     Intervals
-        Of ROC-AUC see `federation.model.delong`; of each other metric the 2.5th and 97.5th percentile over
-        draws of n rows with replacement (Efron 1979). None where a metric is undefined, or a class has a
+        Of ROC-AUC see `delong`; of each other metric the 2.5th and 97.5th percentile over draws
+        of n rows with replacement (Efron 1979). None where a metric is undefined, or a class has a
         single row, which leaves the interval of ROC-AUC undefined. They tell what another test set of this
         size might say of the same model, not what training on other rows would give.
     """
@@ -92,7 +92,7 @@ def weighted_metrics(y: _Floats, p: _Floats, weights: _Floats) -> dict[str, _Flo
     Returns
     -------
     dict of str to array of shape (draws,)
-        By the names of `federation.model.metrics.Metrics`.
+        By the names of `federation.model.quality.metrics.Metrics`.
     """
     n = len(y)
     order = np.argsort(-p, kind="stable")

@@ -19,8 +19,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
-from federation.learning.strategies.fednewton import FedNewton, Shapes
-from federation.learning.strategies.newton import (
+from federation.learning.strategies.newton.descent import (
     ARMIJO,
     Accepted,
     DampedNewton,
@@ -28,6 +27,7 @@ from federation.learning.strategies.newton import (
     newton_direction,
     spectrum,
 )
+from federation.learning.strategies.newton.fednewton import FedNewton, Shapes
 
 Floats = NDArray[np.float64]
 MESSAGE_TYPE = "train.firth"

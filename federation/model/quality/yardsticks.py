@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from federation.data.table import Table
 from federation.errors import EmptyClientError, SchemaMismatchError
-from federation.model.firth import fit_firth
 from federation.model.linear import LinearModel, Preprocessing
+from federation.model.quality.firth import fit_firth
 
 
 class Settings(TypedDict, total=False):

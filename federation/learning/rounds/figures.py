@@ -12,7 +12,7 @@ from federation.data.table import Table
 from federation.learning.preprocessing.prevalence import corrected
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.model.linear import Preprocessing
-from federation.model.metrics import evaluate
+from federation.model.quality.metrics import evaluate
 
 Json: TypeAlias = Any
 """Any JSON value."""
@@ -31,7 +31,7 @@ class Round:
     overhead : float
         ``seconds`` less the slowest client's own computing and the server's evaluation.
     server : dict
-        Figures on the server's test data, see :func:`federation.model.metrics.evaluate`.
+        Figures on the server's test data, see :func:`federation.model.quality.metrics.evaluate`.
     clients : dict
         Per client what it reported: ``train`` figures of its fit, and ``given`` figures, on its validation
         rows, of the model that it was given to fit, which is that of the round before; their intercepts are

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from federation.errors import NoOptimumError
-from federation.learning.strategies.space import Space
+from federation.learning.strategies.newton.space import Space
 
 Floats = NDArray[np.float64]
 NAMED = 5

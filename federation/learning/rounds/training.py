@@ -14,11 +14,11 @@ from federation.errors import FederationError
 from federation.learning.agreement import Agreement, ask_statistics
 from federation.learning.preprocessing.prevalence import Weights
 from federation.learning.preprocessing.statistics import log_odds
-from federation.learning.record import Checkpoint, Record
-from federation.learning.roster import Roster
-from federation.learning.rounds import Recorder
+from federation.learning.rounds.figures import Recorder
+from federation.learning.rounds.record import Checkpoint, Record
+from federation.learning.rounds.roster import Roster
 from federation.learning.strategies.checked import CheckedStrategy
-from federation.learning.strategies.fednewton import FedNewton
+from federation.learning.strategies.newton.fednewton import FedNewton
 from federation.learning.strategies.state import get_state, set_state
 from federation.model.linear import Preprocessing
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from federation.learning.agreement import Agreement
-from federation.learning.rounds import Round
+from federation.learning.rounds.figures import Round
 from federation.learning.strategies.state import State
 
 

@@ -23,8 +23,8 @@ from flwr.serverapp.strategy import FedAvg
 from numpy.typing import NDArray
 
 from federation.learning.strategies.checked import EndsEarly, Finished
-from federation.learning.strategies.newton import DampedNewton, Sums
-from federation.learning.strategies.separation import no_optimum
+from federation.learning.strategies.newton.descent import DampedNewton, Sums
+from federation.learning.strategies.newton.separation import no_optimum
 
 MESSAGE_TYPE = "train.newton"
 MAX_ROUNDS = 50  # of most tables it needs 4 to 10, and stops by itself; a far optimum takes 20 and more

@@ -22,7 +22,7 @@ from scipy.linalg.lapack import dpocon, dpotrf
 from scipy.special import expit
 
 from federation.errors import NoOptimumError
-from federation.learning.strategies.space import Space
+from federation.learning.strategies.newton.space import Space
 
 Floats = NDArray[np.float64]
 ARMIJO = 1e-4

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from federation.learning.strategies.fednewton import FedNewton
-from federation.learning.strategies.newton import spectrum
+from federation.learning.strategies.newton.descent import spectrum
+from federation.learning.strategies.newton.fednewton import FedNewton
 from federation.model.linear import LinearModel
 
 Floats = NDArray[np.float64]
