@@ -39,7 +39,7 @@ from federation.runs.local.training import LocalRun, train_locally
 LABEL = "fraudulent_provider"
 PENALTIES = ("none", "firth")
 DRAWS, AUC_DRAWS, SITE_DRAWS = 400, 2_000, 200
-SEEDS, RESAMPLED_SEEDS, IID_SEEDS = range(10), range(3), range(2)
+SEEDS, RESAMPLED_SEEDS, IID_SEEDS = range(10), range(3), range(3)
 RESAMPLE = ("none", "balanced", "smote")
 IID_CLIENTS, IID_ROUNDS = 10, 50
 SMALL_P = 0.05
