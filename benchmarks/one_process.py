@@ -52,9 +52,8 @@ def newton_of(clients: Sequence[Rows], features: Sequence[str], **options: Any) 
                 validation=rows,
                 max_iter=1,
                 model_dir=Path(folder) / f"c{i}",
-                **_penalty("none"),
             )
-            apps[f"c{i}"] = _app(task)
+            apps[f"c{i}"] = _app(task, None)
         X, y = clients[0]
         test = Table(features=tuple(features), X=X[:10], y=y[:10], label="y")
         return train_here(apps, test, TrainingSettings(strategy="fednewton", rounds=50, **options))
@@ -72,19 +71,13 @@ def prepared(source: Path, out: Path, settings: PreparationSettings) -> tuple[di
             label=settings.label,
             max_iter=10,
             model_dir=out / "models" / part.name,
-            **_penalty("l2"),
         )
-        apps[part.name] = _app(task)
+        apps[part.name] = _app(task, _client_module("preparation").read(part))
     return apps, read_table(out / "server" / "test.csv", label=settings.label)
 
 
-def _app(task: object) -> App:
-    return cast("App", _client_module("client").create_app(task))
-
-
-def _penalty(penalty: str) -> Mapping[str, str]:
-    """Return the penalty of a client's own fits, where it is the client that is told."""
-    return {"penalty": penalty} if "penalty" in _client_module("utils").Task.__dataclass_fields__ else {}
+def _app(task: object, preparation: object) -> App:
+    return cast("App", _client_module("client").create_app(task, preparation))
 
 
 def _client_module(name: str) -> Any:  # noqa: ANN401 - the clients' flat modules, which nothing here imports

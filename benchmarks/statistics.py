@@ -204,15 +204,15 @@ def on_data(source: Path) -> list[str]:
     wanted = {"fedavg": "≤ 0.225, ≥ 0.42", "fednewton": "≤ 0.215, ≥ 0.435"}
     found: dict[str, list[Mapping[str, Any]]] = {strategy: [] for strategy in wanted}
     for seed in SEEDS:
-        settings = PreparationSettings(label=LABEL, clients=3, partition="iid", resample="none", seed=seed)
+        settings = _as_measured_before(clients=3, seed=seed)
         with tempfile.TemporaryDirectory() as folder:
             apps, test = prepared(source, Path(folder) / "data", settings)
             for strategy, results in found.items():
                 model = train_here(apps, test, TrainingSettings(strategy=strategy, seed=seed)).model
                 results.append(evaluate(test.y, model.predict_proba(test.X)))
     lines = [
-        "3 clients (iid), l2, no resampling, 10 % held back, each strategy's own number of rounds; mean of",
-        f"{len(SEEDS)} seeds (least–greatest).",
+        "3 clients (iid), l2, no resampling, identical rows dropped, 10 % held back, each strategy's own number",
+        f"of rounds; mean of {len(SEEDS)} seeds (least–greatest).",
         "",
         "| strategy | log loss | average precision | ROC-AUC | wanted |",
         "|---|---|---|---|---|",
@@ -272,9 +272,7 @@ def iid(source: Path) -> list[str]:
     for seed in IID_SEEDS:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "data"
-            settings = PreparationSettings(
-                label=LABEL, clients=IID_CLIENTS, partition="iid", resample="none", seed=seed
-            )
+            settings = _as_measured_before(clients=IID_CLIENTS, seed=seed)
             apps, test = prepared(source, out, settings)
             model = train_here(apps, test, TrainingSettings(rounds=IID_ROUNDS, seed=seed)).model
             tables = [read_table(part / "train.csv", label=LABEL) for part in sorted(out.glob("client-*"))]
@@ -285,11 +283,22 @@ def iid(source: Path) -> list[str]:
         ours, best = np.append(model.coef, model.intercept), np.append(fit.coef_[0], fit.intercept_)
         distances.append(float(np.linalg.norm(ours - best) / np.linalg.norm(best)))
     return [
-        f"`fedavg`, {IID_CLIENTS} iid clients, {IID_ROUNDS} rounds, l2, no resampling: ‖w − pooled‖ ÷",
+        f"`fedavg`, {IID_CLIENTS} iid clients, {IID_ROUNDS} rounds, l2, no resampling, identical rows dropped: ‖w − pooled‖ ÷",
         f"‖pooled‖, intercept included, mean of {len(IID_SEEDS)} seeds (least–greatest). Wanted: ≤ 0.18.",
         "",
         f"**{_spread(distances)}**",
     ]
+
+
+def _as_measured_before(*, clients: int, seed: int) -> PreparationSettings:
+    """Return how the table was prepared when the wanted figures were set.
+
+    All 38 identical rows are positive: kept, they raise the share of positives from 8.5 to 9.1 %, and with it
+    the log loss and the average precision of any model.
+    """
+    return PreparationSettings(
+        label=LABEL, clients=clients, partition="iid", resample="none", seed=seed, drop_duplicates=True
+    )
 
 
 def _spread(values: Sequence[float]) -> str:
