@@ -211,8 +211,8 @@ def on_data(source: Path) -> list[str]:
                 model = train_here(apps, test, TrainingSettings(strategy=strategy, seed=seed)).model
                 results.append(evaluate(test.y, model.predict_proba(test.X)))
     lines = [
-        "3 clients (iid), l2, no resampling, identical rows dropped, 10 % held back, each strategy's own number",
-        f"of rounds; mean of {len(SEEDS)} seeds (least–greatest).",
+        "3 clients (iid), l2, no resampling, identical rows dropped, 10 % held back, each strategy's own",
+        f"number of rounds; mean of {len(SEEDS)} seeds (least–greatest).",
         "",
         "| strategy | log loss | average precision | ROC-AUC | wanted |",
         "|---|---|---|---|---|",
@@ -283,8 +283,8 @@ def iid(source: Path) -> list[str]:
         ours, best = np.append(model.coef, model.intercept), np.append(fit.coef_[0], fit.intercept_)
         distances.append(float(np.linalg.norm(ours - best) / np.linalg.norm(best)))
     return [
-        f"`fedavg`, {IID_CLIENTS} iid clients, {IID_ROUNDS} rounds, l2, no resampling, identical rows dropped: ‖w − pooled‖ ÷",
-        f"‖pooled‖, intercept included, mean of {len(IID_SEEDS)} seeds (least–greatest). Wanted: ≤ 0.18.",
+        f"`fedavg`, {IID_CLIENTS} iid clients, {IID_ROUNDS} rounds, l2, no resampling, identical rows dropped:",
+        f"‖w − pooled‖ ÷ ‖pooled‖, intercept included, mean of {len(IID_SEEDS)} seeds (least–greatest). Wanted: ≤ 0.18.",
         "",
         f"**{_spread(distances)}**",
     ]
