@@ -283,8 +283,9 @@ def iid(source: Path) -> list[str]:
         ours, best = np.append(model.coef, model.intercept), np.append(fit.coef_[0], fit.intercept_)
         distances.append(float(np.linalg.norm(ours - best) / np.linalg.norm(best)))
     return [
-        f"`fedavg`, {IID_CLIENTS} iid clients, {IID_ROUNDS} rounds, l2, no resampling, identical rows dropped:",
-        f"‖w − pooled‖ ÷ ‖pooled‖, intercept included, mean of {len(IID_SEEDS)} seeds (least–greatest). Wanted: ≤ 0.18.",
+        f"`fedavg`, {IID_CLIENTS} iid clients, {IID_ROUNDS} rounds, l2, no resampling, identical rows",
+        f"dropped: ‖w − pooled‖ ÷ ‖pooled‖, intercept included, mean of {len(IID_SEEDS)} seeds",
+        "(least–greatest). Wanted: ≤ 0.18.",
         "",
         f"**{_spread(distances)}**",
     ]
