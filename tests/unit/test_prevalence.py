@@ -231,6 +231,25 @@ def test_clients_that_were_prepared_differently_are_told_not_refused(tmp_path: P
     assert result.model.intercept < sampling["trained_intercept"] - 0.3
 
 
+def test_a_clients_own_intercept_is_corrected_by_its_own_rows(tmp_path: Path) -> None:
+    """Where one client alone was resampled, both intercepts are those of scikit-learn's fit before it."""
+    parts = halves(drawn())
+    kept = [fewer_negatives(parts[0]), parts[1]]
+    pool = Pool(kept, tmp_path, prepared=[told(parts[0], "smote"), told(parts[1])])
+    model = pool.train(penalty="none", site_intercepts=True).model
+    X = np.concatenate([model.preprocessing.apply(part[0]) for part in parts])
+    marks = np.repeat(np.eye(2), [len(part[1]) for part in parts], axis=0)
+    reference = LogisticRegression(C=np.inf, tol=1e-10, fit_intercept=False)
+    reference.fit(np.column_stack([X, marks]), np.concatenate([part[1] for part in parts]))
+    assert model.site_intercepts is not None
+    own = list(model.site_intercepts.values())
+    np.testing.assert_allclose(own, reference.coef_[0, -2:], atol=0.06)
+    assert model.intercept == pytest.approx(np.mean(own), rel=1e-12)
+    mine = joblib.load(tmp_path / "c1" / "model.joblib")
+    frame = pd.DataFrame(parts[1][0], columns=["x0", "x1", "x2"])
+    assert mine.predict_proba(frame)[:, 1].mean() == pytest.approx(parts[1][1].mean(), rel=0.01)
+
+
 def test_where_one_client_does_not_know_nothing_is_corrected(tmp_path: Path) -> None:
     """Neither is the other client's share known then: the model and a note say so."""
     parts = halves(drawn(4000))

@@ -94,15 +94,17 @@ class Training:
         )
         return self._model
 
-    def score(self, shift: float) -> dict[str, Mapping[str, Any]]:
+    def score(self, shift: float, own: Mapping[str, float]) -> dict[str, Mapping[str, Any]]:
         """Return the figures of the final model, at the true prevalence, on each client's validation rows.
+
+        For ``shift`` and ``own`` see :meth:`CheckedStrategy.contents`.
 
         Raises
         ------
         RoundError
             Fewer than the quorum tell theirs.
         """
-        ask = self.checked.contents(self._model, shift)
+        ask = self.checked.contents(self._model, shift, own)
         return self.checked.score(self.recorder.rounds[-1].round, ask, self.roster, self.timeout)
 
     def _untrained(self, weights: Weights) -> ArrayRecord:

@@ -241,19 +241,29 @@ class CheckedStrategy(EndsEarly):
         accepted, _ = self._checked(server_round, replies.values(), "evaluate", lambda _: "")
         return {name: dict(reply.content.metric_records["metrics"]) for name, reply in accepted.items()}
 
-    def contents(self, arrays: ArrayRecord, shift: float) -> Callable[[int], RecordDict]:
-        """Return what makes the content for the client with a node id: its model, at the true prevalence."""
+    def contents(
+        self, arrays: ArrayRecord, shift: float, own: Mapping[str, float]
+    ) -> Callable[[int], RecordDict]:
+        """Return what makes the content for the client with a node id: its model, at the true prevalence.
+
+        The intercept is lowered by ``shift``, or by the client's part of ``own``.
+        """
         inner = self._inner
 
-        def content(model: ArrayRecord) -> RecordDict:
+        def content(model: ArrayRecord, shift: float) -> RecordDict:
             return RecordDict(
                 {"arrays": at_true_prevalence(model, shift), "preprocessing": self._preprocessing}
             )
 
         if not isinstance(inner, OwnModels):
-            shared = content(arrays)
+            shared = content(arrays, shift)
             return lambda _: shared
-        return lambda node_id: content(inner.model_for(self._name_of(node_id), arrays))
+
+        def content_for(node_id: int) -> RecordDict:
+            name = self._name_of(node_id)
+            return content(inner.model_for(name, arrays), own.get(name, shift))
+
+        return content_for
 
     def _checked(
         self,
