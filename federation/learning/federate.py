@@ -123,10 +123,10 @@ def federate(  # noqa: PLR0913 - all but the first three by name
     saved = record.load()
     replies = ask_all(grid, node_ids, "query.statistics", RecordDict(), settings.round_timeout)
     name_of = name_of or _claimed(replies)
-    statistics = read_statistics(replies, name_of, test)
+    prepared = prepared or Prepared()
+    statistics = prepared.completed(read_statistics(replies, name_of, test))
     if saved:
         refuse_change(saved.agreement, statistics, test)
-    prepared = prepared or Prepared()
     agreement = saved.agreement if saved else agree(statistics, test, prepared.contract)
     settings, why = resolve(settings, agreement)
     if why:

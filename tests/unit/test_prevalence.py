@@ -25,6 +25,7 @@ from federation.data.preparation.manifest import Count, Manifest
 from federation.data.preparation.prepare import PreparationSettings, prepare
 from federation.data.table import Table
 from federation.learning.federate import Federated, federate
+from federation.learning.notes import Prepared
 from federation.learning.preprocessing.prevalence import corrected, prior_shift
 from federation.learning.settings import TrainingSettings
 from federation.runs.description import RunSettings
@@ -183,6 +184,22 @@ def test_probabilities_add_up_to_the_positives(resample: Any, strategy: str, tmp
         assert np.mean(np.asarray(alone)) == pytest.approx(prevalence, rel=0.15)  # of a third of the rows
 
 
+def test_the_manifest_tells_what_clients_of_an_older_folder_do_not_know(tmp_path: Path) -> None:
+    """Without preparation.json the rows of a run on one machine are corrected for all the same."""
+    X, y = drawn(2000, rarity=2.5)
+    source = tmp_path / "rows.csv"
+    pd.DataFrame(X, columns=["a", "b", "c"]).assign(y=y).to_csv(source, index=False)
+    manifest = prepare(source, tmp_path / "data", PreparationSettings(label="y", resample="smote"))
+    settings = TrainingSettings(strategy="fednewton")
+    told, _ = train_prepared(tmp_path / "data", manifest, settings)
+    for path in (tmp_path / "data").rglob("preparation.json"):
+        path.unlink()
+    known, _ = train_prepared(tmp_path / "data", manifest, settings)
+    assert known.model.to_json() == told.model.to_json()
+    assert known.model.provenance["resample"] == "smote"
+    assert known.notes == told.notes
+
+
 def train_prepared(folder: Path, manifest: Manifest, settings: TrainingSettings) -> tuple[Federated, Table]:
     """Train with what data preparation wrote, in this process."""
     names = list(manifest.clients)
@@ -202,7 +219,15 @@ def train_prepared(folder: Path, manifest: Manifest, settings: TrainingSettings)
         answers.append(link.Answer(app, context, Ledger(io.StringIO())))
     test = read_prepared(folder / "server" / "test.csv", label="y")
     grid, name_of = FakeGrid(answers, {}), dict(enumerate(names, 2)).__getitem__
-    result = federate(grid, settings, test, name_of=name_of, observer=Notes(), provenance={})
+    result = federate(
+        grid,
+        settings,
+        test,
+        name_of=name_of,
+        observer=Notes(),
+        provenance={},
+        prepared=Prepared.of(manifest, None),
+    )
     return result, test
 
 
