@@ -19,6 +19,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
+from client_code.protocol.triangle import pack
 from federation.learning.strategies.newton.descent import (
     ARMIJO,
     Accepted,
@@ -203,13 +204,12 @@ class FedFirth(FedNewton):
         if not self.newton.awaiting:
             return messages
         space, inverse = self.newton.space(self._point), self.newton.inverse()
-        corner = np.triu_indices(space.features + 1)
 
         def asked(message: Message) -> Message:
             node_id = message.metadata.dst_node_id
             at = space.at(self.name_of(node_id))
             content = RecordDict(dict(message.content))
-            content["information"] = ArrayRecord({"inverse": Array(inverse[np.ix_(at, at)][corner])})
+            content["information"] = ArrayRecord({"inverse": Array(pack(inverse[np.ix_(at, at)]))})
             return Message(content, node_id, MESSAGE_TYPE)
 
         return [asked(message) for message in messages]
