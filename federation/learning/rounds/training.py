@@ -83,13 +83,12 @@ class Training:
             self._model = ArrayRecord({name: Array(array) for name, array in saved.arrays.items()})
             set_state(self.strategy, saved.strategy)
             self.recorder.resume(saved.rounds, saved.arrays)
-        rows = sum(one.rows for one in self.agreement.statistics)
         self.checked.start(
             self.roster,
             self._model,
             num_rounds=rounds - finished,
             timeout=self.timeout,
-            train_config=ConfigRecord({"class-weight": list(weights), "l2": l2, "rows": rows}),
+            train_config=ConfigRecord({"class-weight": list(weights), "l2": l2}),
             evaluate_fn=lambda number, model: self._close(model) if number or not saved else None,
         )
         return self._model

@@ -77,7 +77,8 @@ class Rules:
     max_update_norm : float
         Farthest an update may be from the global model (Euclidean norm over all arrays).
     rows : mapping of str to (int, int)
-        Training and validation rows that each client told of before round 1.
+        Training and validation rows that each client told of; newcomers are added. Of the penalty each
+        client's fit takes its training rows' share.
     seed : int
         Of the choice of clients; with the number of the round it alone decides, so that a resumed run chooses
         as the uninterrupted one.
@@ -164,6 +165,7 @@ class CheckedStrategy(EndsEarly):
         """Ask the clients that the strategy chooses to fit the global model."""
         server_round += self._rules.finished
         random.seed(f"{self._rules.seed}/{server_round}/train")  # what Flower's strategies draw from
+        config["rows"] = sum(rows for rows, _ in self._rules.rows.values())
         if self._needs_loss:
             config[TRAIN_LOSS] = True
         messages = list(self._inner.configure_train(server_round, arrays, config, grid))
