@@ -93,9 +93,11 @@ class FirthNewton(DampedNewton):
         values, _, _ = spectrum(hessian)
         loss = sum(one.loss for one in clients.values()) - float(np.log(values).sum()) / 2
         if last is not None and clients.keys() == last.losses.keys():
+            if len(values) < self.rank:  # none is left where all probabilities are 0 or 1
+                return self.halved(last)
             rounding = ROUNDING * abs(self.loss) + 8 * np.finfo(np.float64).eps * values[-1] / values[0]
             allowed = ARMIJO * 0.5**self.halvings * self.slope + rounding
-            if len(values) < self.rank or loss > self.loss + allowed:
+            if loss > self.loss + allowed:
                 return self.halved(last)
         else:
             self.last, self.moves = np.zeros((0, point.size)), np.zeros((0, 2, point.size))
