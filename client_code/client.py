@@ -26,7 +26,6 @@ from flwr.clientapp import ClientApp
 from sklearn.linear_model import LogisticRegression
 
 import contract
-import firth
 import link
 import memory
 import preparation
@@ -38,6 +37,7 @@ from ledger import Ledger, open_ledger
 from preprocessing import Preprocessing
 from protocol.columns import COUNTS
 from protocol.training import PROXIMAL_MU, TRAIN_LOSS
+from protocol.triangle import unpack
 from utils import Floats
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def create_app(task: "utils.Task | StreamedTask", prepared: "Preparation | None"
         model, agreement = _received(task, message)
         given = _scores(task, agreement, model)
         packed = message.content.array_records["information"]["inverse"].numpy()
-        told = task.firth(agreement, model, firth.symmetric(packed, model.coef_.size + 1))
+        told = task.firth(agreement, model, unpack(packed, model.coef_.size + 1))
         metrics: Metrics = {
             "num-examples": told.rows,
             "loss": told.loss / told.rows,

@@ -70,10 +70,3 @@ def correction(A: Floats, y: NDArray[np.int64], w: Floats, inverse: Floats) -> C
 def total(parts: Iterable[Correction]) -> Correction:
     """Return the sum of ``parts``, of which there is one at least, in their order."""
     return reduce(add, parts)
-
-
-def symmetric(packed: Floats, k: int) -> Floats:
-    """Return the (k, k) matrix whose upper triangle, row by row, is ``packed``."""
-    square = np.zeros((k, k))
-    square[np.triu_indices(k)] = packed
-    return square + np.triu(square, 1).T

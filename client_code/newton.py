@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from scipy.linalg.blas import dsyrk
 from scipy.special import expit
 
+from protocol.triangle import pack
+
 Floats = NDArray[np.float64]
 BORDER = 1e-6
 """What a row may lose, in log-odds, along a step that separates the classes, while other coefficients still
@@ -72,9 +74,8 @@ class Contribution:
 
     def arrays(self) -> dict[str, Floats]:
         """Return what travels: of the symmetric matrices the upper triangle, row by row."""
-        triangle = np.triu_indices(self.gradient.size)
-        arrays = {"loss": np.array([self.loss]), "gradient": self.gradient, "hessian": self.hessian[triangle]}
-        arrays |= {} if self.scores is None else {"scores": self.scores[triangle]}
+        arrays = {"loss": np.array([self.loss]), "gradient": self.gradient, "hessian": pack(self.hessian)}
+        arrays |= {} if self.scores is None else {"scores": pack(self.scores)}
         if self.margin is not None:
             arrays["separates"] = np.array([float(self.margin >= -BORDER)])
         return arrays

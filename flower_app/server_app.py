@@ -49,7 +49,7 @@ def main(grid: Grid, context: Context) -> None:
         name_of=None,
         observer=Log(),
         provenance=provenance_of(training, clients=config["clients"], started=started),
-        prepared=Prepared(left_out=manifest.left_out if manifest else {}, contract=contract),
+        prepared=Prepared.of(manifest, contract) if manifest else Prepared(contract=contract),
     )
     if federated.conclusion:
         log.info(federated.conclusion)

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from flwr.app import Message, RecordDict
@@ -129,7 +128,8 @@ def ask_all(
 def refuse_change(agreed: Agreement, statistics: Sequence[ClientStatistics], test: Table) -> None:
     """Refuse to go on with other data than the run began with.
 
-    Clients that were not there when the run began may have any.
+    Clients that were not there when the run began may have any. What a checkpoint before protocol 6 does not
+    know of a client is not compared.
 
     Raises
     ------
@@ -147,15 +147,10 @@ def refuse_change(agreed: Agreement, statistics: Sequence[ClientStatistics], tes
             )
 
 
-def _same(one: ClientStatistics, other: ClientStatistics) -> bool:
-    mine, theirs = _parts(one), _parts(other)
-    if not (one.same_gaps and other.same_gaps):  # a checkpoint before protocol 6 does not tell them
-        mine, theirs = (parts | {"same_gaps": ()} for parts in (mine, theirs))
-    return mine.keys() == theirs.keys() and all(_equal(mine[key], theirs[key]) for key in mine)
-
-
-def _parts(statistics: ClientStatistics) -> dict[str, Any]:
-    return vars(statistics)
+def _same(before: ClientStatistics, now: ClientStatistics) -> bool:
+    known, told = vars(before), vars(now)
+    untold = {key for key in ("same_gaps", "preparation") if not known[key]}
+    return all(_equal(known[key], told[key]) for key in known.keys() - untold)
 
 
 def _equal(one: ArrayLike, other: ArrayLike) -> bool:

@@ -5,6 +5,7 @@ It needs nothing but Flower's ``Grid``, so it runs over ours and over stock Flow
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any
 
 from flwr.app import Message, RecordDict
@@ -22,6 +23,7 @@ from federation.learning.preprocessing.prevalence import (
     resample_of,
     sampling_of,
     shift_of,
+    shifts_of_sites,
 )
 from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names, class_weight
 from federation.learning.rounds.figures import Observer, Recorder, Round
@@ -121,10 +123,10 @@ def federate(  # noqa: PLR0913 - all but the first three by name
     saved = record.load()
     replies = ask_all(grid, node_ids, "query.statistics", RecordDict(), settings.round_timeout)
     name_of = name_of or _claimed(replies)
-    statistics = read_statistics(replies, name_of, test)
+    prepared = prepared or Prepared()
+    statistics = prepared.completed(read_statistics(replies, name_of, test))
     if saved:
         refuse_change(saved.agreement, statistics, test)
-    prepared = prepared or Prepared()
     agreement = saved.agreement if saved else agree(statistics, test, prepared.contract)
     settings, why = resolve(settings, agreement)
     if why:
@@ -137,7 +139,8 @@ def federate(  # noqa: PLR0913 - all but the first three by name
     roster.admit(*node_ids)
     rows = agreement.rows | {one.client: (one.rows, one.validation_rows) for one in statistics}
     weights = class_weight(agreement.statistics, balanced=settings.balanced)
-    shift = shift_of(agreement.statistics, weights)
+    own = shifts_of_sites(agreement.statistics, weights) if settings.site_intercepts else {}
+    shift = fmean(own.values()) if own else shift_of(agreement.statistics, weights)
     recorder = Recorder(test, agreement.preprocessing, observer, settings.rounds, shift)
     rules = Rules(
         quorum=settings.quorum,
@@ -163,16 +166,17 @@ def federate(  # noqa: PLR0913 - all but the first three by name
     )
     trained = training.run(settings.rounds, weights=weights, l2=settings.l2, saved=saved)
     arrays = at_true_prevalence(trained, shift)
-    at_clients = training.score(shift)
+    at_clients = training.score(shift, own)
     observer.scored(at_clients)
-    sites = strategy.sites() if isinstance(strategy, FedNewton) else None
+    sites = (strategy.sites() if isinstance(strategy, FedNewton) else None) or {}
+    sites = {site: corrected(value, own.get(site, shift)) for site, value in sites.items()}
     model = LinearModel(
         label=test.label,
         preprocessing=agreement.preprocessing,
         references=references(agreement.preprocessing, agreement.statistics) or None,
         coef=arrays["coef"].numpy()[0],
-        intercept=float(arrays["intercept"].numpy()[0]),
-        site_intercepts=sites and {site: corrected(value, shift) for site, value in sites.items()},
+        intercept=fmean(sites.values()) if sites else float(arrays["intercept"].numpy()[0]),
+        site_intercepts=sites or None,
         provenance=dict(provenance)
         | provenance_told(agreement.statistics, weights)
         | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)}
@@ -185,7 +189,7 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         reason = reason_for_no_tests(settings.penalty, resample_of(agreement.statistics, weights))
         inference = infer(strategy, model, penalty=settings.penalty, reason=reason)
         model, conclusion = replace(model, inference=inference), strategy.conclusion()
-    missed = _hand_over(roster, training.checked.contents(trained, shift), name_of, settings)
+    missed = _hand_over(roster, training.checked.contents(trained, shift, own), name_of, settings)
     return Federated(
         model=model,
         rounds=recorder.rounds,

@@ -1,15 +1,19 @@
 """What a user should know before round 1, as lines that terminal, report and record show alike."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from client_code.protocol.contract import Contract
+from client_code.protocol.preparation import Preparation
+from federation.data.preparation.beside import preparations
+from federation.data.preparation.manifest import Manifest
 from federation.data.unused import lines
 from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.heterogeneity import warnings_of
 from federation.learning.preprocessing.pooling import same_gaps
 from federation.learning.preprocessing.prevalence import resample_of, sampling_notes
-from federation.learning.preprocessing.statistics import class_weight
+from federation.learning.preprocessing.statistics import ClientStatistics, class_weight
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.advice import notes_of_strategy
 from federation.learning.strategies.newton.inference import reason_for_no_tests
@@ -29,11 +33,35 @@ class Prepared:
         Columns that the prepared files do not have, and why.
     contract : Contract, optional
         The data contract: which columns are logged, and how gaps are filled.
+    clients : mapping of str to Preparation
+        How the training rows of clients were prepared, for those that do not know it themselves.
     """
 
     notes: Sequence[str] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     contract: Contract | None = None
+    clients: Mapping[str, Preparation] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, manifest: Manifest, contract: Contract | None) -> Self:
+        """Return what data preparation on this machine wrote down."""
+        return cls(
+            notes=manifest.notes,
+            left_out=manifest.left_out,
+            contract=contract,
+            clients=preparations(manifest),
+        )
+
+    def completed(self, statistics: Sequence[ClientStatistics]) -> list[ClientStatistics]:
+        """Return statistics with how rows were prepared, where a client does not know and the counts fit."""
+        return [
+            replace(one, preparation=known)
+            if one.preparation is None
+            and (known := self.clients.get(one.client))
+            and not known.problem(one.rows, one.positives)
+            else one
+            for one in statistics
+        ]
 
 
 def notes_of(settings: TrainingSettings, agreement: Agreement, prepared: Prepared | None = None) -> list[str]:

@@ -76,7 +76,9 @@ def server(agreed: server_model.Preprocessing, make_table: Callable[..., utils.T
     test = Table(features=rows.features, X=rows.X, y=rows.y, label="fraud")
     recorder = Recorder(test, agreed, Ignorant(), 1)
     inner = FedAvg(min_train_nodes=1, min_evaluate_nodes=1, min_available_nodes=1)
-    return CheckedStrategy(inner, as_record(agreed), recorder, lambda _: "a", Rules())
+    return CheckedStrategy(
+        inner, as_record(agreed), recorder, lambda _: "a", Rules(rows={"a": (80, 40), "b": (320, 1)})
+    )
 
 
 GRID: Any = SimpleNamespace(get_node_ids=lambda: [2])  # all that a strategy asks of a grid
@@ -122,7 +124,7 @@ def test_the_server_accepts_the_update(
 ) -> None:
     """What the strategy sends is fitted from its parameters with its weights, and the update is accepted."""
     start = parameters((0.1, -0.2, 0.3), -0.4)
-    config = ConfigRecord({"class-weight": [0.6, 3.0], "l2": 0.5, "rows": 400})
+    config = ConfigRecord({"class-weight": [0.6, 3.0], "l2": 0.5})
     (message,) = server.configure_train(1, start, config, GRID)
     aggregate, _ = server.aggregate_train(1, [app(message, context)])
 
@@ -138,7 +140,7 @@ def test_the_server_accepts_the_update(
     assert figures["loss"] == pytest.approx(utils.score(expected, rows)["loss"])
 
 
-@pytest.mark.parametrize(("l2", "C"), [(1.0, 2.5), (4.0, 0.625), (0.0, math.inf)])
+@pytest.mark.parametrize(("l2", "C"), [(1.0, 5.0), (4.0, 1.25), (0.0, math.inf)])
 def test_a_client_takes_its_rows_share_of_the_penalty(
     l2: float,
     C: float,
@@ -147,9 +149,9 @@ def test_a_client_takes_its_rows_share_of_the_penalty(
     server: CheckedStrategy,
     agreement: str,
 ) -> None:
-    """With 80 of 200 rows, its fit is scikit-learn's with C = 200 / (80 l2)."""
+    """With 80 of 400 rows, its fit is scikit-learn's with C = 400 / (80 l2)."""
     task = make_task(max_iter=1000)
-    config = ConfigRecord({"class-weight": [1.0, 1.0], "l2": l2, "rows": 200})
+    config = ConfigRecord({"class-weight": [1.0, 1.0], "l2": l2})
     (message,) = server.configure_train(1, parameters(), config, GRID)
     reply = client.create_app(task)(message, context)
     rows = task.prepared(agreement).train
@@ -171,7 +173,7 @@ def test_the_server_accepts_the_scores(
         get_node_ids=lambda: [2],
         send_and_receive=lambda messages, **_: [app(message, context) for message in messages],
     )
-    figures = dict(server.score(1, server.contents(arrays, 0.0), grid, timeout=1.0)["a"])
+    figures = dict(server.score(1, server.contents(arrays, 0.0, {}), grid, timeout=1.0)["a"])
 
     model = model_of(arrays)
     rows = task.prepared(agreement).validation

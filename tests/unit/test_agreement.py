@@ -73,7 +73,7 @@ def test_a_checkpoint_keeps_how_rows_were_prepared(told: Preparation | None, tmp
 
 
 def test_a_checkpoint_of_an_earlier_version_knows_nothing_of_it(tmp_path: Path) -> None:
-    """It can be gone on with by clients that tell nothing either."""
+    """It can be gone on with by clients that tell nothing either, or something."""
     kept(PREPARED, tmp_path)
     state = read_archive(tmp_path / FOLDER / AGREED)
     for one in state["clients"]:
@@ -81,7 +81,8 @@ def test_a_checkpoint_of_an_earlier_version_knows_nothing_of_it(tmp_path: Path) 
     write_archive(tmp_path / FOLDER / AGREED, state)
     checkpoint = CheckpointFolder(tmp_path).load()
     assert checkpoint is not None
-    refuse_change(checkpoint.agreement, clients(None), NUMBERS)
+    for now in (None, PREPARED):
+        refuse_change(checkpoint.agreement, clients(now), NUMBERS)
 
 
 def kept(told: Preparation | None, run: Path) -> list[ClientStatistics]:

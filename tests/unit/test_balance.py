@@ -1,10 +1,13 @@
 """Clients whose rows stand out are named before training."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 import utils
+from client_code.protocol.preparation import Preparation
 from federation.learning.preprocessing.heterogeneity import FEWEST_POSITIVES, warnings_of
 from federation.learning.preprocessing.statistics import ClientStatistics
 
@@ -58,6 +61,13 @@ def test_a_client_with_few_positives_is_named() -> None:
     few, enough = FEWEST_POSITIVES - 1, FEWEST_POSITIVES
     clients = [told("a", normal(), positives=few), told("b", normal(seed=1), positives=enough)]
     assert warnings_of(clients) == ['client "a": only 19 positive training rows.']
+
+
+def test_made_up_rows_do_not_hide_how_few_positives_were_observed() -> None:
+    """What counts is the rows before SMOTE, where the client knows them."""
+    few = Preparation(resample="smote", rows=200, positives=7, synthetic=False)
+    clients = [replace(told("a", normal()), preparation=few), told("b", normal(seed=1))]
+    assert warnings_of(clients) == ['client "a": only 7 positive training rows before resampling.']
 
 
 def test_a_client_far_from_the_pooled_rows_is_named_with_its_farthest_columns() -> None:

@@ -17,6 +17,8 @@ from threadpoolctl import threadpool_limits
 from federation.errors import RoundError
 from federation.learning.federate import Federated, federate
 from federation.learning.settings import TrainingSettings
+from federation.learning.strategies.newton.descent import Sums
+from federation.learning.strategies.newton.firth import FirthNewton
 from federation.runs.record.record import RunRecord
 from rows import Rows as BlockRows
 from streamed import StreamedTable, StreamedTask
@@ -281,3 +283,13 @@ def test_a_correction_that_is_no_number_is_rejected(tmp_path: Path) -> None:
 
     with pytest.raises(RoundError, match='"c1": correction is not finite'):
         Pool(endometrial(), tmp_path, {3: spoil}).train(penalty="firth")
+
+
+def test_a_step_to_where_nothing_varies_is_halved() -> None:
+    """Where all probabilities are 0 or 1 the information is zero, and nothing is divided by it."""
+    search = FirthNewton(penalty=0.0, tolerance=1e-7, max_halvings=20)
+    start = Sums(rows=4, loss=2.0, gradient=np.array([1.0]), hessian=np.array([0.5]), scores=None)
+    search.propose(np.zeros(1), {"a": start})
+    far = search.correct({"a": np.zeros(1)})
+    flat = Sums(rows=4, loss=0.0, gradient=np.zeros(1), hessian=np.zeros(1), scores=None)
+    np.testing.assert_array_equal(search.propose(far, {"a": flat}), far / 2)

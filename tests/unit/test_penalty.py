@@ -8,6 +8,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from tests.unit.pooling import Pool, distance, made_up, parameters
+from tests.unit.test_site_intercepts import LateGrid
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +36,12 @@ def test_clients_of_unequal_size_take_unequal_shares(tmp_path: Path) -> None:
         pool = Pool([(X[part], y[part]) for part in cuts], tmp_path)
         w = parameters(result := pool.train(strategy="fedavg", rounds=6, max_iter=100, **settings))
         assert distance(w, pool.pooled(result, C=C)) < 0.05
+
+
+def test_a_client_that_comes_late_takes_its_share_too(tmp_path: Path) -> None:
+    """The penalty of three clients is the same whether one of them comes after the first round or before."""
+    there, late = (Pool([made_up(100)] * 3, tmp_path) for _ in range(2))
+    late.grid = LateGrid(late.grid, 3)  # type: ignore[assignment]
+    expected, result = (pool.train(strategy="fedavg", rounds=8, quorum=2, c=0.05) for pool in (there, late))
+    assert [len(one.clients) for one in result.rounds][1] == 2
+    assert distance(parameters(result), parameters(expected)) < 1e-3

@@ -25,6 +25,7 @@ from federation.data.preparation.manifest import Count, Manifest
 from federation.data.preparation.prepare import PreparationSettings, prepare
 from federation.data.table import Table
 from federation.learning.federate import Federated, federate
+from federation.learning.notes import Prepared
 from federation.learning.preprocessing.prevalence import corrected, prior_shift
 from federation.learning.settings import TrainingSettings
 from federation.runs.description import RunSettings
@@ -183,6 +184,22 @@ def test_probabilities_add_up_to_the_positives(resample: Any, strategy: str, tmp
         assert np.mean(np.asarray(alone)) == pytest.approx(prevalence, rel=0.15)  # of a third of the rows
 
 
+def test_the_manifest_tells_what_clients_of_an_older_folder_do_not_know(tmp_path: Path) -> None:
+    """Without preparation.json the rows of a run on one machine are corrected for all the same."""
+    X, y = drawn(2000, rarity=2.5)
+    source = tmp_path / "rows.csv"
+    pd.DataFrame(X, columns=["a", "b", "c"]).assign(y=y).to_csv(source, index=False)
+    manifest = prepare(source, tmp_path / "data", PreparationSettings(label="y", resample="smote"))
+    settings = TrainingSettings(strategy="fednewton")
+    told, _ = train_prepared(tmp_path / "data", manifest, settings)
+    for path in (tmp_path / "data").rglob("preparation.json"):
+        path.unlink()
+    known, _ = train_prepared(tmp_path / "data", manifest, settings)
+    assert known.model.to_json() == told.model.to_json()
+    assert known.model.provenance["resample"] == "smote"
+    assert known.notes == told.notes
+
+
 def train_prepared(folder: Path, manifest: Manifest, settings: TrainingSettings) -> tuple[Federated, Table]:
     """Train with what data preparation wrote, in this process."""
     names = list(manifest.clients)
@@ -202,7 +219,15 @@ def train_prepared(folder: Path, manifest: Manifest, settings: TrainingSettings)
         answers.append(link.Answer(app, context, Ledger(io.StringIO())))
     test = read_prepared(folder / "server" / "test.csv", label="y")
     grid, name_of = FakeGrid(answers, {}), dict(enumerate(names, 2)).__getitem__
-    result = federate(grid, settings, test, name_of=name_of, observer=Notes(), provenance={})
+    result = federate(
+        grid,
+        settings,
+        test,
+        name_of=name_of,
+        observer=Notes(),
+        provenance={},
+        prepared=Prepared.of(manifest, None),
+    )
     return result, test
 
 
@@ -229,6 +254,25 @@ def test_clients_that_were_prepared_differently_are_told_not_refused(tmp_path: P
     assert sampling is not None
     assert sampling["clients"] == {"c0": "smote", "c1": "none"}
     assert result.model.intercept < sampling["trained_intercept"] - 0.3
+
+
+def test_a_clients_own_intercept_is_corrected_by_its_own_rows(tmp_path: Path) -> None:
+    """Where one client alone was resampled, both intercepts are those of scikit-learn's fit before it."""
+    parts = halves(drawn())
+    kept = [fewer_negatives(parts[0]), parts[1]]
+    pool = Pool(kept, tmp_path, prepared=[told(parts[0], "smote"), told(parts[1])])
+    model = pool.train(penalty="none", site_intercepts=True).model
+    X = np.concatenate([model.preprocessing.apply(part[0]) for part in parts])
+    marks = np.repeat(np.eye(2), [len(part[1]) for part in parts], axis=0)
+    reference = LogisticRegression(C=np.inf, tol=1e-10, fit_intercept=False)
+    reference.fit(np.column_stack([X, marks]), np.concatenate([part[1] for part in parts]))
+    assert model.site_intercepts is not None
+    own = list(model.site_intercepts.values())
+    np.testing.assert_allclose(own, reference.coef_[0, -2:], atol=0.06)
+    assert model.intercept == pytest.approx(np.mean(own), rel=1e-12)
+    mine = joblib.load(tmp_path / "c1" / "model.joblib")
+    frame = pd.DataFrame(parts[1][0], columns=["x0", "x1", "x2"])
+    assert mine.predict_proba(frame)[:, 1].mean() == pytest.approx(parts[1][1].mean(), rel=0.01)
 
 
 def test_where_one_client_does_not_know_nothing_is_corrected(tmp_path: Path) -> None:

@@ -131,6 +131,15 @@ def test_a_flower_strategys_state_is_all_that_it_carries(name: str) -> None:
     assert exactly(get_state(fresh)) == exactly(get_state(used))
 
 
+@pytest.mark.parametrize("lacking", ["sites", "intercepts"])
+def test_a_state_that_an_earlier_version_kept_is_refused(lacking: str) -> None:
+    """Newton's knew no site intercepts: the error says to begin anew."""
+    strategy = create_strategy("fednewton", {}, clients=3)
+    kept = {key: value for key, value in get_state(strategy).items() if key != lacking}
+    with pytest.raises(ResumeError, match=rf"an earlier version kept the strategy's state .*{lacking}"):
+        set_state(strategy, kept)
+
+
 def test_a_run_that_ended_before_round_1_begins_anew(tmp_path: Path) -> None:
     """Nothing was finished, so nothing is taken over."""
     with pytest.raises(CutShortError):

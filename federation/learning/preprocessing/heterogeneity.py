@@ -26,16 +26,19 @@ def warnings_of(statistics: Sequence[ClientStatistics]) -> list[str]:
     Returns
     -------
     list of str
-        Clients with rows of one class only, with fewer than 20 positive rows, or far from the pooled rows: a
-        column's mean differs by more than one pooled standard deviation (standardised mean difference).
+        Clients with rows of one class only, with fewer than 20 positive rows before resampling, or far from
+        the pooled rows: a column's mean differs by more than one pooled standard deviation (standardised mean
+        difference).
     """
     lines = []
     far = _far(statistics) if len(statistics) > 1 else {}
     for one in statistics:
+        positives = one.preparation.positives if one.preparation else one.positives
         if one.positives in (0, one.rows):
             lines.append(f'client "{one.client}": its training rows are all of one class.')
-        elif one.positives < FEWEST_POSITIVES:
-            lines.append(f'client "{one.client}": only {one.positives} positive training rows.')
+        elif positives < FEWEST_POSITIVES:
+            before = " before resampling" if positives != one.positives else ""
+            lines.append(f'client "{one.client}": only {positives} positive training rows{before}.')
         if columns := far.get(one.client):
             told = ", ".join(f"{name} ({distance:+.1f})" for name, distance in columns[:_COLUMNS_TOLD])
             more = f" and {len(columns) - _COLUMNS_TOLD} more" if len(columns) > _COLUMNS_TOLD else ""

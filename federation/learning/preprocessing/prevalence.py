@@ -4,7 +4,8 @@ Resampling and class weights change the odds of the classes, and with them the i
 of King and Zeng 2001, "Logistic Regression in Rare Events Data" (Political Analysis 9, 137-163, equation 7),
 subtracts the logarithm of the odds as fitted over the odds of the original rows, both of all clients. It is
 exact for class weights, and for rows drawn by class where every client drew the same shares of both classes;
-where shares differ, and with rows made up by SMOTE, it is an approximation.
+where shares differ, and with rows made up by SMOTE, it is an approximation. An intercept that is a client's
+own is corrected by that client's rows alone, so shares may differ there.
 """
 
 import math
@@ -59,6 +60,11 @@ def shift_of(statistics: Sequence[ClientStatistics], weights: Weights) -> float:
     """
     trained = _trained(statistics)
     return prior_shift(trained, _original(statistics) or trained, weights)
+
+
+def shifts_of_sites(statistics: Sequence[ClientStatistics], weights: Weights) -> dict[str, float]:
+    """Return by client how far the intercept of its own is above the true prevalence's, as `shift_of`."""
+    return {one.client: shift_of([one], weights) for one in statistics}
 
 
 def prior_shift(trained: Count, original: Count, weights: Weights) -> float:

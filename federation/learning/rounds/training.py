@@ -83,26 +83,27 @@ class Training:
             self._model = ArrayRecord({name: Array(array) for name, array in saved.arrays.items()})
             set_state(self.strategy, saved.strategy)
             self.recorder.resume(saved.rounds, saved.arrays)
-        rows = sum(one.rows for one in self.agreement.statistics)
         self.checked.start(
             self.roster,
             self._model,
             num_rounds=rounds - finished,
             timeout=self.timeout,
-            train_config=ConfigRecord({"class-weight": list(weights), "l2": l2, "rows": rows}),
+            train_config=ConfigRecord({"class-weight": list(weights), "l2": l2}),
             evaluate_fn=lambda number, model: self._close(model) if number or not saved else None,
         )
         return self._model
 
-    def score(self, shift: float) -> dict[str, Mapping[str, Any]]:
+    def score(self, shift: float, own: Mapping[str, float]) -> dict[str, Mapping[str, Any]]:
         """Return the figures of the final model, at the true prevalence, on each client's validation rows.
+
+        For ``shift`` and ``own`` see :meth:`CheckedStrategy.contents`.
 
         Raises
         ------
         RoundError
             Fewer than the quorum tell theirs.
         """
-        ask = self.checked.contents(self._model, shift)
+        ask = self.checked.contents(self._model, shift, own)
         return self.checked.score(self.recorder.rounds[-1].round, ask, self.roster, self.timeout)
 
     def _untrained(self, weights: Weights) -> ArrayRecord:

@@ -77,7 +77,8 @@ class Rules:
     max_update_norm : float
         Farthest an update may be from the global model (Euclidean norm over all arrays).
     rows : mapping of str to (int, int)
-        Training and validation rows that each client told of before round 1.
+        Training and validation rows that each client told of; newcomers are added. Of the penalty each
+        client's fit takes its training rows' share.
     seed : int
         Of the choice of clients; with the number of the round it alone decides, so that a resumed run chooses
         as the uninterrupted one.
@@ -164,6 +165,7 @@ class CheckedStrategy(EndsEarly):
         """Ask the clients that the strategy chooses to fit the global model."""
         server_round += self._rules.finished
         random.seed(f"{self._rules.seed}/{server_round}/train")  # what Flower's strategies draw from
+        config["rows"] = sum(rows for rows, _ in self._rules.rows.values())
         if self._needs_loss:
             config[TRAIN_LOSS] = True
         messages = list(self._inner.configure_train(server_round, arrays, config, grid))
@@ -241,19 +243,29 @@ class CheckedStrategy(EndsEarly):
         accepted, _ = self._checked(server_round, replies.values(), "evaluate", lambda _: "")
         return {name: dict(reply.content.metric_records["metrics"]) for name, reply in accepted.items()}
 
-    def contents(self, arrays: ArrayRecord, shift: float) -> Callable[[int], RecordDict]:
-        """Return what makes the content for the client with a node id: its model, at the true prevalence."""
+    def contents(
+        self, arrays: ArrayRecord, shift: float, own: Mapping[str, float]
+    ) -> Callable[[int], RecordDict]:
+        """Return what makes the content for the client with a node id: its model, at the true prevalence.
+
+        The intercept is lowered by ``shift``, or by the client's part of ``own``.
+        """
         inner = self._inner
 
-        def content(model: ArrayRecord) -> RecordDict:
+        def content(model: ArrayRecord, shift: float) -> RecordDict:
             return RecordDict(
                 {"arrays": at_true_prevalence(model, shift), "preprocessing": self._preprocessing}
             )
 
         if not isinstance(inner, OwnModels):
-            shared = content(arrays)
+            shared = content(arrays, shift)
             return lambda _: shared
-        return lambda node_id: content(inner.model_for(self._name_of(node_id), arrays))
+
+        def content_for(node_id: int) -> RecordDict:
+            name = self._name_of(node_id)
+            return content(inner.model_for(name, arrays), own.get(name, shift))
+
+        return content_for
 
     def _checked(
         self,

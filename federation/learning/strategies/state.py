@@ -10,6 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from flwr.serverapp.strategy import Strategy
 
+from federation.errors import ResumeError
+
 CARRIED = ("m_t", "v_t", "momentum_vector")
 """Attributes of Flower's FedAdagrad, FedAdam, FedYogi and FedAvgM; None until the first round."""
 
@@ -37,10 +39,21 @@ def get_state(strategy: Strategy) -> State:
 
 
 def set_state(strategy: Strategy, state: State) -> None:
-    """Put back what `get_state` returned of a strategy with the same settings."""
+    """Put back what `get_state` returned of a strategy with the same settings.
+
+    Raises
+    ------
+    ResumeError
+        An earlier version of the strategy kept it.
+    """
     if isinstance(strategy, Stateful):
-        if state:
-            strategy.restore(state)
+        try:
+            if state:
+                strategy.restore(state)
+        except (KeyError, ValueError) as error:
+            raise ResumeError(
+                f"an earlier version kept the strategy's state ({error!r}).", "Start a new run."
+            ) from error
         return
     for name, value in state.items():
         setattr(strategy, name, value)

@@ -241,11 +241,7 @@ def _train(
             provenance=_provenance(training, manifest, settings.started),
             progress=progress,
             record=record,
-            prepared=Prepared(
-                notes=manifest.notes,
-                left_out=manifest.left_out,
-                contract=contract_beside(data / "server" / "test.csv"),
-            ),
+            prepared=Prepared.of(manifest, contract_beside(data / "server" / "test.csv")),
         )
         clients.wait(but=federated.missed)
         clients.pack_models()

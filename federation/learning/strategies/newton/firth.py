@@ -19,6 +19,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from flwr.serverapp import Grid
 from numpy.typing import NDArray
 
+from client_code.protocol.triangle import pack
 from federation.learning.strategies.newton.descent import (
     ARMIJO,
     Accepted,
@@ -92,9 +93,11 @@ class FirthNewton(DampedNewton):
         values, _, _ = spectrum(hessian)
         loss = sum(one.loss for one in clients.values()) - float(np.log(values).sum()) / 2
         if last is not None and clients.keys() == last.losses.keys():
+            if len(values) < self.rank:  # none is left where all probabilities are 0 or 1
+                return self.halved(last)
             rounding = ROUNDING * abs(self.loss) + 8 * np.finfo(np.float64).eps * values[-1] / values[0]
             allowed = ARMIJO * 0.5**self.halvings * self.slope + rounding
-            if len(values) < self.rank or loss > self.loss + allowed:
+            if loss > self.loss + allowed:
                 return self.halved(last)
         else:
             self.last, self.moves = np.zeros((0, point.size)), np.zeros((0, 2, point.size))
@@ -203,13 +206,12 @@ class FedFirth(FedNewton):
         if not self.newton.awaiting:
             return messages
         space, inverse = self.newton.space(self._point), self.newton.inverse()
-        corner = np.triu_indices(space.features + 1)
 
         def asked(message: Message) -> Message:
             node_id = message.metadata.dst_node_id
             at = space.at(self.name_of(node_id))
             content = RecordDict(dict(message.content))
-            content["information"] = ArrayRecord({"inverse": Array(inverse[np.ix_(at, at)][corner])})
+            content["information"] = ArrayRecord({"inverse": Array(pack(inverse[np.ix_(at, at)]))})
             return Message(content, node_id, MESSAGE_TYPE)
 
         return [asked(message) for message in messages]

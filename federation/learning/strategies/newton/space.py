@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from client_code.protocol.triangle import unpack
+
 Floats = NDArray[np.float64]
 
 
@@ -56,13 +58,6 @@ class Space:
             at = self.at(client)
             total[np.ix_(at, at)] += unpack(packed, k)
         return total
-
-
-def unpack(packed: Floats, k: int) -> Floats:
-    """Return the symmetric matrix whose upper triangle, row by row, is ``packed``."""
-    square = np.zeros((k, k))
-    square[np.triu_indices(k)] = packed
-    return square + np.triu(square, 1).T
 
 
 def _total(parts: list[Floats]) -> Floats:
