@@ -113,6 +113,7 @@ def carry_out(context: typer.Context) -> None:
     from federation.config.schema import contract_of, load_config
     from federation.data.contract_check import read_prepared
     from federation.data.preparation.prepared import manifest_beside
+    from federation.learning.notes import Prepared
     from federation.runs.record.settings import attempts, remember
 
     log_refusals_only()
@@ -123,11 +124,11 @@ def carry_out(context: typer.Context) -> None:
     config, archive = load_config(config_file), source_archive()
     held_back = Path(options["test_data"] or config_file.parent / "test.csv")
     contract = governing(contract_of(config, config_file), contract_beside(held_back), str(held_back))
+    manifest = manifest_beside(held_back)
     settings = replace(
         _settings(options, config, archive.key),
         attempt=attempts(folder) + 1,
-        contract=contract,
-        left_out=manifest.left_out if (manifest := manifest_beside(held_back)) else {},
+        prepared=Prepared.of(manifest, contract) if manifest else Prepared(contract=contract),
     )
     progress = Progress()
     test = read_prepared(held_back, label=options["label"], contract=contract)

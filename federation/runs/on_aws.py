@@ -8,7 +8,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from client_code.protocol.contract import Contract
 from federation.aws.checks.server import listening_address
 from federation.aws.jobs.request import ClientNetwork, JobSettings, RunIdentity, build_job_request
 from federation.aws.jobs.run_jobs import TrainingJobs
@@ -61,12 +60,10 @@ class ServerRun:
         When.
     attempt : int
         How often the run was begun, this time included: a run that is resumed has jobs of its own.
-    contract : Contract, optional
-        The data contract that every client must keep.
+    prepared : Prepared
+        How the rows were prepared; its data contract is the one that every client must keep.
     note : str
         A remark for the run's record and its report.
-    left_out : mapping of str to str
-        Columns that the server's prepared table does not have, and why.
     """
 
     config: FederationConfig
@@ -79,9 +76,8 @@ class ServerRun:
     run_id: str
     started: dt.datetime
     attempt: int = 1
-    contract: Contract | None = None
+    prepared: Prepared = field(default_factory=Prepared)
     note: str = ""
-    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def jobs_id(self) -> str:
@@ -198,7 +194,7 @@ def _train(
         provenance=_provenance(settings),
         progress=progress,
         record=record,
-        prepared=Prepared(left_out=settings.left_out, contract=settings.contract),
+        prepared=settings.prepared,
     )
 
 
@@ -223,7 +219,7 @@ def _server(
         names=names,
         label=test.label,
         features=test.features,
-        contract=settings.contract.digest if settings.contract else "",
+        contract=settings.prepared.contract.digest if settings.prepared.contract else "",
     )
     server = Server(
         names=names,

@@ -34,6 +34,7 @@ from federation.errors import (
     ServerAddressError,
     TrainingJobError,
 )
+from federation.learning.notes import Prepared
 from federation.learning.rounds.figures import Round
 from federation.learning.settings import TrainingSettings
 from federation.runs.folder import read_egress
@@ -154,7 +155,7 @@ def run(
         started=dt.datetime.now(dt.UTC),
         attempt=attempt,
         note="a remark",
-        left_out={"id": "an identifier"},
+        prepared=Prepared(notes=["2 rows are identical."], left_out={"id": "an identifier"}),
     )
     run_on_aws(settings, held_back(data), accounts, progress or Progress(), ask_sts=caller)
 
@@ -216,6 +217,8 @@ def test_columns_that_the_servers_preparation_left_out_are_told(
     )
     assert metrics["left_out"] == model["left_out"] == {"id": "an identifier"}
     assert metrics["duplicates"] is None
+    notes = json.loads((tmp_path / "run" / "run.json").read_text())["warnings"]
+    assert "2 rows are identical." in notes
     assert "id: an identifier" in (tmp_path / "run" / "report.html").read_text()
 
 

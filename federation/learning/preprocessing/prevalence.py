@@ -157,8 +157,8 @@ def sampling_notes(statistics: Sequence[ClientStatistics], weights: Weights) -> 
         resampled = f", and were resampled (smote) at {_listed(at[SMOTE])}" if SMOTE in at else ""
         lines.append(
             f"how the rows were prepared is unknown at {_listed(at[UNKNOWN])}{resampled}: if rows were "
-            "resampled, scores are not probabilities at the true prevalence. Prepare the data there with "
-            "federation.data_prep and publish them again."
+            "resampled, scores are not probabilities at the true prevalence, and p values and intervals are "
+            "not valid. Prepare the data there with federation.data_prep and publish them again."
         )
     return lines
 
