@@ -22,8 +22,8 @@ of single rows, see ADR 30."""
 UNLIKE, UNLIKE_EACH = 0.45, 0.25
 """Index of dissimilarity from which a strategy that combines the clients' own fits is called unsuitable: one
 that weighs them by rows, and one that takes each for as good as another. By benchmarks/RESULTS.md fedavg's
-loss is 5 % above the pooled model's at 0.44 and 15 % at 0.48; those of fedmedian, krum and bulyan are 26 to
-89 % above it at 0.3."""
+loss is 7 % above the pooled model's at 0.44 and 25 % at 0.48; those of fedmedian, krum and bulyan are 18 to
+97 % above it at 0.3."""
 
 
 def resolve(settings: TrainingSettings, agreement: Agreement) -> tuple[TrainingSettings, list[str]]:
