@@ -74,7 +74,7 @@ def test_leaves_nothing_in_any_account(rehearsal: Watched) -> None:
 
 def test_says_what_it_deletes(rehearsal: Watched) -> None:
     """No bucket is emptied silently."""
-    assert re.search(r"rehearsal-site-1-data-222222222222: 2 versions deleted", rehearsal.err)
+    assert re.search(r"rehearsal-site-1-data-222222222222: 3 versions deleted", rehearsal.err)
 
 
 def test_leaves_no_process(rehearsal: Watched) -> None:
