@@ -107,6 +107,10 @@ def test_what_a_client_sends_does_not_grow_with_its_rows(
             pd.read_csv(source).groupby("fraudulent_provider").head(60).to_csv(target, index=False)
         elif source.is_file():
             target.write_bytes(source.read_bytes())
+    for path in small.glob("site-*/preparation.json"):
+        label = pd.read_csv(path.with_name("train.csv"))["fraudulent_provider"]
+        counts = {"rows": len(label), "positives": int(label.sum())}
+        path.write_text(json.dumps(_json(path) | counts), encoding="utf-8")
     finish(local("--data", small, "--out", tmp_path / "less"))
 
     def sizes(out: Path) -> list[tuple[str, int]]:
