@@ -74,8 +74,8 @@ def infer(
         ``penalty``; ``method`` and ``confidence``, or ``reason`` where there are estimates only;
         ``absent``, features that are zero in every training row; ``undetermined``, groups of the others that
         the rows do not tell apart; ``intercept`` and ``features``, a list in the model's order, each with its
-        figures also for one unit of its column (``natural``). With site intercepts ``intercept`` is their mean, and ``site_intercepts``
-        tells of each, by client. A figure that the rows leave undefined is None.
+        figures also for one unit of its column (``natural``). With site intercepts ``intercept`` is their
+        mean, and ``site_intercepts`` tells of each, by client. What the rows leave undefined is None.
     """
     at = strategy.newton.accepted
     if at is None or not strategy.newton.converged:
@@ -109,7 +109,10 @@ def infer(
         "undetermined": spread.undetermined(named | intercepts),
         "intercept": intercept(model.intercept, list(intercepts)),
         "features": [
-            {"name": name} | tested(b, e) | ratio(b, e) | {"natural": estimate(b / s, e / s) | ratio(b / s, e / s)}
+            {"name": name}
+            | tested(b, e)
+            | ratio(b, e)
+            | {"natural": estimate(b / s, e / s) | ratio(b / s, e / s)}
             for name, (b, e), s in zip(names, features, scale, strict=True)
         ],
     }
