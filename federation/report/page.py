@@ -242,13 +242,13 @@ def _signed(value: float | None) -> str:
 
 
 def _ratio(value: float | None) -> str:
-    """Return an odds ratio to three digits, or two of what it is off 1, in plain figures if they are few."""
+    """Return an odds ratio to three digits, near 1 to three decimals or more, in plain figures if they are few."""
     if value is None:
         return UNDEFINED
     if not 1e-3 <= value < 1e4:  # noqa: PLR2004  what is easy to read
         return f"{value:.1e}"
     off = abs(value - 1)
-    return f"{value:.{1 - floor(log10(off))}f}" if 1e-7 < off < 0.1 else f"{value:.3g}"  # noqa: PLR2004  near 1
+    return f"{value:.{max(3, -floor(log10(off)))}f}" if 1e-7 < off < 0.1 else f"{value:.3g}"  # noqa: PLR2004  near 1
 
 
 def _p_value(value: float | None) -> str:
