@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import floor, log10
 from statistics import fmean, median
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from federation.model.quality.intervals import Intervals
 from federation.model.quality.metrics import Metrics
 from federation.report.certainty import certainty_table
 from federation.report.charts import ScoredModel, round_figures, score_figures
+from federation.report.coefficients import Comparison
 from federation.report.facts import Egress, Run, RunMetrics, Scores
 from federation.report.sites import SiteScores
 from federation.report.tables import METRIC_NAMES, UNDEFINED, metrics_table, number, over_clients
@@ -51,6 +53,8 @@ class Report:
         Of ``model.json``: then the page shows each client's intercept.
     references : mapping of str to str
         The reference level of each categorical column.
+    comparisons : mapping of str to Comparison
+        What each feature's coefficient is for.
     """
 
     run: Run
@@ -64,6 +68,7 @@ class Report:
     inference: Mapping[str, Any] | None = None
     site_intercepts: Mapping[str, float] | None = None
     references: Mapping[str, str] = field(default_factory=dict)
+    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
 
 
 def render_report(report: Report) -> str:
@@ -95,7 +100,8 @@ def render_report(report: Report) -> str:
         egress=report.egress,
         headline=headline(report.metrics),
         cards=_cards(report.metrics),
-        always_negative=_always_negative(report.metrics["federated"]),
+        always=_always(report.metrics["federated"]),
+        top=_defined_top(report.metrics["federated"]),
         table=metrics_table(report.metrics),
         figures=score_figures(report.scores.y, models),
         rounds=round_figures(
@@ -106,11 +112,11 @@ def render_report(report: Report) -> str:
         rejected=_rejected(report.rounds),
         round_seconds=median([entry["seconds"] for entry in report.rounds if entry["round"]] or [0.0]),
         kinds=list(dict.fromkeys(kind for sent in report.egress.values() for kind in sent.sent_bytes)),
-        coefficients=_largest(report.coefficients),
+        coefficients=_largest(report),
         intervals=report.intervals,
         sites=report.sites,
         certain=report.intervals and certainty_table(report.metrics, report.intervals, METRIC_NAMES),
-        inference=_by_evidence(report.inference),
+        inference=_by_evidence(report),
         site_intercepts=_site_intercepts(report),
         references=report.references,
         resampled=_RESAMPLED.get(report.run.resample),
@@ -144,9 +150,19 @@ def _cards(metrics: RunMetrics) -> list[tuple[str, str, float | None]]:
     return cards
 
 
-def _always_negative(metrics: Metrics) -> float | None:
-    """Return the accuracy of a model that never finds anything."""
-    return 1 - metrics["positives"] / metrics["rows"] if metrics["rows"] else None
+def _always(metrics: Metrics) -> tuple[str, float] | None:
+    """Return the more frequent class of the test rows, and the accuracy of answering nothing else."""
+    if not metrics["rows"]:
+        return None
+    positive = metrics["positives"] / metrics["rows"]
+    return ("positive", positive) if positive > 0.5 else ("negative", 1 - positive)  # noqa: PLR2004  half
+
+
+def _defined_top(metrics: Metrics) -> int | None:
+    """Return the smallest percentage of rows at the top in which the recall is defined."""
+    if metrics["recall_at_1_percent"] is not None:
+        return 1
+    return None if metrics["recall_at_5_percent"] is None else 5
 
 
 def _compared(value: float, other: float) -> str:
@@ -157,28 +173,47 @@ def _compared(value: float, other: float) -> str:
 
 
 class Coefficient(NamedTuple):
-    """Hold a coefficient and the length of its bar, in percent of the largest."""
+    """Hold a coefficient, what it is for, and the length of its bar, in percent of the largest."""
 
     feature: str
+    compared: str
     value: float
     length: float
 
 
-def _largest(coefficients: Mapping[str, float]) -> list[Coefficient]:
-    ranked = sorted(coefficients.items(), key=lambda item: (-abs(item[1]), item[0]))[:_COEFFICIENTS]
+def _largest(report: Report) -> list[Coefficient]:
+    absent = (report.inference or {}).get("absent", ())
+    known = [item for item in report.coefficients.items() if item[0] not in absent]
+    ranked = sorted(known, key=lambda item: (-abs(item[1]), item[0]))[:_COEFFICIENTS]
     largest = abs(ranked[0][1]) if ranked else 0.0
-    return [Coefficient(name, value, 100 * abs(value) / (largest or 1.0)) for name, value in ranked]
+    return [
+        Coefficient(name, _compared_by(report, name), value, 100 * abs(value) / (largest or 1.0))
+        for name, value in ranked
+    ]
 
 
-def _by_evidence(inference: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Put the features in the order of their |z|, without tests of their |coefficient|, the largest first."""
+def _compared_by(report: Report, feature: str) -> str:
+    return report.comparisons[feature].what if feature in report.comparisons else UNDEFINED
+
+
+def _by_evidence(report: Report) -> Mapping[str, Any] | None:
+    """Put the features in the order of their |z|, without tests of their |coefficient|, the largest first.
+
+    Each says what it is for, and only where one unit of the column is of interest keeps its natural figures.
+    """
+    inference = report.inference
     if inference is None:
         return None
     by = "coefficient" if "reason" in inference else "z"
-    ranked = sorted(
-        inference["features"], key=lambda one: -1.0 if one[by] is None else abs(one[by]), reverse=True
-    )
-    return {**inference, "features": ranked}
+    shown = [one for one in inference["features"] if one["name"] not in inference["absent"]]
+    ranked = sorted(shown, key=lambda one: -1.0 if one[by] is None else abs(one[by]), reverse=True)
+    plain = {name for name, it in report.comparisons.items() if it.per_unit}
+    features = [
+        {**one, "compared": _compared_by(report, one["name"])}
+        | {"natural": one["natural"] if one["name"] in plain else None}
+        for one in ranked
+    ]
+    return {**inference, "features": features}
 
 
 def _site_intercepts(report: Report) -> Mapping[str, Mapping[str, float | None]]:
@@ -207,10 +242,13 @@ def _signed(value: float | None) -> str:
 
 
 def _ratio(value: float | None) -> str:
-    """Return an odds ratio to three digits, in plain figures where they are not too many."""
+    """Return an odds ratio to three digits, near 1 to three decimals or more, as a power of ten at extremes."""
     if value is None:
         return UNDEFINED
-    return f"{value:.3g}" if 1e-3 <= value < 1e4 else f"{value:.1e}"  # noqa: PLR2004  what is easy to read
+    if not 1e-3 <= value < 1e4:  # noqa: PLR2004  what is easy to read
+        return f"{value:.1e}"
+    off = abs(value - 1)
+    return f"{value:.{max(3, -floor(log10(off)))}f}" if 1e-7 < off < 0.1 else f"{value:.3g}"  # noqa: PLR2004  near 1
 
 
 def _p_value(value: float | None) -> str:

@@ -13,6 +13,7 @@ from federation.learning.rounds.figures import without_nan
 from federation.model.pipeline import save
 from federation.model.quality.intervals import intervals
 from federation.model.quality.metrics import evaluate, warnings_of_rows
+from federation.report.coefficients import comparisons
 from federation.report.facts import Egress, Run, RunMetrics, Scores
 from federation.report.page import Report, render_report
 from federation.report.sites import SiteScores
@@ -68,6 +69,7 @@ def write_run(
         inference=federated.model.inference,
         site_intercepts=federated.model.site_intercepts,
         references=federated.model.references or {},
+        comparisons=comparisons(federated.model),
     )
     _write(out / "report.html", render_report(report))
     return metrics

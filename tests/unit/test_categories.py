@@ -197,6 +197,24 @@ def test_the_sex_of_four_hospitals_patients(tmp_path: Path, penalty: str) -> Non
         assert mine[name] == pytest.approx(value, rel=1e-6)
 
 
+@pytest.mark.parametrize("penalty", ["l2", "none", "firth"])
+def test_what_no_training_row_has_is_absent(penalty: str, tmp_path: Path) -> None:
+    """An "other" that the server made room for is no column that the rows do not tell apart."""
+    rng = np.random.default_rng(4)
+    sites = []
+    for count in (5, 60, 60):  # the first has too few of B to tell of them
+        g = np.where(np.arange(200) < count, "B", "A")
+        x = rng.normal(size=200)
+        y = (rng.random(200) < 1 / (1 + np.exp(-x))).astype(int)
+        sites.append(pd.DataFrame({"y": y, "x": x, "twin": 2 * x, "g": g}))
+    model = train(sites, tmp_path, penalty=penalty).model
+    assert model.inference is not None
+    assert model.preprocessing.features == ("x", "twin", "g = B", "g = other")
+    assert model.inference["absent"] == ["g = other"]
+    assert model.inference["undetermined"] == [["x", "twin"]]
+    assert [one["name"] for one in model.inference["features"]] == list(model.preprocessing.features)
+
+
 # Scores -----------------------------------------------------------------------------------------------------
 
 CELLS = ["A", "B", "C", "rare", "never seen, and longer than the others", np.nan, None, "", pd.NA]

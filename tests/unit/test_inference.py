@@ -1,6 +1,7 @@
 """Standard errors, tests and intervals are those of the closed forms, computed here from the pooled rows."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def test_under_an_l2_penalty_there_are_estimates_and_no_tests(*, balanced: bool,
     assert "--penalty none or --penalty firth" in model.inference["reason"]
     assert not {"method", "confidence"} & set(model.inference)
     for one, b, scale in zip(model.inference["features"], model.coef, model.preprocessing.scale, strict=True):
-        natural = {"coefficient": b / scale}
+        natural = {"coefficient": b / scale, "odds_ratio": math.exp(b / scale)}
         assert one == {"name": one["name"], "coefficient": b, "odds_ratio": np.exp(b), "natural": natural}
     assert model.inference["intercept"].keys() == {"coefficient", "natural"}
     assert "standard_error" not in Model(model).coefficients
@@ -147,6 +148,8 @@ def test_the_figures_of_a_coefficient_belong_together(tmp_path: Path) -> None:
         assert natural["coefficient"] * scale == pytest.approx(coefficient)
         assert natural["standard_error"] * scale == pytest.approx(one["standard_error"])
         assert (natural["low"] * scale, natural["high"] * scale) == pytest.approx((low, high))
+        ratios = (natural["odds_ratio_low"], natural["odds_ratio"], natural["odds_ratio_high"])
+        assert ratios == pytest.approx(tuple(np.exp(np.array([low, coefficient, high]) / scale)))
 
 
 def test_the_natural_intercept_belongs_to_unscaled_columns(tmp_path: Path) -> None:
@@ -173,6 +176,7 @@ def test_what_the_rows_leave_open_is_undefined(penalty: str, tmp_path: Path) -> 
     inference = result.model.inference
     assert inference is not None
     assert inference["undetermined"] == [["x0", "x3"]]
+    assert inference["absent"] == []
     undefined = [one["coefficient"] is None for one in inference["features"]]
     assert undefined == [penalty == "none", False, False, penalty == "none"]
     assert [one["natural"]["coefficient"] is None for one in inference["features"]] == undefined

@@ -9,8 +9,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from client_code.protocol.features import Feature
+from federation.model.linear import LinearModel, Preprocessing
 from federation.model.quality.metrics import Metrics, evaluate
 from federation.report.charts import _client_lines
+from federation.report.coefficients import Comparison, comparisons
 from federation.report.facts import ClientData, Egress, Run, RunMetrics, Scores
 from federation.report.page import Report, headline, render_report
 from federation.report.tables import metrics_table
@@ -74,6 +77,11 @@ def a_report(*, one_class: bool = False, yardsticks: bool = True, n: int = 120, 
         scores=scores,
         egress={name: Egress(messages=5, sent_bytes={"join": 310, "train": 1200}) for name in CLIENTS},
         coefficients={"age": 0.25, "claims": -1.5, "money_sum": 0.5},
+        comparisons={
+            "age": Comparison("1 SD (9)", per_unit=True),
+            "claims": Comparison("1 SD of log(1 + x)"),
+            "money_sum": Comparison("1 SD (2)", per_unit=True),
+        },
     )
 
 
@@ -332,7 +340,9 @@ def test_single_class_client_is_pointed_out() -> None:
 def test_largest_coefficients_come_first(html: str) -> None:
     """Size decides, not sign."""
     text = Page(html).text
-    assert re.search(r"claims −1\.500 .*money_ ?sum \+0\.500 .*age \+0\.250", text)
+    assert re.search(
+        r"claims 1 SD of log\(1 \+ x\) −1\.500 money_ ?sum 1 SD \(2\) \+0\.500 age 1 SD \(9\) \+0\.250", text
+    )
 
 
 def test_names_from_outside_cannot_become_markup() -> None:
@@ -380,14 +390,16 @@ def _inference(*, tests: bool) -> dict[str, Any]:
     def figures(b: float | None) -> dict[str, Any]:
         figure = {"coefficient": b, "odds_ratio": b and np.exp(b)}
         others = ("standard_error", "z", "p", "low", "high", "odds_ratio_low", "odds_ratio_high")
-        return figure | (dict.fromkeys(others, b and abs(b)) if tests else {})
+        figure |= dict.fromkeys(others, b and abs(b)) if tests else {}
+        return figure | {"natural": {name: value and value / 2 for name, value in figure.items()}}
 
     how = {"method": "inverse information", "confidence": 0.95} if tests else {"reason": "because <so>"}
     shared = None if tests else 0.5
-    coefficients = {"small": 0.1, "large": -2.0, "one": shared, "other": shared}
+    coefficients = {"small": 0.1, "unseen": None, "large": -2.0, "one": shared, "other": shared}
     return {
         "penalty": "none" if tests else "l2",
         **how,
+        "absent": ["unseen"],
         "undetermined": [["one", "other"]],
         "intercept": figures(-1.0),
         "features": [{"name": name} | figures(b) for name, b in coefficients.items()],
@@ -401,9 +413,9 @@ def test_coefficients_have_tests_where_those_are_valid(*, tests: bool) -> None:
     section = html[html.index('id="inference"') :].split("</section>")[0]
     table = section[section.index("<table") :]
     head, *lines = re.findall(r"<tr>(.*?)</tr>", table, flags=re.DOTALL)
-    columns = re.findall(r"<th scope=\"col\">(.*?)</th>", head)
+    columns = re.findall(r"<th scope=\"col\"[^>]*>(.*?)</th>", head)
     assert ("p" in columns) is ("95 % interval" in columns) is ("Standard error" in columns) is tests
-    assert all(len(re.findall(r"<td>|<th ", line)) == len(columns) for line in lines)
+    assert all(len(re.findall(r"<td\b|<th ", line)) == len(columns) for line in lines)
     ranked = re.findall(r"<th scope=\"row\">(.*?)</th>", table)
     assert ranked == [
         "large",
@@ -412,7 +424,117 @@ def test_coefficients_have_tests_where_those_are_valid(*, tests: bool) -> None:
     ]
     assert ("because &lt;so&gt;" in section) is not tests
     assert "one, other" in section
+    assert "<p>No training row has: unseen.</p>" in section
     assert ("undefined" in section) is tests
+
+
+@pytest.mark.parametrize("tests", [True, False])
+def test_every_coefficient_says_what_it_is_for(*, tests: bool) -> None:
+    """One SD in the column's unit, its logarithm's, or a comparison; one unit only where that is a number."""
+    made_of = (
+        Feature(column="age"),
+        Feature(column="cost"),
+        Feature(column="g", kind="level", level="B"),
+        Feature(column="g", kind="other", levels=("A", "B")),
+        Feature(column="age", kind="missing"),
+    )
+    preprocessing = Preprocessing(
+        features=tuple(feature.name for feature in made_of),
+        log1p=(False, True, False, False, False),
+        mean=np.zeros(5),
+        scale=np.array([12.345, 2.0, 1.0, 1.0, 1.0]),
+        made_of=made_of,
+    )
+    coef = np.array([0.5, 0.4, 0.3, 0.2, 0.1])
+    model = LinearModel(
+        label="y",
+        preprocessing=preprocessing,
+        coef=coef,
+        intercept=0.0,
+        provenance={},
+        references={"g": "A"},
+    )
+    inference = _inference(tests=tests)
+    one = inference["features"][0] | {"natural": {"odds_ratio": 1.0123456}}
+    one["natural"] |= {"odds_ratio_low": 0.998, "odds_ratio_high": 2.5} if tests else {}
+    inference["features"] = [one | {"name": name} for name in preprocessing.features]
+    coefficients = dict(zip(preprocessing.features, coef.tolist(), strict=True))
+    told = comparisons(model)
+    report = replace(
+        a_report(),
+        coefficients=coefficients,
+        comparisons=told,
+        inference=inference,
+        references={"g": "A"},
+    )
+    html = render_report(report)
+    expected = ["1 SD (12.3)", "1 SD of log(1 + x)", "against A", "against A", "missing"]
+    assert [it.what for it in told.values()] == expected
+    for table in ("coefficients", "inference"):
+        section = html[html.index(f'<table class="{table}"') :].split("</table>")[0]
+        assert [text for text in re.findall(r'<td class="text">(.*?)</td>', section) if text] == expected
+    units = re.findall(r"1\.012(?:<br><small>0\.998 to 2\.5</small>)?</td>", section)
+    assert units == ["1.012<br><small>0.998 to 2.5</small></td>" if tests else "1.012</td>"]
+    assert html.count("reference: g = A") == 1
+
+
+@pytest.mark.parametrize(
+    ("scale", "shown"), [(1e-5, "1.00e-05"), (0.5, "0.5"), (54321.0, "54,321"), (1e9, "1.00e+09")]
+)
+def test_a_standard_deviation_is_easy_to_read(scale: float, shown: str) -> None:
+    """Three digits, whole from a thousand on, powers of ten at the extremes."""
+    preprocessing = Preprocessing(features=("x",), log1p=(False,), mean=np.zeros(1), scale=np.array([scale]))
+    model = LinearModel(label="y", preprocessing=preprocessing, coef=np.ones(1), intercept=0.0, provenance={})
+    assert comparisons(model)["x"].what == f"1 SD ({shown})"
+
+
+def test_what_no_training_row_has_is_in_no_table() -> None:
+    """It is named once, and not counted among the features."""
+    inference, coefficients = _inference(tests=True), {"unseen": 0.0, "small": 0.1}
+    report = replace(a_report(), inference=inference, coefficients=coefficients)
+    text = Page(render_report(report)).text
+    assert text.count("unseen") == 1
+    assert "on 3 columns (2 features)" in text
+
+
+@pytest.mark.parametrize(
+    ("strategy", "conclusion", "said", "moving"),
+    [
+        ("fednewton", None, False, False),
+        ("fedavg", None, True, False),
+        ("fedavg", "still moving after 3 rounds", True, True),
+    ],
+)
+def test_a_combination_of_fits_is_called_no_estimate(
+    strategy: str, conclusion: str | None, *, said: bool, moving: bool
+) -> None:
+    """The reader learns which strategy gives estimates."""
+    text = Page(render_report(a_report(strategy=strategy, conclusion=conclusion))).text
+    assert ("no estimate to interpret" in text) is said
+    assert ("the less so as it was still moving" in text) is moving
+    assert ("--strategy fednewton --penalty none" in text) is said
+
+
+@pytest.mark.parametrize(
+    ("positives", "rows", "always", "top"),
+    [
+        (100, 600, "“negative” would score 0.833", 1),
+        (450, 600, "“positive” would score 0.750", 1),
+        (20, 120, "“negative” would score 0.833", 5),
+        (40, 80, "“negative” would score 0.500", None),
+    ],
+)
+def test_accuracy_is_read_beside_the_more_frequent_class(
+    positives: int, rows: int, always: str, top: int | None
+) -> None:
+    """Whichever that is; a recall is explained only where it is defined."""
+    y = (np.arange(rows) < positives).astype(int)
+    report = a_report()
+    metrics: RunMetrics = {**report.metrics, "federated": evaluate(y, np.linspace(0.1, 0.9, rows))}
+    text = Page(render_report(replace(report, metrics=metrics))).text
+    assert f"always answering {always} here" in text
+    explained = re.findall(r"Recall in the top (\d) % is the share", text)
+    assert explained == ([] if top is None else [str(top)])
 
 
 def test_site_intercepts_have_a_table() -> None:

@@ -72,9 +72,10 @@ def infer(
     -------
     dict
         ``penalty``; ``method`` and ``confidence``, or ``reason`` where there are estimates only;
-        ``undetermined``, groups of features that the rows do not tell apart; ``intercept`` and ``features``,
-        a list in the model's order. With site intercepts ``intercept`` is their mean, and ``site_intercepts``
-        tells of each, by client. A figure that the rows leave undefined is None.
+        ``absent``, features that are zero in every training row; ``undetermined``, groups of the others that
+        the rows do not tell apart; ``intercept`` and ``features``, a list in the model's order, each with its
+        figures also for one unit of its column (``natural``). With site intercepts ``intercept`` is their
+        mean, and ``site_intercepts`` tells of each, by client. What the rows leave undefined is None.
     """
     at = strategy.newton.accepted
     if at is None or not strategy.newton.converged:
@@ -99,13 +100,19 @@ def infer(
         told.figures(unit, b) for unit, b in zip(np.eye(len(at.hessian))[:d], model.coef, strict=True)
     ]
     intercepts = {at: f"(intercept of {site})" for site, at in places.items()} or {d: INTERCEPT}
+    absent = {j for j in range(d) if at.hessian[j, j] == 0.0}  # a sum of squares: no row has it
+    named = {j: name for j, name in enumerate(names) if j not in absent}
     inference: dict[str, Any] = {
         "penalty": penalty,
         **({"reason": reason} if reason else {"method": _method(strategy), "confidence": CONFIDENCE}),
-        "undetermined": spread.undetermined(dict(enumerate(names)) | intercepts),
+        "absent": [names[j] for j in sorted(absent)],
+        "undetermined": spread.undetermined(named | intercepts),
         "intercept": intercept(model.intercept, list(intercepts)),
         "features": [
-            {"name": name} | tested(b, e) | ratio(b, e) | {"natural": estimate(b / s, e / s)}
+            {"name": name}
+            | tested(b, e)
+            | ratio(b, e)
+            | {"natural": estimate(b / s, e / s) | ratio(b / s, e / s)}
             for name, (b, e), s in zip(names, features, scale, strict=True)
         ],
     }
