@@ -4,6 +4,7 @@ How a table is checked is in `federation.data.contract_check`.
 """
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +20,8 @@ from federation.data.table import read_table
 from federation.errors import ContractBrokenError, SettingError
 from federation.files import replacing
 
+_CONTRACT = Path("contract.toml")
+
 
 def main(
     *,
@@ -31,7 +34,7 @@ def main(
     ],
     contract: Annotated[
         Path, typer.Option(help="Contract to write, or to check against.", metavar="FILE")
-    ] = Path("contract.toml"),
+    ] = _CONTRACT,
     label: Annotated[str | None, typer.Option(help="infer: column to predict.", metavar="COLUMN")] = None,
     positive: Annotated[
         str | None,
@@ -65,7 +68,8 @@ def main(
         text = infer(table, positive=positive, file=tables.name)
         with replacing(contract) as partial:
             partial.write_text(text, encoding="utf-8")
-        typer.echo(f"Wrote {contract}. Next:\n  python -m federation.contract check --data {data}", err=True)
+        words = ["check", "--data", data, *([] if contract == _CONTRACT else ["--contract", str(contract)])]
+        typer.echo(f"Wrote {contract}. Next:\n  python -m federation.contract {shlex.join(words)}", err=True)
         return
     agreed = load_contract(contract)
     with open_tables(data) as tables:

@@ -16,6 +16,10 @@ from federation.model.sampling import remark_on
 from federation.model.scoring import read_model, score_file
 
 _STDOUT = Path("-")
+_MEAN_INTERCEPT = (
+    "scores use the mean of the clients' intercepts, for rows of no client: they are not calibrated for the "
+    "rows of one client"
+)
 
 
 def main(
@@ -44,7 +48,8 @@ def main(
 
     Writes one line per row: its number (or its value in the column --id) and its score, the probability of
     the positive class. The input needs no label. If a row cannot be scored, nothing is written. A note says
-    whether the training rows were resampled, or that the model does not know.
+    whether the training rows were resampled, or that the model does not know; another, that clients have
+    intercepts of their own.
 
     \b
     Example:
@@ -60,6 +65,8 @@ def main(
             count += len(ids)
     if remark := remark_on(linear_model.sampling, linear_model.provenance):
         typer.echo(f"note: {remark}.", err=True)
+    if linear_model.site_intercepts:
+        typer.echo(f"note: {_MEAN_INTERCEPT}.", err=True)
     typer.echo(f"Scored {count:,} rows{'' if out == _STDOUT else f': {out}'}", err=True)
 
 

@@ -9,6 +9,18 @@ from pathlib import Path
 from client_code.protocol.contract import NAME, Contract
 from federation.errors import ContractFileError, PublishError
 
+_COMPARE = "Compare it with what `python -m federation.contract infer` writes."
+_REMEDIES = {  # by what the problem says, the first that fits
+    ".log1p: the minimum is negative": "Remove log1p, or set minimum = 0.",
+    ".log1p: true or false": "Write log1p = true or log1p = false, without quotes, or remove it.",
+    ".log1p: ": "Remove log1p: it is for numeric columns.",
+    ".impute: a median needs": (
+        'Set minimum, maximum above it and missing above 0: impute = "median" needs them.'
+    ),
+    ".impute: a ": "Remove impute: it is for numeric columns.",
+    ".impute: ": 'Write impute = "mean" or impute = "median", or remove it.',
+}
+
 
 def load_contract(path: Path) -> Contract:
     """Read a contract.
@@ -18,15 +30,19 @@ def load_contract(path: Path) -> Contract:
     ContractFileError
         It cannot be read, or says something that cannot be.
     """
-    remedy = "Compare it with what `python -m federation.contract infer` writes."
     try:
         return Contract.of(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ContractFileError(f"{path}: cannot be read ({error.strerror}).", "Check the path.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ContractFileError(f"{path}: not TOML ({error}).", remedy) from error
+        raise ContractFileError(f"{path}: not TOML ({error}).", _COMPARE) from error
     except ValueError as error:
-        raise ContractFileError(f"{path}: {error}.", remedy) from error
+        raise ContractFileError(f"{path}: {error}.", _remedy(str(error))) from error
+
+
+def _remedy(problem: str) -> str:
+    """Return what mends a contract; infer writes no log1p and no impute, so it is no example of them."""
+    return next((remedy for part, remedy in _REMEDIES.items() if part in problem), _COMPARE)
 
 
 def contract_beside(table: Path) -> Contract | None:

@@ -18,6 +18,9 @@ Floats = NDArray[np.float64]
 FEWEST = 50
 """Values of a numeric column below which it is not called an identifier: few numbers differ by chance."""
 
+IDENTIFIER = "whole numbers, all different: an identifier"
+"""The reason to leave out a column that a model can use all the same: its values are numbers."""
+
 ASKED, BY_CONTRACT = "ignored, as asked", "the contract ignores it"
 """Reasons to leave out a column that are not found in its values."""
 
@@ -51,7 +54,7 @@ def unused(table: Table) -> dict[str, str]:
             counts = np.bincount(there.astype(np.int64), minlength=len(table.levels[name]))
             reason = _of_texts(dict(zip(table.levels[name], counts.tolist(), strict=True)), table.rows)
         else:
-            reason = "whole numbers, all different: an identifier" if _identifies(there) else None
+            reason = IDENTIFIER if _identifies(there) else None
         if reason:
             found[name] = reason
     return found
@@ -65,7 +68,8 @@ def lines(left_out: Mapping[str, str], *, hint: bool = False) -> list[str]:
     left_out : mapping of str to str
         The reason of each column.
     hint : bool
-        Say also how a column is used all the same, where that was not settled by the user or a contract.
+        Say also how numbers are used all the same; words that hardly repeat would make no feature if kept,
+        and dates and other notations are to be converted, as their reasons say.
     """
     by_reason: dict[str, list[str]] = {}
     for name, reason in left_out.items():
@@ -74,7 +78,7 @@ def lines(left_out: Mapping[str, str], *, hint: bool = False) -> list[str]:
     for reason, names in by_reason.items():
         few = ", ".join(f'"{name}"' for name in names[:_TOLD])
         more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
-        how = " --keep COLUMN uses it all the same." if hint and reason not in (ASKED, BY_CONTRACT) else ""
+        how = " --keep COLUMN uses it all the same." if hint and reason == IDENTIFIER else ""
         told.append(f"{few}{more}: left out. {reason[0].upper()}{reason[1:]}.{how}")
     return told
 

@@ -151,7 +151,7 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         event=record.event,
     )
     if isinstance(strategy, FedNewton):
-        strategy.features, strategy.name_of = agreement.preprocessing.features, name_of
+        strategy.features, strategy.name_of = agreement.preprocessing.encoding.features, name_of
     training = Training(
         roster=roster,
         strategy=strategy,

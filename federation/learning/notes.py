@@ -19,6 +19,8 @@ from federation.learning.strategies.advice import notes_of_strategy
 from federation.learning.strategies.newton.inference import reason_for_no_tests
 
 _COLUMNS_NAMED = 5
+_FILLED = 0.05
+"""Share of a column's training values that may be filled in without a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +90,30 @@ def notes_of(settings: TrainingSettings, agreement: Agreement, prepared: Prepare
         *sampling_notes(agreement.statistics, weights),
     ]
     reason = reason_for_no_tests(settings.penalty, resample_of(agreement.statistics, weights))
-    if settings.strategy == "fednewton" and reason:
-        notes.append(f"no p values and no intervals: {reason}.")
+    if settings.strategy == "fednewton":
+        notes += [f"no p values and no intervals: {reason}."] if reason else _filled(agreement)
     if settings.site_intercepts:
         notes.append(
             "every client has an intercept of its own; rows of no client, the server's too, get their mean."
         )
     return notes
+
+
+def _filled(agreement: Agreement) -> list[str]:
+    """Return one line on the numeric columns that standard errors know more of than was observed."""
+    columns = [it.column for it in agreement.preprocessing.encoding.features if it.fill is not None]
+    rows = sum(one.rows for one in agreement.statistics)
+    shares = {}
+    for name in columns:
+        observed = sum(float(one.observed[one.features.index(name)]) for one in agreement.statistics)
+        if (missing := (rows - observed) / rows) > _FILLED:
+            shares[name] = missing
+    if not shares:
+        return []
+    named = [f'"{name}" ({100 * share:.0f} %)' for name, share in shares.items()]
+    more = f" and {len(named) - _COLUMNS_NAMED} more" if len(named) > _COLUMNS_NAMED else ""
+    what = "values are missing and filled in, which standard errors take for observed"
+    return [f"{what}: {', '.join(named[:_COLUMNS_NAMED])}{more}."]
 
 
 def _merged_marks(agreement: Agreement) -> list[str]:

@@ -217,7 +217,7 @@ def test_strategies_that_count_clients_alike_bear_less_of_it(name: str) -> None:
 def test_of_newton_and_of_unknown_strategies_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """It needs no advice, and what others need is not known."""
     monkeypatch.setitem(STRATEGIES, "own", STRATEGIES["fedavg"])
-    assert notes("fednewton", UNLIKE, 1) == []
+    assert notes("fednewton", ALIKE, 1) == []
     assert notes("own", UNLIKE, 1) == []
     text = conclude(TrainingSettings(strategy="own"), UNLIKE, rounds((1.0, 0.5)))
     assert text is not None
@@ -229,6 +229,37 @@ def test_too_few_rounds_are_said_at_the_end() -> None:
     text = conclude(TrainingSettings(strategy="fedyogi", rounds=3), ALIKE, rounds((1.0, 0.6), (0.5, 0.5)))
     assert text is not None
     assert text.endswith("allow more with --rounds (fedyogi needs 50 or so)")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "steps"),
+    [
+        ("fedavgm", " (such as a smaller server_learning_rate or server_momentum)"),
+        ("fedyogi", " (such as a smaller eta)"),
+        ("fedavg", ""),
+    ],
+)
+def test_of_a_loss_that_rises_more_rounds_are_not_said(strategy: str, steps: str) -> None:
+    """They would lead farther away; what makes smaller steps is named where there is such a parameter."""
+    text = conclude(TrainingSettings(strategy=strategy, rounds=2), ALIKE, rounds((1.0, 0.5), (0.5, 0.6)))
+    assert text is not None
+    assert text.endswith(f"rose by 20 %): choose other parameters or another strategy{steps}")
+    text = conclude(TrainingSettings(strategy=strategy, rounds=2), ALIKE, rounds((1.0, 0.5), (0.5, 0.50001)))
+    assert text is not None
+    assert "allow more with --rounds" in text  # so small a rise is none
+
+
+def test_newton_hints_at_site_intercepts_where_base_rates_differ() -> None:
+    """From an index of 0.25; not where they are fitted already, or one would grow for ever."""
+    differ = agreed((100, 20), (100, 45))
+    assert dissimilarity(differ.statistics) == pytest.approx(0.285, abs=0.001)
+    (line,) = notes("fednewton", differ)
+    assert line.startswith("the clients' shares of positive rows differ much (index of dissimilarity 0.28): ")
+    assert "--site-intercepts gives each client an intercept of its own" in line
+    assert notes("fednewton", agreed((100, 20), (100, 40))) == []
+    own = TrainingSettings(strategy="fednewton", site_intercepts=True)
+    assert notes_of_strategy(own, differ) == []
+    assert notes("fednewton", agreed((100, 0), (100, 45))) == []
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,14 @@ def test_a_client_with_few_positives_is_named() -> None:
     assert warnings_of(clients) == ['client "a": only 19 positive training rows.']
 
 
+def test_a_client_with_few_negatives_is_named() -> None:
+    """They are as few cases to learn from; of few rows both classes are named."""
+    clients = [told("a", normal(), positives=81), told("b", normal(seed=1), positives=80)]
+    assert warnings_of(clients) == ['client "a": only 19 negative training rows.']
+    (line,) = warnings_of([told("a", normal(rows=20), positives=8)])
+    assert line == 'client "a": only 8 positive and 12 negative training rows.'
+
+
 def test_made_up_rows_do_not_hide_how_few_positives_were_observed() -> None:
     """What counts is the rows before SMOTE, where the client knows them."""
     few = Preparation(resample="smote", rows=200, positives=7, synthetic=False)

@@ -128,6 +128,29 @@ def test_a_contract_that_cannot_be_is_refused(tmp_path: Path, text: str, words: 
     assert caught.value.exit_code == 25
 
 
+@pytest.mark.parametrize(
+    ("lines", "remedy"),
+    [
+        ('type = "numeric"\nminimum = -1\nlog1p = true', "Remove log1p, or set minimum = 0."),
+        ('type = "boolean"\nlog1p = true', "Remove log1p: it is for numeric columns."),
+        ('type = "numeric"\nlog1p = "true"', "Write log1p = true or log1p = false, without quotes"),
+        (
+            'type = "numeric"\nimpute = "median"\nminimum = 1\nmaximum = 2',
+            "Set minimum, maximum above it and missing above 0",
+        ),
+        ('type = "numeric"\nimpute = "median"', "Set minimum, maximum above it and missing above 0"),
+        ('type = "numeric"\nimpute = "mode"', 'Write impute = "mean" or impute = "median"'),
+        ('type = "categorical"\nimpute = "mean"', "Remove impute: it is for numeric columns."),
+        ('type = "numeric"\nminimum = 2\nmaximum = 1', "Compare it with what"),
+    ],
+)
+def test_what_infer_does_not_write_has_a_remedy_of_its_own(tmp_path: Path, lines: str, remedy: str) -> None:
+    """Its contracts are no example of log1p and impute."""
+    with pytest.raises(ContractFileError) as caught:
+        load(tmp_path, f'label = "y"\n[columns.a]\n{lines}')
+    assert caught.value.remedy.startswith(remedy)
+
+
 def test_what_a_contract_does_not_set_leaves_its_digest_as_it_was(tmp_path: Path) -> None:
     """Contracts of before log1p and impute keep their hash; with them it is another, and they travel."""
     before = load(tmp_path)
@@ -364,6 +387,14 @@ def test_settings_that_contradict_the_contract_are_refused(
 
 
 # The command ------------------------------------------------------------------------------------------------
+
+
+def test_the_next_command_names_the_contract(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Unless it is the one that check takes by itself; it works as printed."""
+    path, contract = save(frame(), tmp_path), tmp_path / "the agreed.toml"
+    module.main(action="infer", data=str(path), contract=contract, label="y")
+    *_, words = capsys.readouterr().err.strip().splitlines()
+    assert words.endswith(f"check --data {path} --contract '{contract}'")
 
 
 def test_the_command_infers_then_checks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

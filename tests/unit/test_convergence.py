@@ -63,7 +63,7 @@ def test_without_a_round_there_is_nothing_to_judge() -> None:
             [(1.0, 1.25)],
             (
                 "still moving after 1 round (in the last one the model changed by 100 % and the loss on the "
-                "server's rows rose by 25 %): allow more with --rounds"
+                "server's rows rose by 25 %): choose other parameters or another strategy"
             ),
         ),
         (

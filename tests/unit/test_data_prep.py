@@ -13,6 +13,7 @@ import pytest
 import preparation
 from federation.cli.command import run
 from federation.data.preparation.manifest import Count, Manifest, read_manifest
+from federation.data.preparation.partition import refuse_smote
 from federation.data.preparation.prepare import PreparationSettings, prepare
 from federation.data.table import Table, read_table, write_table
 from federation.data_prep import main
@@ -411,9 +412,19 @@ def test_a_table_with_texts_is_prepared_as_it_is(tmp_path: Path) -> None:
 
 def test_smote_of_a_table_with_texts_is_refused(tmp_path: Path) -> None:
     """Who asks for it is told why not, and nothing is written."""
-    with pytest.raises(SettingError, match="resample by SMOTE: the table holds texts"):
+    with pytest.raises(SettingError, match='SMOTE: the table holds texts and missing values: "s"') as caught:
         prepare(mixed(tmp_path), tmp_path / "out", PreparationSettings(label="y", resample="smote"))
     assert not (tmp_path / "out").exists()
+    assert "--ignore" in caught.value.remedy
+    prepare(
+        mixed(tmp_path),
+        tmp_path / "out",
+        PreparationSettings(label="y", resample="smote", keep=("n",), ignore=("s",)),
+    )
+    with pytest.raises(SettingError, match='holds missing values: "a", "b", "c", "d", "e" and 2 more'):
+        refuse_smote(
+            Table(features=tuple("abcdefg"), X=np.full((2, 7), np.nan), y=np.array([0, 1]), label="y")
+        )
 
 
 def test_a_partition_by_size_needs_numbers(tmp_path: Path) -> None:

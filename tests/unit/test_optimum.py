@@ -12,6 +12,7 @@ from flwr.app import Array, Error, Message, RecordDict
 from numpy.typing import NDArray
 
 import newton
+from client_code.protocol.features import Feature
 from federation.errors import NoOptimumError, RoundError
 from federation.learning.strategies.newton.separation import no_optimum
 from federation.learning.strategies.newton.space import Space
@@ -127,7 +128,7 @@ def test_columns_that_separate_are_named(table: Table, named: str, tmp_path: Pat
     pool = Pool(thirds(X, y, by=1), tmp_path)
     with pytest.raises(NoOptimumError, match="no finite optimum" + named) as caught:
         pool.train(penalty="none", site_intercepts=own, rounds=20)
-    for remedy in ("--penalty l2", "--penalty firth", "--ignore COLUMN"):
+    for remedy in ("--penalty l2", "--penalty firth", "--ignore "):
         assert remedy in caught.value.remedy
     pool.train(penalty="l2", site_intercepts=own)
 
@@ -250,5 +251,21 @@ def test_a_row_may_lose_a_millionth(loss: float, bit: float) -> None:
 )
 def test_what_grows_is_named(direction: list[float], sites: tuple[str, ...], words: str) -> None:
     """Columns, clients whose rows are of one class, or both; not what all intercepts share."""
-    error = no_optimum(np.array(direction), Space(2, sites), ("u", "v"))
+    error = no_optimum(np.array(direction), Space(2, sites), (Feature(column="u"), Feature(column="v")))
     assert re.search(words, error.problem)
+
+
+def test_the_remedy_names_columns_that_can_be_ignored() -> None:
+    """A mark of missing values and a level are of a column, which a penalty keeps."""
+    features = (
+        Feature(column="thal rate", kind="missing"),
+        Feature(column="cp", kind="level", level="4"),
+        Feature(column="cp", kind="level", level="3"),
+    )
+    error = no_optimum(np.array([1.0, 0.9, 0.8, 0.0]), Space(3, ()), features)
+    assert error.remedy == (
+        "Use --penalty l2 or --penalty firth, or leave out the columns with --ignore 'thal rate' --ignore cp."
+        ' "thal rate is missing" is a mark of missing values: --penalty l2 or firth keeps the measurement.'
+    )
+    error = no_optimum(np.array([0.0, 0.9, 0.8, 0.0]), Space(3, ()), features)
+    assert error.remedy.endswith("leave out the column with --ignore cp.")

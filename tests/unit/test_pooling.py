@@ -144,7 +144,7 @@ def test_it_equals_the_same_preprocessing_fitted_on_the_pooled_rows(tmp_path: Pa
     np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-9)
     assert left_out(agreed, [told(client_table(part, tmp_path)) for part in parts]) == {
         "constant": "every training row holds the same value",
-        "id": "no level is frequent enough in a client's training rows to be told",
+        "id": f"no level occurs in at least {LEAST} training rows of one client",
     }
 
 
@@ -317,6 +317,19 @@ def test_three_columns_missing_together_are_one_line(tmp_path: Path) -> None:
     features, notes = names_and_notes(with_gaps(same, same), tmp_path)
     assert features == ("a", "a is missing", "b", "c")
     assert notes == ['"b" and "c" are missing in the same rows as "a": one feature marks all of them.']
+
+
+@pytest.mark.parametrize(("penalty", "noted"), [("none", True), ("firth", True), ("l2", False)])
+def test_columns_that_are_filled_in_are_named_where_there_are_standard_errors(
+    tmp_path: Path, penalty: str, *, noted: bool
+) -> None:
+    """From more than 5 % of the training rows of all clients, in one line."""
+    parts = with_gaps({"a": slice(20), "b": slice(3)}, {"a": slice(30), "b": slice(1), "c": slice(5)})
+    statistics = [told(client_table(part, tmp_path), f"client-{i}") for i, part in enumerate(parts)]
+    agreed = agree(statistics, read(parts[0][25:], tmp_path))
+    notes = notes_of(TrainingSettings(strategy="fednewton", penalty=penalty), agreed)
+    line = 'values are missing and filled in, which standard errors take for observed: "a" (62 %), "c" (6 %).'
+    assert [note for note in notes if "filled in" in note] == [line] * noted
 
 
 # Transforms -------------------------------------------------------------------------------------------------

@@ -69,6 +69,22 @@ def score(run: Path, text: str, **options: Any) -> list[list[str]]:
     return list(csv.reader(io.StringIO(out.read_text(encoding="utf-8"))))
 
 
+def test_a_model_with_intercepts_of_clients_says_whose_rows_scores_are_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line; of a model with one intercept nothing is said."""
+    folder, told = tmp_path / "run", dict[bool, list[str]]()
+    for sites in ({}, {"a": -3.0, "b": -1.0}):
+        save(replace(MODEL, site_intercepts=sites or None), folder)
+        score(folder, "claims,delta\n1,2\n")
+        lines = capsys.readouterr().err.splitlines()
+        told[bool(sites)] = [line for line in lines if line.startswith("note: ")]
+    assert told[False] == []
+    (line,) = told[True]
+    assert "the mean of the clients' intercepts" in line
+    assert "not calibrated for the rows of one client" in line
+
+
 @pytest.mark.parametrize("n", [1, 50, module._CHUNK + 1])
 def test_scores_equal_the_pipelines(run: Path, n: int) -> None:
     """Through text and in chunks, both forms of the model score alike; rows are numbered from 1."""

@@ -210,13 +210,29 @@ def test_infer_ignores_what_preparation_leaves_out(tmp_path: Path) -> None:
 
 
 def test_many_columns_with_one_reason_are_one_line() -> None:
-    """The first five by name, and how to use them all the same where that is an option."""
+    """The first five by name, and how to use them all the same where that makes a feature."""
     first, second = lines({f"id{i}": ID for i in range(7)} | {"name": ASKED}, hint=True)
     assert first.startswith(
         '"id0", "id1", "id2", "id3", "id4" and 2 more: left out. Whole numbers, all different'
     )
     assert first.endswith(" --keep COLUMN uses it all the same.")
     assert second == '"name": left out. Ignored, as asked.'
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "codes, all different: an identifier",
+        "texts, all different: an identifier",
+        "texts, most of them different: an identifier, or prose",
+        "100 % of its values look like dates: make them numbers, such as days since a reference day",
+        "96 % of its values look like percentages: write them as plain numbers (1234.5)",
+    ],
+)
+def test_keep_is_no_hint_where_it_makes_no_feature(reason: str) -> None:
+    """Of texts that hardly repeat no level is frequent enough; dates and notations are to be converted."""
+    (line,) = lines({"a": reason}, hint=True)
+    assert "--keep" not in line
 
 
 # What is asked for ------------------------------------------------------------------------------------------
@@ -273,6 +289,10 @@ def test_a_table_of_nothing_but_identifiers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="every column is left out") as error:
         prepared(rows, tmp_path)
     assert "--keep" in str(error.value)
+    dates = pd.date_range("2024-01-01", periods=ROWS).strftime("%Y-%m-%d")
+    with pytest.raises(DataError, match="every column is left out") as error:
+        prepared(frame(day=dates)[["day", "y"]], tmp_path)
+    assert "--keep" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from client_code.protocol.contract import Contract
 from federation.data.readers import near
 from federation.data.table import Table
-from federation.data.unused import ASKED, BY_CONTRACT, lines, unused
+from federation.data.unused import ASKED, BY_CONTRACT, IDENTIFIER, lines, unused
 from federation.errors import DataError, SettingError
 
 
@@ -65,7 +65,11 @@ def unused_but(keep: Collection[str], table: Table, file: str) -> dict[str, str]
     """
     found = {name: reason for name, reason in unused(table).items() if name not in keep}
     if set(found) == set(table.features):
-        raise DataError(f"{file}: every column is left out. {lines(found)[0]}", "Use one with --keep.")
+        numbers = IDENTIFIER in found.values()
+        raise DataError(
+            f"{file}: every column is left out. {' '.join(lines(found))}",
+            "Use one of the numbers with --keep." if numbers else "Convert columns, or add some that repeat.",
+        )
     return found
 
 

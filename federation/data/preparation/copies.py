@@ -61,10 +61,7 @@ class Copies:
         if drop:
             return f"{found}: dropped."
         if self.usual:
-            return (
-                f"{found}: kept, and divided at random, as rows of few combinations. "
-                "--drop-duplicates drops them."
-            )
+            return f"{found}: kept, and divided at random, as rows of few combinations."
         return (
             f"{found}: kept, and never divided between training and held-back rows. "
             "--drop-duplicates drops them."

@@ -14,6 +14,7 @@ from imblearn.under_sampling import RandomUnderSampler
 from sklearn.model_selection import train_test_split
 
 from federation.data.table import Table
+from federation.errors import SettingError
 
 Resample = Literal["smote", "balanced", "none"]
 Positions = npt.NDArray[np.int64]
@@ -21,6 +22,7 @@ Positions = npt.NDArray[np.int64]
 _SMOTE_RATIO = 0.25
 _NEIGHBOURS = 5
 _LONGEST_NAME = 40
+_COLUMNS_NAMED = 5
 
 
 def split(
@@ -96,6 +98,27 @@ def client_names(values: Iterable[str]) -> dict[str, str]:
         taken.add(name)
         names[value] = name
     return names
+
+
+def refuse_smote(table: Table) -> None:
+    """Refuse to make up rows of a table that does not hold numbers for them to lie between.
+
+    Raises
+    ------
+    SettingError
+        It holds texts or missing values; names the columns.
+    """
+    if table.plain:
+        return
+    gapped = [name for name, values in zip(table.features, table.X.T, strict=True) if np.isnan(values).any()]
+    what = [name for name, there in (("texts", table.levels), ("missing values", gapped)) if there]
+    columns = [name for name in table.features if name in table.levels or name in gapped]
+    named = ", ".join(f'"{name}"' for name in columns[:_COLUMNS_NAMED])
+    more = f" and {len(columns) - _COLUMNS_NAMED} more" if len(columns) > _COLUMNS_NAMED else ""
+    raise SettingError(
+        f"resample by SMOTE: the table holds {' and '.join(what)}: {named}{more}.",
+        "Choose balanced or none, or leave these columns out with --ignore.",
+    )
 
 
 def smote(table: Table, rng: np.random.Generator) -> tuple[Table, str | None]:

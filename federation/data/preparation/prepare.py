@@ -27,6 +27,7 @@ from federation.data.preparation.partition import (
     client_names,
     cut_by_quantile,
     deal,
+    refuse_smote,
     smote,
     split,
 )
@@ -172,7 +173,8 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
         settings = replace(settings, partition="iid" if source else f"column:{synthetic.SITE}")
     given = _read(source, settings) if source else _make_up(settings)
     used = given.table.without(given.left_out)
-    _refuse_smote(used, settings.resample)
+    if settings.resample == "smote":
+        refuse_smote(used)
     copies = Copies.of(given.table)
     drops = settings.drop_duplicates
     rows = np.flatnonzero(~copies.repeats) if drops else np.arange(given.table.rows)
@@ -188,13 +190,6 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
     manifest = _describe(given, copies, used.take(held), clients, settings)
     contract = settings.contract or (None if used.plain else types_of(used))
     return _write(out, tables, manifest, contract)
-
-
-def _refuse_smote(table: Table, resample: Resample) -> None:
-    """Refuse to make up rows of a table that does not hold numbers for them to lie between."""
-    if resample == "smote" and not table.plain:
-        what = "texts" if table.levels else "missing values"
-        raise SettingError(f"resample by SMOTE: the table holds {what}.", "Choose balanced or none.")
 
 
 def _make_up(settings: PreparationSettings) -> _Input:

@@ -9,6 +9,7 @@ from federation.learning.preprocessing.pooling import Moments, merged
 from federation.learning.preprocessing.statistics import ClientStatistics
 
 FEWEST_POSITIVES = 20
+"""Training rows of a class, positive or negative, below which a client is named."""
 FAR = 1.0
 """Standard deviations of the pooled rows that a client's mean may be away from the pooled mean."""
 
@@ -26,19 +27,22 @@ def warnings_of(statistics: Sequence[ClientStatistics]) -> list[str]:
     Returns
     -------
     list of str
-        Clients with rows of one class only, with fewer than 20 positive rows before resampling, or far from
-        the pooled rows: a column's mean differs by more than one pooled standard deviation (standardised mean
-        difference).
+        Clients with rows of one class only, with fewer than 20 positive or negative rows before resampling,
+        or far from the pooled rows: a column's mean differs by more than one pooled standard deviation
+        (standardised mean difference).
     """
     lines = []
     far = _far(statistics) if len(statistics) > 1 else {}
     for one in statistics:
-        positives = one.preparation.positives if one.preparation else one.positives
+        before = one.preparation or one
+        counts = {"positive": before.positives, "negative": before.rows - before.positives}
+        few = [f"{n} {kind}" for kind, n in counts.items() if n < FEWEST_POSITIVES]
         if one.positives in (0, one.rows):
             lines.append(f'client "{one.client}": its training rows are all of one class.')
-        elif positives < FEWEST_POSITIVES:
-            before = " before resampling" if positives != one.positives else ""
-            lines.append(f'client "{one.client}": only {positives} positive training rows{before}.')
+        elif few:
+            resampled = (before.rows, before.positives) != (one.rows, one.positives)
+            when = " before resampling" if resampled else ""
+            lines.append(f'client "{one.client}": only {" and ".join(few)} training rows{when}.')
         if columns := far.get(one.client):
             told = ", ".join(f"{name} ({distance:+.1f})" for name, distance in columns[:_COLUMNS_TOLD])
             more = f" and {len(columns) - _COLUMNS_TOLD} more" if len(columns) > _COLUMNS_TOLD else ""

@@ -183,7 +183,7 @@ def left_out(preprocessing: Preprocessing, statistics: Sequence[ClientStatistics
         elif any(part.kinds[at] == CATEGORICAL for part in parts) and not any(
             one.levels.get(name) for one in statistics
         ):
-            reasons[name] = "no level is frequent enough in a client's training rows to be told"
+            reasons[name] = "no level occurs in at least 10 training rows of one client"  # clients' own rule
         else:
             reasons[name] = "every training row holds the same value"
     return reasons

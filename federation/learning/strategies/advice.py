@@ -10,7 +10,7 @@ from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds.figures import Round
 from federation.learning.settings import AUTO, TrainingSettings
-from federation.learning.strategies.catalogue import FLOWERS, ROBUST, default_rounds
+from federation.learning.strategies.catalogue import FLOWERS, ROBUST, default_rounds, parameters_of
 from federation.learning.strategies.convergence import judge
 
 MOST_FEATURES = 1_000
@@ -24,6 +24,9 @@ UNLIKE, UNLIKE_EACH = 0.45, 0.25
 that weighs them by rows, and one that takes each for as good as another. By benchmarks/RESULTS.md fedavg's
 loss is 7 % above the pooled model's at 0.44 and 25 % at 0.48; those of fedmedian, krum and bulyan are 18 to
 97 % above it at 0.3."""
+
+_OF_STEPS = frozenset({"server_momentum", "server_learning_rate", "eta"})
+"""Parameters that make a strategy's steps smaller."""
 
 
 def resolve(settings: TrainingSettings, agreement: Agreement) -> tuple[TrainingSettings, list[str]]:
@@ -63,8 +66,10 @@ def notes_of_strategy(settings: TrainingSettings, agreement: Agreement) -> list[
     agreement : Agreement
         What was agreed before round 1.
     """
+    if settings.strategy == "fednewton":
+        return _on_intercepts(settings, agreement)
     if settings.strategy not in FLOWERS:
-        return []  # Newton's needs no advice, and of others' strategies nothing is known
+        return []  # of others' strategies nothing is known
     lines = []
     if not against_newton(agreement):
         liars = ", but withstand no lying client" if settings.strategy in ROBUST else ""
@@ -102,7 +107,10 @@ def conclude(settings: TrainingSettings, agreement: Agreement, rounds: Sequence[
         return None
     needed, text = default_rounds(settings.strategy), str(judged)
     if settings.strategy in FLOWERS:
-        if not judged.settled and judged.rounds < needed:
+        if judged.rose and not judged.settled:
+            steps = [name for name in parameters_of(settings.strategy) if name in _OF_STEPS]
+            text += f" (such as a smaller {' or '.join(steps)})" if steps else ""
+        elif not judged.settled and judged.rounds < needed:
             text += f" ({settings.strategy} needs {needed} or so)"
         if unlike := _too_unlike(settings.strategy, agreement):
             text += (
@@ -126,6 +134,23 @@ def dissimilarity(statistics: Sequence[ClientStatistics]) -> float:
     return 0.5 * sum(
         abs(one.positives / positives - (one.rows - one.positives) / negatives) for one in statistics
     )
+
+
+def _on_intercepts(settings: TrainingSettings, agreement: Agreement) -> list[str]:
+    """Return one line where base rates differ so much that each client may need its own intercept.
+
+    Not where a client has rows of one class: its own would grow for ever.
+    """
+    unlike = dissimilarity(agreement.statistics)
+    one_class = any(one.positives in (0, one.rows) for one in agreement.statistics)
+    if settings.site_intercepts or one_class or unlike < UNLIKE_EACH:
+        return []
+    line = (
+        f"the clients' shares of positive rows differ much (index of dissimilarity {unlike:.2f}): "
+        "--site-intercepts gives each client an intercept of its own, so that coefficients do not take up "
+        "what differs between clients."
+    )
+    return [line]
 
 
 def _too_unlike(strategy: str, agreement: Agreement) -> float:

@@ -222,6 +222,11 @@ def _check_ranges(values: Mapping[str, Scalar]) -> None:
             f"strategy parameter fraction_train={values['fraction_train']} is not in (0, 1].",
             "Use 1 for all clients.",
         )
+    if not 0 <= values.get("server_momentum", 0) < 1:
+        raise SettingError(
+            f"strategy parameter server_momentum={values['server_momentum']} is not in [0, 1).",
+            "Use 0 for none; from 1 on steps never fade.",
+        )
     for key in ("num_malicious_nodes", "num_nodes_to_select", "proximal_mu", "q"):
         if values.get(key, 0) < 0:
             raise SettingError(f"strategy parameter {key}={values[key]} is below 0.", "Raise it.")
@@ -254,6 +259,11 @@ def _check_enough_clients(name: str, values: Mapping[str, Scalar], clients: int,
         raise SettingError(
             f'strategy "{name}" with these parameters needs {needed} clients a round, and asks {asked}.',
             "Add clients, raise fraction_train, or lower num_malicious_nodes.",
+        )
+    if (selected := values.get("num_nodes_to_select", 0)) > asked:
+        raise SettingError(
+            f"strategy parameter num_nodes_to_select={selected} is above the {asked} clients of a round.",
+            f"Use 1 to {asked}, or 0 for all but num_malicious_nodes.",
         )
     if quorum is not None and quorum < needed:
         raise SettingError(

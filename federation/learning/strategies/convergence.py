@@ -40,6 +40,11 @@ class Convergence:
     distance: float
     loss: float
 
+    @property
+    def rose(self) -> bool:
+        """Whether the loss rose, so that more rounds of the same lead away."""
+        return self.loss > FLAT
+
     def __str__(self) -> str:
         if self.settled:
             return (
@@ -47,10 +52,11 @@ class Convergence:
                 f"{percent(self.distance)} and the loss on the server's rows by {percent(abs(self.loss))})"
             )
         way = "rose" if self.loss > 0 else "fell"
+        what = "choose other parameters or another strategy" if self.rose else "allow more with --rounds"
         return (
             f"still moving after {self.rounds} {'round' if self.rounds == 1 else 'rounds'} (in the last one "
             f"the model changed by {percent(self.distance)} and the loss on the server's rows {way} by "
-            f"{percent(abs(self.loss))}): allow more with --rounds"
+            f"{percent(abs(self.loss))}): {what}"
         )
 
 

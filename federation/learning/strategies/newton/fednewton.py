@@ -22,6 +22,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 from numpy.typing import NDArray
 
+from client_code.protocol.features import Feature
 from federation.learning.strategies.checked import EndsEarly, Finished
 from federation.learning.strategies.newton.descent import DampedNewton, Sums
 from federation.learning.strategies.newton.separation import no_optimum
@@ -59,7 +60,7 @@ class FedNewton(EndsEarly, FedAvg):
         The name of the client with a node id.
     """
 
-    features: Sequence[str] = ()
+    features: Sequence[Feature] = ()
     name_of: Callable[[int], str] = str
 
     def __init__(
@@ -177,7 +178,9 @@ class FedNewton(EndsEarly, FedAvg):
         if self._direction is not None and self._asked == {name for name in told if _separates(told[name])}:
             space = self.newton.space(self._direction)
             raise no_optimum(
-                self._direction, space, self.features or [f"number {i + 1}" for i in range(space.features)]
+                self._direction,
+                space,
+                self.features or [Feature(column=f"number {i + 1}") for i in range(space.features)],
             )
         w = self.newton.propose(self._point, {name: _sums(reply) for name, reply in told.items()})
         return self.next_model(server_round, w), None

@@ -1,10 +1,12 @@
 """Say that no finite optimum exists, and which columns and intercepts that is owed to."""
 
+import shlex
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from client_code.protocol.features import Feature
 from federation.errors import NoOptimumError
 from federation.learning.strategies.newton.space import Space
 
@@ -14,7 +16,7 @@ NEGLIGIBLE = 0.1  # of the largest component: what only balances it, or still co
 _NONE = "the training rows have no finite optimum"
 
 
-def no_optimum(direction: Floats, space: Space, features: Sequence[str]) -> NoOptimumError:
+def no_optimum(direction: Floats, space: Space, features: Sequence[Feature]) -> NoOptimumError:
     """Return the error that names what grows for ever, for every client has confirmed the direction.
 
     Parameters
@@ -23,12 +25,13 @@ def no_optimum(direction: Floats, space: Space, features: Sequence[str]) -> NoOp
         Of coefficients and intercepts.
     space : Space
         Where they are in it.
-    features : sequence of str
-        The names of the columns, in their order.
+    features : sequence of Feature
+        What the coefficients are of, in their order.
     """
     share = np.abs(direction) / np.abs(direction).max()
     largest_first = np.argsort(-share, kind="stable").tolist()
-    columns = [f'"{features[i]}"' for i in largest_first if i < space.features and share[i] > NEGLIGIBLE]
+    grown = [features[i] for i in largest_first if i < space.features and share[i] > NEGLIGIBLE]
+    columns = [f'"{feature.name}"' for feature in grown]
     sites = [f'"{site}"' for site in _of_one_class(direction, space, alone=not columns)]
     if not columns and not sites:
         return NoOptimumError(
@@ -51,8 +54,24 @@ def no_optimum(direction: Floats, space: Space, features: Sequence[str]) -> NoOp
     also = f"; {who}, {why} too" if sites else ""
     return NoOptimumError(
         f"{_NONE}: {_listed(columns)} {separate} for ever{also}.",
-        f"Use --penalty l2 or --penalty firth, or leave {'it' if one else 'them'} out with --ignore COLUMN.",
+        _remedy(grown),
     )
+
+
+def _remedy(grown: Sequence[Feature]) -> str:
+    """Say what makes the optimum finite: an option names columns, which a mark or a level is only made of."""
+    columns = list(dict.fromkeys(feature.column for feature in grown))
+    few = len(columns) <= NAMED
+    options = " ".join(f"--ignore {shlex.quote(name)}" for name in columns) if few else "--ignore COLUMN each"
+    text = (
+        "Use --penalty l2 or --penalty firth, or leave out the "
+        f"{'column' if len(columns) == 1 else 'columns'} with {options}."
+    )
+    marks = [f'"{feature.name}"' for feature in grown if feature.kind == "missing"]
+    if not marks:
+        return text
+    what = "is a mark of missing values" if len(marks) == 1 else "are marks of missing values"
+    return f"{text} {_listed(marks)} {what}: --penalty l2 or firth keeps the measurement."
 
 
 def _of_one_class(direction: Floats, space: Space, *, alone: bool) -> list[str]:
