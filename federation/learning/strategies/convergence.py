@@ -17,6 +17,9 @@ STILL = 0.01
 FLAT = 0.001
 """Relative change of the loss in a round, at most, that counts as none. A slow strategy may change the model
 by less than a hundredth a round for a hundred rounds; the loss tells it from one that is done."""
+DIVERGING = 0.05
+"""Relative rise of the loss in a round from which more rounds of the same lead away. Less is usual on the way
+to a model that fits the training rows better than these."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class Convergence:
     @property
     def rose(self) -> bool:
         """Whether the loss rose, so that more rounds of the same lead away."""
-        return self.loss > FLAT
+        return self.loss > DIVERGING
 
     def __str__(self) -> str:
         if self.settled:
