@@ -242,7 +242,7 @@ def _signed(value: float | None) -> str:
 
 
 def _ratio(value: float | None) -> str:
-    """Return an odds ratio to three digits, near 1 to three decimals or more, as a power of ten at extremes."""
+    """Return an odds ratio to three digits, near 1 to three decimals or more, extremes as powers of ten."""
     if value is None:
         return UNDEFINED
     if not 1e-3 <= value < 1e4:  # noqa: PLR2004  what is easy to read
