@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.machine import describe
 from benchmarks.results import write_section
 from federation.cli.progress import Progress
-from federation.data.preparation.prepare import PreparationSettings
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import read_table
 from federation.learning.settings import TrainingSettings
 from federation.runs.local.training import LocalRun, train_locally

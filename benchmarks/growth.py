@@ -20,7 +20,8 @@ from benchmarks.peers.arena import ContenderError, Outcome, run
 from benchmarks.peers.environments import ROOT
 from benchmarks.prepared import write_prepared
 from benchmarks.results import write_section
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 from federation.data.table import Table
 

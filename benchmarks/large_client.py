@@ -67,7 +67,7 @@ def client(folder: Path) -> dict[str, Any]:
             "scale": np.sqrt(arrays["log1p-m2"] / rows).tolist(),
         }
     )
-    search = DampedNewton(penalty=1.0, tolerance=FedNewton().tolerance, max_halvings=20)
+    search = DampedNewton(penalty=1.0, tolerance=FedNewton(l2=1.0).tolerance, max_halvings=20)
     model = utils.new_model(10)
     utils.initialise_parameters(model, FEATURES)
     model.intercept_[0] = math.log(positives / (rows - positives))

@@ -11,7 +11,8 @@ from flwr.app import Message
 from numpy.typing import NDArray
 
 from benchmarks.poisoning import Peers, Silent
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import Table, read_table
 from federation.learning.federate import Federated, federate
 from federation.learning.settings import TrainingSettings

@@ -18,7 +18,7 @@ from benchmarks.machine import describe
 from benchmarks.memory import peak_memory
 from benchmarks.results import write_section
 from federation.cli.progress import Progress
-from federation.data.preparation.prepare import PreparationSettings
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 from federation.learning.settings import TrainingSettings
 from federation.runs.local.training import LocalRun, train_locally

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import describe
 from benchmarks.results import write_section
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 from federation.data.table import read_table
 from federation.learning.federate import federate

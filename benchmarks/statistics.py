@@ -27,7 +27,7 @@ from benchmarks.machine import describe
 from benchmarks.one_process import Floats, Rows, newton_of, prepared, train_here
 from benchmarks.results import write_section
 from federation.cli.progress import Progress
-from federation.data.preparation.prepare import PreparationSettings
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import read_table
 from federation.learning.federate import Federated
 from federation.learning.settings import TrainingSettings

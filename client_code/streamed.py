@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 import firth
 import newton
+import quality
 import utils
 from capacity import check_fits
 from errors import TableError
@@ -293,4 +294,4 @@ class StreamedTask:
 
         parts = list(in_order(scored, self.validation.design(Preprocessing.from_json(agreement))))
         z, y = np.concatenate([z for z, _ in parts]), np.concatenate([y for _, y in parts])
-        return y.size, utils.quality(y, z)
+        return y.size, quality.figures(y, z)

@@ -91,7 +91,8 @@ def main(  # noqa: PLR0913 - a parameter for each option
     """
     # Imported here: scikit-learn and pandas take a second, in which Ctrl-C and --help should work already.
     from federation.config.contract import load_contract
-    from federation.data.preparation.prepare import PreparationSettings, prepare
+    from federation.data.preparation.prepare import prepare
+    from federation.data.preparation.settings import PreparationSettings
     from federation.data.synthetic import LABEL
 
     agreed = load_contract(contract) if contract else None

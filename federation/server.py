@@ -113,7 +113,7 @@ def carry_out(context: typer.Context) -> None:
     from federation.config.schema import contract_of, load_config
     from federation.data.contract_check import read_prepared
     from federation.data.preparation.prepared import manifest_beside
-    from federation.learning.notes import Prepared
+    from federation.learning.preprocessing.prepared import Prepared
     from federation.runs.record.settings import attempts, remember
 
     log_refusals_only()

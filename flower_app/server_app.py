@@ -19,7 +19,7 @@ from federation.data.contract_check import read_prepared
 from federation.data.preparation.prepared import manifest_beside
 from federation.errors import JoinDeadlineError, OutputExistsError
 from federation.learning.federate import federate
-from federation.learning.notes import Prepared
+from federation.learning.preprocessing.prepared import Prepared
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds.figures import Round
 from federation.learning.settings import TrainingSettings

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from federation.data.preparation.manifest import read_manifest
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 from federation.data.table import read_table
 from federation.model.quality.metrics import evaluate

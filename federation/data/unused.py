@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from federation.data.notation import of_column
 from federation.data.table import Table
+from federation.words import some
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +28,6 @@ ASKED, BY_CONTRACT = "ignored, as asked", "the contract ignores it"
 _DIFFERENT = 0.5
 _NEIGHBOURS = 10
 _SKEWNESS, _KURTOSIS = 0.5, 2.3  # of evenly spread numbers 0 and 1.8
-_TOLD = 5
 
 
 def unused(table: Table) -> dict[str, str]:
@@ -76,10 +76,9 @@ def lines(left_out: Mapping[str, str], *, hint: bool = False) -> list[str]:
         by_reason.setdefault(reason, []).append(name)
     told = []
     for reason, names in by_reason.items():
-        few = ", ".join(f'"{name}"' for name in names[:_TOLD])
-        more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+        named = some([f'"{name}"' for name in names])
         how = " --keep COLUMN uses it all the same." if hint and reason == IDENTIFIER else ""
-        told.append(f"{few}{more}: left out. {reason[0].upper()}{reason[1:]}.{how}")
+        told.append(f"{named}: left out. {reason[0].upper()}{reason[1:]}.{how}")
     return told
 
 

@@ -8,22 +8,23 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
-from flwr.app import Message, RecordDict
+from flwr.app import ArrayRecord, Message, RecordDict
 from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg
 
 from federation.data.table import Table
 from federation.errors import RoundError
-from federation.learning.agreement import agree, ask_all, read_statistics, refuse_change
-from federation.learning.notes import Prepared, notes_of
+from federation.learning.agreement import Agreement, agree, ask_all, read_statistics, refuse_change
+from federation.learning.notes import notes_of
 from federation.learning.preprocessing.pooling import references
+from federation.learning.preprocessing.prepared import Prepared
 from federation.learning.preprocessing.prevalence import (
-    at_true_prevalence,
+    Shifts,
+    Weights,
     corrected,
     provenance_told,
     resample_of,
     sampling_of,
-    shift_of,
-    shifts_of_sites,
 )
 from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names, class_weight
 from federation.learning.rounds.figures import Observer, Recorder, Round
@@ -139,9 +140,8 @@ def federate(  # noqa: PLR0913 - all but the first three by name
     roster.admit(*node_ids)
     rows = agreement.rows | {one.client: (one.rows, one.validation_rows) for one in statistics}
     weights = class_weight(agreement.statistics, balanced=settings.balanced)
-    own = shifts_of_sites(agreement.statistics, weights) if settings.site_intercepts else {}
-    shift = fmean(own.values()) if own else shift_of(agreement.statistics, weights)
-    recorder = Recorder(test, agreement.preprocessing, observer, settings.rounds, shift)
+    shifts = Shifts.of(agreement.statistics, weights, by_site=settings.site_intercepts)
+    recorder = Recorder(test, agreement.preprocessing, observer, settings.rounds, shifts.common)
     rules = Rules(
         quorum=settings.quorum,
         max_update_norm=settings.max_update_norm,
@@ -165,23 +165,13 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         timeout=settings.round_timeout,
     )
     trained = training.run(settings.rounds, weights=weights, l2=settings.l2, saved=saved)
-    arrays = at_true_prevalence(trained, shift)
-    at_clients = training.score(shift, own)
+    at_clients = training.score(shifts)
     observer.scored(at_clients)
-    sites = (strategy.sites() if isinstance(strategy, FedNewton) else None) or {}
-    sites = {site: corrected(value, own.get(site, shift)) for site, value in sites.items()}
-    model = LinearModel(
-        label=test.label,
-        preprocessing=agreement.preprocessing,
-        references=references(agreement.preprocessing, agreement.statistics) or None,
-        coef=arrays["coef"].numpy()[0],
-        intercept=fmean(sites.values()) if sites else float(arrays["intercept"].numpy()[0]),
-        site_intercepts=sites or None,
-        provenance=dict(provenance)
-        | provenance_told(agreement.statistics, weights)
-        | {"rounds": recorder.rounds[-1].round, "rows": sum(one.rows for one in agreement.statistics)}
-        | ({"strategy": settings.strategy} if why else {}),
-        sampling=sampling_of(agreement.statistics, weights, float(trained["intercept"].numpy()[0])),
+    model = _model(trained, strategy, agreement, shifts, weights)
+    ran = {"rounds": recorder.rounds[-1].round} | ({"strategy": settings.strategy} if why else {})
+    model = replace(
+        model,
+        provenance={**provenance, **model.provenance, **ran},
         left_out={**prepared.left_out, **agreement.left_out} or None,
     )
     conclusion = conclude(settings, agreement, recorder.rounds)
@@ -189,7 +179,7 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         reason = reason_for_no_tests(settings.penalty, resample_of(agreement.statistics, weights))
         inference = infer(strategy, model, penalty=settings.penalty, reason=reason)
         model, conclusion = replace(model, inference=inference), strategy.conclusion()
-    missed = _hand_over(roster, training.checked.contents(trained, shift, own), name_of, settings)
+    missed = _hand_over(roster, training.checked.contents(trained, shifts), name_of, settings)
     return Federated(
         model=model,
         rounds=recorder.rounds,
@@ -199,6 +189,26 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         conclusion=conclusion,
         missed=missed,
         taken=settings,
+    )
+
+
+def _model(
+    trained: ArrayRecord, strategy: FedAvg, agreement: Agreement, shifts: Shifts, weights: Weights
+) -> LinearModel:
+    """Return what was trained as a model at the true prevalence, with what the clients' rows say of it."""
+    told, rows = agreement.statistics, sum(one.rows for one in agreement.statistics)
+    intercept = float(trained["intercept"].numpy()[0])
+    sites = (strategy.sites() if isinstance(strategy, FedNewton) else None) or {}
+    sites = {site: corrected(value, shifts.at(site)) for site, value in sites.items()}
+    return LinearModel(
+        label=told[0].label,
+        preprocessing=agreement.preprocessing,
+        references=references(agreement.preprocessing, told) or None,
+        coef=trained["coef"].numpy()[0],
+        intercept=fmean(sites.values()) if sites else corrected(intercept, shifts.common),
+        site_intercepts=sites or None,
+        provenance=provenance_told(told, weights) | {"rows": rows},
+        sampling=sampling_of(told, weights, intercept),
     )
 
 

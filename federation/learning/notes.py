@@ -1,69 +1,19 @@
 """What a user should know before round 1, as lines that terminal, report and record show alike."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Self
-
-from client_code.protocol.contract import Contract
-from client_code.protocol.preparation import Preparation
-from federation.data.preparation.beside import preparations
-from federation.data.preparation.manifest import Manifest
 from federation.data.unused import lines
 from federation.learning.agreement import Agreement
 from federation.learning.preprocessing.heterogeneity import warnings_of
 from federation.learning.preprocessing.pooling import same_gaps
+from federation.learning.preprocessing.prepared import Prepared
 from federation.learning.preprocessing.prevalence import resample_of, sampling_notes
-from federation.learning.preprocessing.statistics import ClientStatistics, class_weight
+from federation.learning.preprocessing.statistics import class_weight
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.advice import notes_of_strategy
 from federation.learning.strategies.newton.inference import reason_for_no_tests
+from federation.words import some
 
-_COLUMNS_NAMED = 5
 _FILLED = 0.05
 """Share of a column's training values that may be filled in without a word."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """What the server knows of how the rows were prepared.
-
-    Parameters
-    ----------
-    notes : sequence of str
-        What did not go the usual way.
-    left_out : mapping of str to str
-        Columns that the prepared files do not have, and why.
-    contract : Contract, optional
-        The data contract: which columns are logged, and how gaps are filled.
-    clients : mapping of str to Preparation
-        How the training rows of clients were prepared, for those that do not know it themselves.
-    """
-
-    notes: Sequence[str] = ()
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    contract: Contract | None = None
-    clients: Mapping[str, Preparation] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, manifest: Manifest, contract: Contract | None) -> Self:
-        """Return what data preparation on this machine wrote down."""
-        return cls(
-            notes=manifest.notes,
-            left_out=manifest.left_out,
-            contract=contract,
-            clients=preparations(manifest),
-        )
-
-    def completed(self, statistics: Sequence[ClientStatistics]) -> list[ClientStatistics]:
-        """Return statistics with how rows were prepared, where a client does not know and the counts fit."""
-        return [
-            replace(one, preparation=known)
-            if one.preparation is None
-            and (known := self.clients.get(one.client))
-            and not known.problem(one.rows, one.positives)
-            else one
-            for one in statistics
-        ]
 
 
 def notes_of(settings: TrainingSettings, agreement: Agreement, prepared: Prepared | None = None) -> list[str]:
@@ -110,10 +60,8 @@ def _filled(agreement: Agreement) -> list[str]:
             shares[name] = missing
     if not shares:
         return []
-    named = [f'"{name}" ({100 * share:.0f} %)' for name, share in shares.items()]
-    more = f" and {len(named) - _COLUMNS_NAMED} more" if len(named) > _COLUMNS_NAMED else ""
-    what = "values are missing and filled in, which standard errors take for observed"
-    return [f"{what}: {', '.join(named[:_COLUMNS_NAMED])}{more}."]
+    named = some([f'"{name}" ({100 * share:.0f} %)' for name, share in shares.items()])
+    return [f"values are missing and filled in, which standard errors take for observed: {named}."]
 
 
 def _merged_marks(agreement: Agreement) -> list[str]:
@@ -121,16 +69,11 @@ def _merged_marks(agreement: Agreement) -> list[str]:
     by_mark: dict[str, list[str]] = {}
     for column, marking in same_gaps(agreement.statistics, agreement.statistics[0].features).items():
         by_mark.setdefault(marking, []).append(column)
-    return [
-        f'"{others[0]}" is missing in the same rows as "{marking}": one feature marks both.'
-        if len(others) == 1
-        else f'{_some(others)} are missing in the same rows as "{marking}": one feature marks all of them.'
-        for marking, others in by_mark.items()
-    ]
-
-
-def _some(columns: list[str]) -> str:
-    named = [f'"{name}"' for name in columns[:_COLUMNS_NAMED]]
-    if more := len(columns) - len(named):
-        return f"{', '.join(named)} and {more} more"
-    return f"{', '.join(named[:-1])} and {named[-1]}"
+    lines = []
+    for marking, others in by_mark.items():
+        which = some([f'"{name}"' for name in others])
+        verb, all_of_them = ("is", "both") if len(others) == 1 else ("are", "all of them")
+        lines.append(
+            f'{which} {verb} missing in the same rows as "{marking}": one feature marks {all_of_them}.'
+        )
+    return lines

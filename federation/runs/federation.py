@@ -11,8 +11,8 @@ from typing import Any
 from federation.data.table import Table
 from federation.errors import ClientFailedError, FederationError, JoinDeadlineError, RoundError
 from federation.learning.federate import Federated, federate
-from federation.learning.notes import Prepared
 from federation.learning.preprocessing.pooling import most_features
+from federation.learning.preprocessing.prepared import Prepared
 from federation.learning.settings import TrainingSettings
 from federation.runs.observer import RunObserver
 from federation.runs.record.record import RunRecord

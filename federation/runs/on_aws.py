@@ -18,7 +18,7 @@ from federation.data.table import Table
 from federation.errors import TrainingJobError
 from federation.files import sha256_of
 from federation.learning.federate import Federated
-from federation.learning.notes import Prepared
+from federation.learning.preprocessing.prepared import Prepared
 from federation.learning.preprocessing.prevalence import resampling_told
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.checked import listed

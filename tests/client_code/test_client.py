@@ -24,6 +24,7 @@ import client
 import utils
 from errors import TableError
 from federation.data.table import Table
+from federation.learning.preprocessing.prevalence import Shifts
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds.figures import Recorder, Round
 from federation.learning.rounds.training import as_record
@@ -173,7 +174,7 @@ def test_the_server_accepts_the_scores(
         get_node_ids=lambda: [2],
         send_and_receive=lambda messages, **_: [app(message, context) for message in messages],
     )
-    figures = dict(server.score(1, server.contents(arrays, 0.0, {}), grid, timeout=1.0)["a"])
+    figures = dict(server.score(1, server.contents(arrays, Shifts()), grid, timeout=1.0)["a"])
 
     model = model_of(arrays)
     rows = task.prepared(agreement).validation

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 from tests.faults.runs import Run, Start
 from tests.faults.wire import Wire

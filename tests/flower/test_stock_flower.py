@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from benchmarks.peers.stock_flower import run_app, superlink
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 
 ROOT = Path(__file__).resolve().parents[2]

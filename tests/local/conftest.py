@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 from tests.local.processes import ROOT, Command, environment
 

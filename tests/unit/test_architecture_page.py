@@ -84,3 +84,17 @@ def test_the_diagram_of_imports_is_the_rule() -> None:
     (layers,) = (it["layers"] for it in contracts["contracts"] if it["type"] == "layers")
     assert "local" in layers[0]
     assert [boxes.get(name, name) for _, name in arrows] == layers[1:]
+
+
+def test_the_rules_name_every_module_of_the_clients() -> None:
+    """Import-linter forbids what its lists name: a module that they lack could be imported from anywhere."""
+    modules = {path.stem for path in (ROOT / "client_code").glob("*.py")}
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    lists = [
+        set(it["forbidden_modules"])
+        for it in contracts["contracts"]
+        if "client_code.client" in it.get("forbidden_modules", ())
+    ]
+    assert len(lists) == len(("federation", "the protocol"))
+    for names in lists:
+        assert modules | {f"client_code.{name}" for name in modules} <= names

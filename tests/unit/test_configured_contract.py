@@ -14,8 +14,9 @@ from federation.aws.publishing.wheel_lock import format_lock
 from federation.config.contract import contract_beside, governing, load_contract
 from federation.config.schema import FederationConfig, contract_of, load_config
 from federation.data.contract_check import read_prepared, types_of
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
 from federation.data.preparation.prepared import refuse_other_rows
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import read_table
 from federation.errors import ConfigValueError, ContractBrokenError, PublishError
 from federation.rehearse.stage.effective_config import write_effective_config

@@ -14,8 +14,9 @@ from errors import ContractError
 from federation import contract as module
 from federation.config.contract import contract_beside, load_contract
 from federation.data.contract_check import infer, read_prepared, require
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
 from federation.data.preparation.prepared import CLIENT_FILES, prepared_files
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import read_table
 from federation.errors import ContractBrokenError, ContractFileError, SettingError
 

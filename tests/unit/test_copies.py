@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from federation.data.preparation.copies import Copies
 from federation.data.preparation.manifest import Count, Manifest
 from federation.data.preparation.partition import deal, split
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import Table
 from federation.errors import EmptyClientError
 from tests.unit.test_data_prep import digest

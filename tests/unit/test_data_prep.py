@@ -14,7 +14,8 @@ import preparation
 from federation.cli.command import run
 from federation.data.preparation.manifest import Count, Manifest, read_manifest
 from federation.data.preparation.partition import refuse_smote
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import Table, read_table, write_table
 from federation.data_prep import main
 from federation.errors import (

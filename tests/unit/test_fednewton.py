@@ -375,7 +375,7 @@ def test_its_state_is_enough_to_go_on(after: int, weights: tuple[float, float]) 
     parts = thirds(X / X.std(axis=0), y)
 
     def strategy() -> FedNewton:
-        return FedNewton(min_train_nodes=1, min_available_nodes=1)
+        return FedNewton(min_train_nodes=1, min_available_nodes=1, l2=1.0)
 
     one, point, points = strategy(), np.zeros(7), []
     for done in range(20):

@@ -187,7 +187,7 @@ def test_what_the_rows_leave_open_is_undefined(penalty: str, tmp_path: Path) -> 
 
 def _in_process(X: Floats, y: NDArray[np.int64]) -> dict[str, Any]:
     """Return what three clients' sums say, without a penalty and without a federation around them."""
-    strategy, w = FedNewton(penalty="none"), np.zeros(X.shape[1] + 1)
+    strategy, w = FedNewton(l2=0.0), np.zeros(X.shape[1] + 1)
     while not strategy.newton.converged:
         told = {}
         for part in range(3):

@@ -328,7 +328,9 @@ def test_columns_that_are_filled_in_are_named_where_there_are_standard_errors(
     statistics = [told(client_table(part, tmp_path), f"client-{i}") for i, part in enumerate(parts)]
     agreed = agree(statistics, read(parts[0][25:], tmp_path))
     notes = notes_of(TrainingSettings(strategy="fednewton", penalty=penalty), agreed)
-    line = 'values are missing and filled in, which standard errors take for observed: "a" (62 %), "c" (6 %).'
+    line = (
+        'values are missing and filled in, which standard errors take for observed: "a" (62 %) and "c" (6 %).'
+    )
     assert [note for note in notes if "filled in" in note] == [line] * noted
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
 from federation.data.preparation.prepared import CLIENT_FILES, SERVER_FILES, prepared_files
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 from federation.errors import (
     DataError,

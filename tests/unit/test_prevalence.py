@@ -22,10 +22,11 @@ import preparation
 import utils
 from federation.data.contract_check import read_prepared
 from federation.data.preparation.manifest import Count, Manifest
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import Table
 from federation.learning.federate import Federated, federate
-from federation.learning.notes import Prepared
+from federation.learning.preprocessing.prepared import Prepared
 from federation.learning.preprocessing.prevalence import corrected, prior_shift
 from federation.learning.settings import TrainingSettings
 from federation.runs.description import RunSettings
@@ -308,7 +309,7 @@ def test_rows_prepared_for_weights_that_are_not_given_are_told(tmp_path: Path) -
     parts = halves(drawn(2000))
     result = mixed(tmp_path, [told(part, "balanced") for part in parts], parts)
     (note,) = [line for line in result.notes if "balanced" in line]
-    assert "c0, c1, and this run gives none: --balanced does." in note
+    assert "c0 and c1, and this run gives none: --balanced does." in note
     assert result.model.provenance["resample"] == "none"
 
 

@@ -18,7 +18,8 @@ from federation.aws.publishing.source_archive import archive_key, source_archive
 from federation.aws.publishing.wheel_lock import LockedWheel, format_lock
 from federation.cli.command import run
 from federation.config.schema import Client, FederationConfig, load_config
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 from federation.errors import (
     AccessDeniedError,

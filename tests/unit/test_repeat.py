@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from federation.data.preparation.prepare import PreparationSettings
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 from federation.errors import LabelError, OutputExistsError, RoundError, SettingError
 from federation.learning.settings import TrainingSettings

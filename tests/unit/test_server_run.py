@@ -25,7 +25,8 @@ from federation.aws.jobs.request import ClientNetwork, JobSettings
 from federation.aws.ports import JobStatus
 from federation.cli.progress import Progress
 from federation.config.schema import FederationConfig, parse_config
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 from federation.data.table import Table, read_table
 from federation.errors import (
@@ -34,7 +35,7 @@ from federation.errors import (
     ServerAddressError,
     TrainingJobError,
 )
-from federation.learning.notes import Prepared
+from federation.learning.preprocessing.prepared import Prepared
 from federation.learning.rounds.figures import Round
 from federation.learning.settings import TrainingSettings
 from federation.runs.folder import read_egress

@@ -13,8 +13,9 @@ from federation.cli.command import run
 from federation.config.contract import load_contract
 from federation.data.contract_check import infer
 from federation.data.preparation.manifest import Manifest
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
 from federation.data.preparation.prepared import manifest_beside
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import read_header, read_table
 from federation.data.unused import ASKED, BY_CONTRACT, lines, unused
 from federation.data_prep import main

@@ -1,34 +1,19 @@
 """Choose a table's columns: which one tells the clients, and which are not used, and why."""
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from client_code.protocol.contract import Contract
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.readers import near
 from federation.data.table import Table
 from federation.data.unused import ASKED, BY_CONTRACT, IDENTIFIER, lines, unused
 from federation.errors import DataError, SettingError
 
 
-class Choice(Protocol):
-    """The settings that decide, as in `federation.data.preparation.prepare.PreparationSettings`."""
-
-    @property
-    def label(self) -> str: ...  # noqa: D102 - as there
-    @property
-    def partition(self) -> str | None: ...  # noqa: D102
-    @property
-    def contract(self) -> Contract | None: ...  # noqa: D102
-    @property
-    def ignore(self) -> Sequence[str]: ...  # noqa: D102
-    @property
-    def keep(self) -> Sequence[str]: ...  # noqa: D102
-
-
-def chosen(settings: Choice, columns: Sequence[str]) -> tuple[str | None, dict[str, str]]:
+def chosen(settings: PreparationSettings, columns: Sequence[str]) -> tuple[str | None, dict[str, str]]:
     """Return the column whose values are the clients, and those that the settings leave out, with the reason.
 
     Raises
@@ -90,7 +75,7 @@ def sizes(table: Table, column: str) -> npt.NDArray[np.float64]:
     return values
 
 
-def _client_column(settings: Choice, columns: Sequence[str]) -> str | None:
+def _client_column(settings: PreparationSettings, columns: Sequence[str]) -> str | None:
     """Check the partition's column, and return it if its values are the clients."""
     kind, _, column = str(settings.partition).partition(":")
     if kind == "iid":
@@ -106,7 +91,7 @@ def _client_column(settings: Choice, columns: Sequence[str]) -> str | None:
     return None
 
 
-def _check_contract(settings: Choice, contract: Contract, of_clients: str | None) -> None:
+def _check_contract(settings: PreparationSettings, contract: Contract, of_clients: str | None) -> None:
     if contract.label != settings.label:
         raise SettingError(
             f'the label is "{settings.label}", and in the contract "{contract.label}".', "Make them agree."

@@ -66,7 +66,7 @@ class Manifest:
     positive : str or None
         The label's value that became 1, if it had to be said.
     partition, resample, seed, test_share, validation_share
-        The settings in force, as in `federation.data.preparation.prepare.PreparationSettings`.
+        The settings in force, as in `federation.data.preparation.settings.PreparationSettings`.
     input, duplicates, test : Count
         Rows read, of these identical to an earlier row, and held back as the server's test set.
     drop_duplicates : bool

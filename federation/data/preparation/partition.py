@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 
 from federation.data.table import Table
 from federation.errors import SettingError
+from federation.words import some
 
 Resample = Literal["smote", "balanced", "none"]
 Positions = npt.NDArray[np.int64]
@@ -22,7 +23,6 @@ Positions = npt.NDArray[np.int64]
 _SMOTE_RATIO = 0.25
 _NEIGHBOURS = 5
 _LONGEST_NAME = 40
-_COLUMNS_NAMED = 5
 
 
 def split(
@@ -113,10 +113,9 @@ def refuse_smote(table: Table) -> None:
     gapped = [name for name, values in zip(table.features, table.X.T, strict=True) if np.isnan(values).any()]
     what = [name for name, there in (("texts", table.levels), ("missing values", gapped)) if there]
     columns = [name for name in table.features if name in table.levels or name in gapped]
-    named = ", ".join(f'"{name}"' for name in columns[:_COLUMNS_NAMED])
-    more = f" and {len(columns) - _COLUMNS_NAMED} more" if len(columns) > _COLUMNS_NAMED else ""
+    named = some([f'"{name}"' for name in columns])
     raise SettingError(
-        f"resample by SMOTE: the table holds {' and '.join(what)}: {named}{more}.",
+        f"resample by SMOTE: the table holds {' and '.join(what)}: {named}.",
         "Choose balanced or none, or leave these columns out with --ignore.",
     )
 

@@ -4,13 +4,11 @@ The order of the steps keeps the evaluation honest: the server's test rows and e
 are held back, copies of a row on the same side as the row, and only what is left for training is resampled.
 """
 
-import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
@@ -23,7 +21,6 @@ from federation.data.preparation.copies import Copies
 from federation.data.preparation.manifest import NAME, ClientRows, Count, Manifest, Source
 from federation.data.preparation.partition import (
     Positions,
-    Resample,
     client_names,
     cut_by_quantile,
     deal,
@@ -31,90 +28,14 @@ from federation.data.preparation.partition import (
     smote,
     split,
 )
+from federation.data.preparation.settings import CLIENTS, MAXIMUM_CLIENTS, PreparationSettings
 from federation.data.readers import digest_of_tables, table_files
 from federation.data.table import Table, read_header, read_table, read_texts, write_table
 from federation.errors import DataError, EmptyClientError, LabelError, OutputExistsError, SettingError
 from federation.files import sha256_of
 
-CLIENTS = 3
-_MOST_CLIENTS = 1_000
 _FEWEST_ROWS = 2  # one to train on, one to validate on
 _LIBRARIES = ("numpy", "pandas", "scikit-learn", "imbalanced-learn")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparationSettings:
-    """How to prepare a table.
-
-    Parameters
-    ----------
-    label : str
-        Name of the label column.
-    positive : str, optional
-        The value of the label that counts as 1, if its values do not say so themselves.
-    clients : int, optional
-        Number of clients, 1 to 1000; by default 3, or as many as a ``column:`` has values.
-    partition : str, optional
-        ``iid`` (at random, the default for a file), ``quantile:COLUMN`` (by the size of a feature) or
-        ``column:COLUMN`` (by the values of a column that is no feature; for synthetic data the default is
-        ``column:site``).
-    resample : {"none", "smote", "balanced"}
-        What evens out the classes in training rows: nothing, made-up rows as in the article, which needs
-        numbers without gaps, or class weights (later, at fit).
-    seed : int
-        Seed of everything random, at least 0.
-    contract : Contract, optional
-        What the table must be; it goes along with the prepared files, and decides which columns are used.
-    drop_duplicates : bool
-        Drop rows that equal an earlier one, label included; else they are kept, see `Copies.usual`.
-    ignore, keep : sequence of str
-        Columns to leave out, and columns to use that would be left out, see `federation.data.unused`.
-    test_share, validation_share : float
-        Shares of all rows for the server's test set, and of a client's rows for its validation set; each
-        between 0 and 1.
-
-    Raises
-    ------
-    SettingError
-        If a value is out of range.
-    """
-
-    label: str
-    positive: str | None = None
-    clients: int | None = None
-    partition: str | None = None
-    resample: Resample = "none"
-    seed: int = 0
-    contract: Contract | None = None
-    drop_duplicates: bool = False
-    ignore: Sequence[str] = ()
-    keep: Sequence[str] = ()
-    test_share: float = 0.1
-    validation_share: float = 0.2
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        if self.clients is not None and not 1 <= self.clients <= _MOST_CLIENTS:
-            raise SettingError(
-                f"{self.clients} clients: out of range.", f"Choose between 1 and {_MOST_CLIENTS}."
-            )
-        if self.partition is not None and not re.fullmatch(r"iid|(quantile|column):.+", self.partition):
-            raise SettingError(
-                f'partition "{self.partition}": no such partition.',
-                "Choose iid, quantile:COLUMN or column:COLUMN.",
-            )
-        if self.resample not in get_args(Resample):
-            raise SettingError(
-                f'resample "{self.resample}": no such method.', f"Choose {', '.join(get_args(Resample))}."
-            )
-        if self.seed < 0:
-            raise SettingError(f"seed {self.seed}: negative.", "Choose 0 or more.")
-        for name, share in (("test", self.test_share), ("validation", self.validation_share)):
-            if not 0 < share < 1:
-                raise SettingError(f"{name} share {share}: out of range.", "Choose between 0 and 1.")
-        for column in self.keep:
-            if column in self.ignore:
-                raise SettingError(f'"{column}" is both to keep and to ignore.', "Choose one of the two.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,9 +208,9 @@ def _named_clients(texts: list[str], settings: PreparationSettings) -> dict[str,
             f'partition "{settings.partition}": the column has {len(names)} values, not {settings.clients}.',
             "Leave out the number of clients: each value is one.",
         )
-    if len(names) > _MOST_CLIENTS:
+    if len(names) > MAXIMUM_CLIENTS:
         raise SettingError(
-            f'partition "{settings.partition}": the column has {len(names)} values, over {_MOST_CLIENTS}.',
+            f'partition "{settings.partition}": the column has {len(names)} values, over {MAXIMUM_CLIENTS}.',
             "Choose a column that names the clients.",
         )
     return names

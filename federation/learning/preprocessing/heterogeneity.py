@@ -7,6 +7,7 @@ import numpy as np
 from client_code.protocol.columns import NUMERIC
 from federation.learning.preprocessing.pooling import Moments, merged
 from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.words import some
 
 FEWEST_POSITIVES = 20
 """Training rows of a class, positive or negative, below which a client is named."""
@@ -44,11 +45,10 @@ def warnings_of(statistics: Sequence[ClientStatistics]) -> list[str]:
             when = " before resampling" if resampled else ""
             lines.append(f'client "{one.client}": only {" and ".join(few)} training rows{when}.')
         if columns := far.get(one.client):
-            told = ", ".join(f"{name} ({distance:+.1f})" for name, distance in columns[:_COLUMNS_TOLD])
-            more = f" and {len(columns) - _COLUMNS_TOLD} more" if len(columns) > _COLUMNS_TOLD else ""
+            told = some([f"{name} ({distance:+.1f})" for name, distance in columns], _COLUMNS_TOLD)
             lines.append(
                 f'client "{one.client}": its rows differ from the pooled ones, in standard deviations: '
-                f"{told}{more}."
+                f"{told}."
             )
     return lines
 

@@ -9,9 +9,10 @@ own is corrected by that client's rows alone, so shares may differ there.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import fmean
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from flwr.app import Array, ArrayRecord
@@ -22,13 +23,13 @@ from federation.data.preparation.manifest import Count
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.model.linear import Scalar
 from federation.model.sampling import UNKNOWN
+from federation.words import some
 
 Weights = tuple[float, float]
 """Of a negative and of a positive row."""
 Intercept = TypeVar("Intercept", float, NDArray[np.float64])
 
 EVEN: Weights = (1.0, 1.0)
-_NAMES_TOLD = 5
 
 
 def corrected(intercept: Intercept, shift: float) -> Intercept:
@@ -62,9 +63,32 @@ def shift_of(statistics: Sequence[ClientStatistics], weights: Weights) -> float:
     return prior_shift(trained, _original(statistics) or trained, weights)
 
 
-def shifts_of_sites(statistics: Sequence[ClientStatistics], weights: Weights) -> dict[str, float]:
-    """Return by client how far the intercept of its own is above the true prevalence's, as `shift_of`."""
-    return {one.client: shift_of([one], weights) for one in statistics}
+@dataclass(frozen=True)
+class Shifts:
+    """How far trained intercepts are above those of the true prevalence, in log-odds.
+
+    Parameters
+    ----------
+    common : float
+        Of the one intercept, or of the mean of the clients' own.
+    sites : mapping of str to float
+        Of each client's own intercept, by its own rows; empty where there is one for all.
+    """
+
+    common: float = 0.0
+    sites: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, statistics: Sequence[ClientStatistics], weights: Weights, *, by_site: bool) -> Self:
+        """Return those of what clients say of their rows, see `shift_of`."""
+        if not by_site:
+            return cls(shift_of(statistics, weights))
+        sites = {one.client: shift_of([one], weights) for one in statistics}
+        return cls(fmean(sites.values()), sites)
+
+    def at(self, client: str) -> float:
+        """Return that of the intercept which a client is given; one that came later has the mean."""
+        return self.sites.get(client, self.common)
 
 
 def prior_shift(trained: Count, original: Count, weights: Weights) -> float:
@@ -139,7 +163,7 @@ def sampling_notes(statistics: Sequence[ClientStatistics], weights: Weights) -> 
     if SMOTE in at and original:
         approximately = ", approximately: the other clients' rows are as they were" if len(at) > 1 else ""
         lines.append(
-            f"rows were resampled (smote) at {_listed(at[SMOTE])}: clients train on {trained.rows:,} rows "
+            f"rows were resampled (smote) at {some(at[SMOTE])}: clients train on {trained.rows:,} rows "
             f"({trained.positives:,} positive) instead of {original.rows:,} ({original.positives:,}); the "
             f"intercept is corrected to the true prevalence {_prevalence(original)}{approximately}."
         )
@@ -150,13 +174,13 @@ def sampling_notes(statistics: Sequence[ClientStatistics], weights: Weights) -> 
         )
     elif BALANCED in at:
         lines.append(
-            f"rows were prepared for class weights (balanced) at {_listed(at[BALANCED])}, and this run gives "
+            f"rows were prepared for class weights (balanced) at {some(at[BALANCED])}, and this run gives "
             "none: --balanced does."
         )
     if UNKNOWN in at:
-        resampled = f", and were resampled (smote) at {_listed(at[SMOTE])}" if SMOTE in at else ""
+        resampled = f", and were resampled (smote) at {some(at[SMOTE])}" if SMOTE in at else ""
         lines.append(
-            f"how the rows were prepared is unknown at {_listed(at[UNKNOWN])}{resampled}: if rows were "
+            f"how the rows were prepared is unknown at {some(at[UNKNOWN])}{resampled}: if rows were "
             "resampled, scores are not probabilities at the true prevalence, and p values and intervals are "
             "not valid. Prepare the data there with federation.data_prep and publish them again."
         )
@@ -181,8 +205,3 @@ def _original(statistics: Sequence[ClientStatistics]) -> Count | None:
 
 def _prevalence(count: Count) -> str:
     return f"{count.positives / count.rows:.3g}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMES_TOLD} more" if len(names) > _NAMES_TOLD else ""
-    return ", ".join(names[:_NAMES_TOLD]) + more

@@ -12,7 +12,7 @@ from flwr.serverapp.strategy import FedAvg
 from federation.data.table import Table
 from federation.errors import FederationError
 from federation.learning.agreement import Agreement, ask_statistics
-from federation.learning.preprocessing.prevalence import Weights
+from federation.learning.preprocessing.prevalence import Shifts, Weights
 from federation.learning.preprocessing.statistics import log_odds
 from federation.learning.rounds.figures import Recorder
 from federation.learning.rounds.record import Checkpoint, Record
@@ -93,17 +93,15 @@ class Training:
         )
         return self._model
 
-    def score(self, shift: float, own: Mapping[str, float]) -> dict[str, Mapping[str, Any]]:
+    def score(self, shifts: Shifts) -> dict[str, Mapping[str, Any]]:
         """Return the figures of the final model, at the true prevalence, on each client's validation rows.
-
-        For ``shift`` and ``own`` see :meth:`CheckedStrategy.contents`.
 
         Raises
         ------
         RoundError
             Fewer than the quorum tell theirs.
         """
-        ask = self.checked.contents(self._model, shift, own)
+        ask = self.checked.contents(self._model, shifts)
         return self.checked.score(self.recorder.rounds[-1].round, ask, self.roster, self.timeout)
 
     def _untrained(self, weights: Weights) -> ArrayRecord:

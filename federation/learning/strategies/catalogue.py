@@ -160,7 +160,7 @@ def create_strategy(
     penalty : {"l2", "none", "firth"}
         For the strategies that penalise the model on the server; others leave it to the clients' fits.
     l2 : float
-        Strength of the l2 penalty, 1 / C in scikit-learn's terms.
+        Strength of the l2 penalty, 1 / C in scikit-learn's terms; 0 with another penalty or none.
     site_intercepts : bool
         Whether each client has an intercept of its own, which fednewton alone can fit.
 
@@ -190,7 +190,7 @@ def create_strategy(
     if values.get("num_nodes_to_select") == 0:
         sure = _asked(values, clients) if quorum is None else quorum
         values["num_nodes_to_select"] = max(sure - int(values["num_malicious_nodes"]), 1)
-    own = {"penalty": penalty, "l2": l2, "site_intercepts": site_intercepts} if name == "fednewton" else {}
+    own = {"l2": l2, "site_intercepts": site_intercepts} if name == "fednewton" else {}
     kind = FedFirth if penalty == "firth" else STRATEGIES[name]
     try:
         return kind(**cast("dict[str, Any]", values | own))

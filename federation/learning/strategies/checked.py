@@ -16,7 +16,7 @@ from client_code.protocol.training import TRAIN_LOSS
 from federation.errors import RoundError
 from federation.events import Events, unrecorded
 from federation.learning.agreement import ask_all
-from federation.learning.preprocessing.prevalence import at_true_prevalence
+from federation.learning.preprocessing.prevalence import Shifts, at_true_prevalence
 from federation.learning.rounds.figures import Recorder
 from federation.model.arrays import ArrayError, ArrayView, floats
 
@@ -243,13 +243,8 @@ class CheckedStrategy(EndsEarly):
         accepted, _ = self._checked(server_round, replies.values(), "evaluate", lambda _: "")
         return {name: dict(reply.content.metric_records["metrics"]) for name, reply in accepted.items()}
 
-    def contents(
-        self, arrays: ArrayRecord, shift: float, own: Mapping[str, float]
-    ) -> Callable[[int], RecordDict]:
-        """Return what makes the content for the client with a node id: its model, at the true prevalence.
-
-        The intercept is lowered by ``shift``, or by the client's part of ``own``.
-        """
+    def contents(self, arrays: ArrayRecord, shifts: Shifts) -> Callable[[int], RecordDict]:
+        """Return what makes the content for the client with a node id: its model, at the true prevalence."""
         inner = self._inner
 
         def content(model: ArrayRecord, shift: float) -> RecordDict:
@@ -258,12 +253,12 @@ class CheckedStrategy(EndsEarly):
             )
 
         if not isinstance(inner, OwnModels):
-            shared = content(arrays, shift)
+            shared = content(arrays, shifts.common)
             return lambda _: shared
 
         def content_for(node_id: int) -> RecordDict:
             name = self._name_of(node_id)
-            return content(inner.model_for(name, arrays), own.get(name, shift))
+            return content(inner.model_for(name, arrays), shifts.at(name))
 
         return content_for
 

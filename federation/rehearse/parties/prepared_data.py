@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from federation.data.preparation.manifest import read_manifest
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 from federation.errors import SettingError
 

@@ -12,7 +12,8 @@ from federation.config.contract import contract_beside, load_contract
 from federation.data.contract_check import read_prepared
 from federation.data.preparation.manifest import NAME as MANIFEST
 from federation.data.preparation.manifest import Manifest, changed_files, read_manifest
-from federation.data.preparation.prepare import PreparationSettings, prepare
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
 from federation.data.readers import table_files
 from federation.data.synthetic import LABEL
 from federation.data.table import Table
@@ -24,7 +25,7 @@ from federation.errors import (
     SettingError,
 )
 from federation.learning.federate import Federated
-from federation.learning.notes import Prepared
+from federation.learning.preprocessing.prepared import Prepared
 from federation.learning.settings import TrainingSettings
 from federation.report.facts import RunMetrics
 from federation.runs.description import RunSettings, provenance_of

@@ -45,17 +45,15 @@ class FedNewton(EndsEarly, FedAvg):
         converged. The step that follows squares them.
     max_halvings : int
         Most halvings of one step; each costs a round.
-    penalty : {"l2", "none"}
-        l2 ‖w‖² / 2, or none.
-    l2 : float, optional
-        1 / C in scikit-learn's terms; 1 where it is not given.
+    l2 : float
+        The penalty is l2 ‖w‖² / 2; 1 / C in scikit-learn's terms.
     site_intercepts : bool
         Whether each client has an intercept of its own, which is not penalised.
 
     Attributes
     ----------
-    features : sequence of str
-        The names of the columns, for messages.
+    features : sequence of Feature
+        What the coefficients are of, for messages.
     name_of : callable
         The name of the client with a node id.
     """
@@ -70,19 +68,14 @@ class FedNewton(EndsEarly, FedAvg):
         tolerance: float = 1e-7,
         max_halvings: int = 20,
         *,
-        penalty: str = "l2",
-        l2: float | None = None,
+        l2: float,
         site_intercepts: bool = False,
     ) -> None:
         super().__init__(min_train_nodes=min_train_nodes, min_available_nodes=min_available_nodes)
         self.tolerance, self.max_halvings = tolerance, max_halvings
         if tolerance <= 0 or max_halvings < 0:
             raise ValueError("tolerance must be above 0, and max_halvings not below")
-        self.newton = DampedNewton(
-            penalty=(1.0 if l2 is None else l2) if penalty == "l2" else 0.0,
-            tolerance=tolerance,
-            max_halvings=max_halvings,
-        )
+        self.newton = DampedNewton(penalty=l2, tolerance=tolerance, max_halvings=max_halvings)
         self.site_intercepts = site_intercepts
         self._own: dict[str, float] = {}
         self._point, self._direction = np.zeros(0), cast("Floats | None", None)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from client_code.protocol.features import Feature
 from federation.errors import NoOptimumError
 from federation.learning.strategies.newton.space import Space
+from federation.words import MAXIMUM, some
 
 Floats = NDArray[np.float64]
-NAMED = 5
 NEGLIGIBLE = 0.1  # of the largest component: what only balances it, or still converges
 _NONE = "the training rows have no finite optimum"
 
@@ -39,7 +39,7 @@ def no_optimum(direction: Floats, space: Space, features: Sequence[Feature]) -> 
             "Use training rows of both classes.",
         )
     many = len(sites) > 1
-    who = f"the intercept{'s' * many} of client{'s' * many} {_listed(sites)}" if sites else ""
+    who = f"the intercept{'s' * many} of client{'s' * many} {some(sites)}" if sites else ""
     why = f"whose rows are all of one class, grow{'' if many else 's'} for ever"
     if not columns:
         return NoOptimumError(
@@ -53,7 +53,7 @@ def no_optimum(direction: Floats, space: Space, features: Sequence[Feature]) -> 
     )
     also = f"; {who}, {why} too" if sites else ""
     return NoOptimumError(
-        f"{_NONE}: {_listed(columns)} {separate} for ever{also}.",
+        f"{_NONE}: {some(columns)} {separate} for ever{also}.",
         _remedy(grown),
     )
 
@@ -61,7 +61,7 @@ def no_optimum(direction: Floats, space: Space, features: Sequence[Feature]) -> 
 def _remedy(grown: Sequence[Feature]) -> str:
     """Say what makes the optimum finite: an option names columns, which a mark or a level is only made of."""
     columns = list(dict.fromkeys(feature.column for feature in grown))
-    few = len(columns) <= NAMED
+    few = len(columns) <= MAXIMUM
     options = " ".join(f"--ignore {shlex.quote(name)}" for name in columns) if few else "--ignore COLUMN each"
     text = (
         "Use --penalty l2 or --penalty firth, or leave out the "
@@ -71,7 +71,7 @@ def _remedy(grown: Sequence[Feature]) -> str:
     if not marks:
         return text
     what = "is a mark of missing values" if len(marks) == 1 else "are marks of missing values"
-    return f"{text} {_listed(marks)} {what}: --penalty l2 or firth keeps the measurement."
+    return f"{text} {some(marks)} {what}: --penalty l2 or firth keeps the measurement."
 
 
 def _of_one_class(direction: Floats, space: Space, *, alone: bool) -> list[str]:
@@ -80,10 +80,3 @@ def _of_one_class(direction: Floats, space: Space, *, alone: bool) -> list[str]:
     shared = 0.0 if alone else own[np.argmin(np.abs(own))]
     grows = np.abs(own - shared) > NEGLIGIBLE * np.abs(direction).max()
     return [site for site, one in zip(space.sites, grows.tolist(), strict=False) if one]
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return some names, and how many more there are."""
-    if len(names) <= NAMED:
-        return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"

@@ -1,0 +1,54 @@
+"""What the server knows of how rows were prepared, from data preparation on its own machine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from client_code.protocol.contract import Contract
+from client_code.protocol.preparation import Preparation
+from federation.data.preparation.beside import preparations
+from federation.data.preparation.manifest import Manifest
+from federation.learning.preprocessing.statistics import ClientStatistics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What the server knows of how the rows were prepared.
+
+    Parameters
+    ----------
+    notes : sequence of str
+        What did not go the usual way.
+    left_out : mapping of str to str
+        Columns that the prepared files do not have, and why.
+    contract : Contract, optional
+        The data contract: which columns are logged, and how gaps are filled.
+    clients : mapping of str to Preparation
+        How the training rows of clients were prepared, for those that do not know it themselves.
+    """
+
+    notes: Sequence[str] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    contract: Contract | None = None
+    clients: Mapping[str, Preparation] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, manifest: Manifest, contract: Contract | None) -> Self:
+        """Return what data preparation on this machine wrote down."""
+        return cls(
+            notes=manifest.notes,
+            left_out=manifest.left_out,
+            contract=contract,
+            clients=preparations(manifest),
+        )
+
+    def completed(self, statistics: Sequence[ClientStatistics]) -> list[ClientStatistics]:
+        """Return statistics with how rows were prepared, where a client does not know and the counts fit."""
+        return [
+            replace(one, preparation=known)
+            if one.preparation is None
+            and (known := self.clients.get(one.client))
+            and not known.problem(one.rows, one.positives)
+            else one
+            for one in statistics
+        ]
