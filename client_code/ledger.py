@@ -1,4 +1,4 @@
-"""The egress ledger: a record of everything this client sends, written before it is sent."""
+"""The egress ledger: a record of each join and reply that this client sends, written before it is sent."""
 
 import hashlib
 import json
@@ -14,7 +14,9 @@ from errors import LedgerError
 
 
 class Ledger:
-    """The egress ledger: one JSON line for everything this client sends, written before it is sent.
+    """The egress ledger: one JSON line for each join and reply, written before it is sent.
+
+    The acknowledgement of the run's end, a byte that is always the same, has none.
 
     Parameters
     ----------

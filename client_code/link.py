@@ -10,7 +10,9 @@ import queue
 import random
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import grpc
@@ -27,6 +29,7 @@ from errors import (
 )
 from ledger import Ledger
 from protocol.frames import (
+    ACKNOWLEDGED,
     FINISH,
     LAST_PART,
     METHOD,
@@ -212,13 +215,13 @@ def _converse(answer: Answer, server: Server, identity: Identity, ledger: Ledger
     outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     credentials = grpc.ssl_channel_credentials(root_certificates=server.certificate)
     with grpc.secure_channel(server.address, credentials, CHANNEL_OPTIONS) as channel:
-        stream = channel.stream_stream(f"/{SERVICE}/{METHOD}")
+        open_stream = channel.stream_stream(f"/{SERVICE}/{METHOD}")
         join = identity.frame()
         ledger.record([join], kind="join")
         outbox.put(join)
         parts: list[memoryview] = []
         try:
-            for frame in stream(iter(outbox.get, None)):
+            for frame in (stream := open_stream(iter(outbox.get, None))):
                 kind, body = frame[:1], memoryview(frame)[1:]
                 if kind == WELCOME:
                     log.info('joined the federation at %s as "%s"', server.address, identity.name)
@@ -230,6 +233,10 @@ def _converse(answer: Answer, server: Server, identity: Identity, ledger: Ledger
                     for part in frames(answer(parts)):
                         outbox.put(part)
                     parts.clear()
+                if kind == FINISH:
+                    outbox.put(ACKNOWLEDGED)
+                    with suppress(grpc.RpcError):  # whatever happens now, the run is over
+                        deque(stream, maxlen=0)  # to its end: the server has the acknowledgement
                 if kind in (REFUSED, FINISH):
                     _end(kind, bytes(body), identity)
                 if kind not in (WELCOME, REFUSED, PART, LAST_PART, FINISH):

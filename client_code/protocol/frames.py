@@ -9,6 +9,7 @@ R     server to client   JSON: code, reason (the join is refused)
 M     both               a part of a message, more follow
 E     both               the last part of a message
 F     server to client   JSON: ok, reason (the run is over)
+A     client to server   nothing (the end of the run has arrived)
 ====  =================  ==========================================================
 
 The parts of a message, joined, are what `messages` makes of it.
@@ -25,7 +26,7 @@ T = TypeVar("T")
 PROTOCOL = 6
 SERVICE, METHOD = "federation.Federation", "Stream"
 
-JOIN, WELCOME, REFUSED, FINISH = b"J", b"W", b"R", b"F"
+JOIN, WELCOME, REFUSED, FINISH, ACKNOWLEDGED = b"J", b"W", b"R", b"F", b"A"
 PART, LAST_PART = b"M", b"E"
 
 JOIN_REFUSED, IDENTITY_REFUSED = 51, 58

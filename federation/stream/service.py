@@ -9,6 +9,7 @@ import grpc
 from flwr.app import Message
 
 from client_code.protocol.frames import (
+    ACKNOWLEDGED,
     FINISH,
     METHOD,
     REFUSED,
@@ -122,9 +123,7 @@ class StreamServer:
         exchange = Exchange(self._limits)
         try:
             await context.write(control_frame(WELCOME, node_id=member.node_id))
-            await _first_to_end(
-                self._read(context, member, exchange), _write(context, member, outbox, exchange)
-            )
+            await _first_to_end(self._read(context, member, exchange), _write(context, outbox, exchange))
         finally:
             self._hub.leave(member, outbox)
 
@@ -152,6 +151,9 @@ class StreamServer:
         assembler = MessageAssembler(lambda: exchange.room)
         try:
             while isinstance(frame := await context.read(), bytes):
+                if frame == ACKNOWLEDGED:
+                    member.told = True
+                    return
                 if message := assembler.add(frame):
                     exchange.answered()
                     self._hub.deliver(member, message, Arrived(assembler.last_size, assembler.last_sha256))
@@ -159,13 +161,13 @@ class StreamServer:
             self._refusals.warning('ended the stream of client "%s": %s', member.name, error)
 
 
-async def _write(context: Stream, member: Member, outbox: Outbox, exchange: Exchange) -> None:
+async def _write(context: Stream, outbox: Outbox, exchange: Exchange) -> None:
     while frames := await outbox.get():
         exchange.asked(sum(map(len, frames)))
         for frame in frames:
             await context.write(frame)
         if frames[-1][:1] == FINISH:
-            member.told = True
+            await asyncio.sleep(FINISH_SECONDS)  # the client's acknowledgement ends the stream before
             return
 
 

@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 
 import grpc
 import numpy as np
@@ -22,8 +22,10 @@ import proof
 from client_code.protocol.frames import METHOD, SERVICE, WELCOME
 from errors import ClientError, IdentityError, JoinRefusedError, RunFailedError, ServerUnreachableError
 from federation.errors import ClientFailedError, JoinDeadlineError, PortTakenError, SchemaMismatchError
+from federation.stream import service
 from federation.stream.admission.decision import Admission, by_token
 from federation.stream.certificate import RunCertificate
+from federation.stream.clients import hub
 from federation.stream.grid import StreamGrid
 from federation.stream.limits import Limits
 from ledger import Ledger
@@ -53,45 +55,57 @@ def echo() -> ClientApp:
 
 
 class Wire:
-    """A loopback TCP line to ``port`` that a test can cut."""
+    """A loopback TCP line to ``port`` that a test can cut, or let swallow what it carries."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._ends: list[socket.socket] = []
+        self._swallows = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                self._ends.append(near)
-                far = socket.create_connection(("127.0.0.1", self._port))
-                self._ends.append(far)
+                try:
+                    far = socket.create_connection(("127.0.0.1", self._port))
+                except OSError:
+                    near.close()
+                    continue
+                self._ends += [near, far]
                 for source, target in ((near, far), (far, near)):
                     threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
 
     def _carry(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(1 << 16):
-                target.sendall(data)
-        self.cut()
+                if not self._swallows:
+                    target.sendall(data)
+        for end in (source, target):
+            _close(end)
+
+    def swallow(self) -> None:
+        """Take what comes and carry nothing, until the line is cut: neither end notices."""
+        self._swallows = True
 
     def cut(self) -> None:
         """Break every connection; new ones may come."""
         while self._ends:
-            end = self._ends.pop()
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+            _close(self._ends.pop())
+        self._swallows = False
 
     def close(self) -> None:
         """Break every connection for good."""
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
-        self._listener.close()
+        _close(self._listener)  # wakes the thread that accepts
         self.cut()
+
+
+def _close(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
 
 
 class Peer:
@@ -133,10 +147,18 @@ class Peer:
 
 
 Opened = Callable[..., StreamGrid]
+Wired = Callable[[StreamGrid], Wire]
 
 
 @pytest.fixture
-def opened() -> Iterator[Opened]:
+def wired() -> Iterator[Wired]:
+    """Lay lines to grids that are gone at the end of the test."""
+    with ExitStack() as stack:
+        yield lambda grid: stack.enter_context(closing(Wire(grid.port)))
+
+
+@pytest.fixture
+def opened(wired: Wired) -> Iterator[Opened]:  # noqa: ARG001 - the lines last longer than the grids
     """Open grids that are closed at the end of the test."""
     with ExitStack() as stack:
 
@@ -227,10 +249,10 @@ def test_a_late_reply_does_not_answer_the_next_message(opened: Opened) -> None:
     assert reply.content.array_records["arrays"]["w"].numpy() == [2.0]
 
 
-def test_a_client_that_loses_its_stream_gets_the_message_again(opened: Opened) -> None:
+def test_a_client_that_loses_its_stream_gets_the_message_again(opened: Opened, wired: Wired) -> None:
     """A line cut in the middle of a round costs a reconnect, not the round, and no second fit."""
     grid = opened("anna")
-    wire = Wire(grid.port)
+    wire = wired(grid)
     (peer,) = ready(grid, "anna", port=wire.port)
     threading.Timer(0.3, wire.cut).start()
     (reply,) = ask(grid, np.array([7.0]), sleep=0.8)
@@ -238,13 +260,12 @@ def test_a_client_that_loses_its_stream_gets_the_message_again(opened: Opened) -
     assert reply.content.metric_records["metrics"]["calls"] == 1
     kinds = [json.loads(line)["kind"] for line in peer.ledger.getvalue().splitlines()]
     assert kinds.count("join") == 2
-    wire.close()
 
 
-def test_a_client_that_does_not_come_back_is_given_up(opened: Opened) -> None:
+def test_a_client_that_does_not_come_back_is_given_up(opened: Opened, wired: Wired) -> None:
     """A broken line is waited for, but not as long as the round's deadline."""
     grid = opened("anna", rejoin_seconds=0.5)
-    wire = Wire(grid.port)
+    wire = wired(grid)
     ready(grid, "anna", port=wire.port)
     threading.Timer(0.2, wire.close).start()
     started = time.monotonic()
@@ -253,15 +274,40 @@ def test_a_client_that_does_not_come_back_is_given_up(opened: Opened) -> None:
     assert time.monotonic() - started < 10
 
 
-def test_a_client_that_is_away_when_the_run_ends_hears_of_it(opened: Opened) -> None:
+def test_a_client_that_is_away_when_the_run_ends_hears_of_it(opened: Opened, wired: Wired) -> None:
     """Its line breaks just then: it comes back, and is told that the run is over."""
     grid = opened("anna")
-    wire = Wire(grid.port)
+    wire = wired(grid)
     (peer,) = ready(grid, "anna", port=wire.port)
     wire.cut()
     grid.close()
     assert peer.ended() is None
-    wire.close()
+
+
+def test_a_client_whose_line_is_dead_when_the_run_ends_hears_of_it(opened: Opened, wired: Wired) -> None:
+    """The end of the run seems to be sent, and is not: it comes back for it, and then the server is gone."""
+    grid = opened("anna")
+    wire = wired(grid)
+    (peer,) = ready(grid, "anna", port=wire.port)
+    wire.swallow()
+    threading.Timer(0.5, wire.cut).start()
+    grid.close()
+    assert peer.ended() is None
+
+
+def test_a_client_that_is_busy_when_the_run_ends_hears_of_it(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server does not wait for its answer for long, and what it sent stays to be read."""
+    monkeypatch.setattr(hub, "LAST_SECONDS", 0.2)
+    monkeypatch.setattr(service, "FINISH_SECONDS", 0.2)
+    grid = opened("anna")
+    (peer,) = ready(grid, "anna")
+    (late,) = ask(grid, np.array([1.0]), timeout=0.1, sleep=2)
+    assert late.has_error()
+    grid.close()
+    assert peer.thread.is_alive()
+    assert peer.ended() is None
 
 
 def test_a_failed_client_is_answered_for_at_once(opened: Opened) -> None:

@@ -19,7 +19,7 @@ from federation.stream.messages import MessageEncoder
 from federation.stream.service import StreamServer
 
 DEAD_STREAM_SECONDS = 16.0  # keepalive asks after 5 s of silence and waits 9 s for the answer
-LAST_SECONDS = 5.0  # for a client that is away when the run ends, and comes back to hear of it
+LAST_SECONDS = 5.0  # for clients to acknowledge the end of the run, and to come back for it if they are away
 MOST_REFUSALS = 1000  # written down; a storm of joins must not fill the disk
 
 log = logging.getLogger("federation.stream.grid")
@@ -221,7 +221,8 @@ class ClientHub:
     async def finish(self, failure: str) -> None:
         """Notify every client of the run's end, with the reason if it failed; then stop listening.
 
-        A client whose connection was lost just now would never hear of it: it has some seconds to come back.
+        What is sent over a connection that has just been lost seems to be sent: each client acknowledges the
+        end, and has some seconds to come back for it.
         """
         self._verdict = [control_frame(FINISH, ok=not failure, reason=failure)]
         present = [member for member in self._members.values() if member.joined]

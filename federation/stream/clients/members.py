@@ -79,7 +79,7 @@ class Member:
     failure : str
         Why it will not come back, if that is known.
     told : bool
-        Whether it was sent the end of the run.
+        Whether it acknowledged the end of the run.
     pending : dict
         The messages it has not answered, by their ids.
     give_up : TimerHandle, optional
