@@ -102,10 +102,10 @@ def test_frozen_and_woken(start: Start, seen: Seen) -> None:
 @pytest.mark.fault("a client never joins", "ends with exit code 31 at the join deadline, named")
 def test_never_joins(start: Start, seen: Seen) -> None:
     """Nobody waits longer than they said."""
-    run = start("--join-timeout", 8, absent=["site-3"])
+    run = start("--join-timeout", 20, absent=["site-3"])
     code, said = run.finish()
     assert code == 31, said
-    assert 'no join from "site-3" within 8 s' in said
+    assert 'no join from "site-3" within 20 s' in said
     assert gone(run.clients())
     seen("exit code 31, site-3 named")
 
@@ -116,7 +116,7 @@ def test_never_joins(start: Start, seen: Seen) -> None:
 )
 def test_joins_late(start: Start, seen: Seen) -> None:
     """A newcomer is asked for its statistics, which change nothing that was agreed."""
-    run = start("--rounds", 400, "--min-clients", 2, "--join-timeout", 8, late={"site-3": '"round": 3,'})
+    run = start("--rounds", 400, "--min-clients", 2, "--join-timeout", 20, late={"site-3": '"round": 3,'})
     run.until("join", client="site-3")
     first = run.until("decision", client="site-3", accepted=True)["round"]
     assert run.find("start-without", clients=["site-3"])
@@ -131,7 +131,7 @@ ERRORS = {
     2: ("exception", "ZeroDivisionError (the details are in the client's own log)"),
     3: ("nan", "coef is not finite"),
     4: ("wrong shape", "coef has shape (1, 50) instead of (1, 49)"),
-    5: ("absurd norm", "away from the model, and 1e+06 is most"),
+    5: ("absurd norm", "away from the model (maximum 1e+06)"),
     6: ("wrong count", "and it had told of"),
     7: ("stale round", "it did not answer within 2 s"),
 }

@@ -319,7 +319,7 @@ class CheckedStrategy(EndsEarly):
         with np.errstate(over="ignore"):  # an infinite norm is too large like any other
             norm = float(np.sqrt(sum(np.sum((update[k].numpy() - v) ** 2) for k, v in self._global.items())))
         limit = self._rules.max_update_norm
-        return "" if norm <= limit else f"its update is {norm:.3g} away from the model, and {limit:g} is most"
+        return "" if norm <= limit else f"its update is {norm:.3g} away from the model (maximum {limit:g})"
 
 
 def _array_problem(arrays: ArrayRecord, shapes: Mapping[str, tuple[int, ...]]) -> str:
