@@ -144,6 +144,10 @@ class AuditInputError(AuditError, code=38):
     """There is no record, or no ledger, to compare."""
 
 
+class RunInUseError(FederationError, code=39):
+    """Another process uses the run folder."""
+
+
 class ConfigError(FederationError, code=40):
     """A configuration cannot work."""
 

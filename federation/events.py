@@ -77,8 +77,10 @@ class EventLog:
         """Write a whole line at once; half a line is how a full disk shows first."""
         if self._descriptor is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(
-                self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644
-            )
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if (end := os.fstat(self._descriptor).st_size) and os.pread(
+                self._descriptor, 1, end - 1
+            ) != b"\n":
+                line = b"\n" + line  # a process that was killed left half a line
         if os.write(self._descriptor, line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -116,15 +116,16 @@ def carry_out(context: typer.Context, **how: Any) -> None:
     from federation.cli.progress import Progress, show_metrics
     from federation.cli.tables import open_tables
     from federation.runs.local.training import train_locally
+    from federation.runs.record.lock import folder_of
     from federation.runs.record.settings import recall
 
     log_refusals_only()
     resume = Path(context.params["resume"]) if context.params["resume"] else None
     if resume:
-        options = recall(resume, given_options(context))
+        options = recall(resume, given_options(context), all_options(context))
     else:
         started = dt.datetime.now(dt.UTC)
-        folder = str(context.params["out"] or Path("runs") / f"{started:%Y%m%d-%H%M%S}")
+        folder = str(context.params["out"] or folder_of(started))
         options = all_options(context) | {"out": folder, "started": started.isoformat()}
     training = TrainingSettings.from_options(options)
     given = options["data"]
@@ -148,8 +149,8 @@ def _settings(
     from federation.runs.local.training import LocalRun, choose_preparation
 
     how = ("label", "positive", "clients", "partition", "resample", "drop_duplicates", "ignore", "keep")
-    contract = Path(options["contract"]) if options.get("contract") else None
-    given = {name: options.get(name) for name in how}  # a run of an earlier version lacks some
+    contract = Path(options["contract"]) if options["contract"] else None
+    given = {name: options[name] for name in how}
     preparation = choose_preparation(data, options["seed"], **given, contract=contract)
     return LocalRun(
         source=data,

@@ -28,7 +28,6 @@ from federation.cli.options import (
     log_refusals_only,
     training_options,
 )
-from federation.errors import OutputExistsError
 from federation.learning.settings import TrainingSettings
 from federation.stream.handshakes import log_failed_handshakes
 
@@ -103,6 +102,15 @@ def carry_out(context: typer.Context) -> None:
     """Run what the command line asks for."""
     log_failed_handshakes()
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
+    from federation.runs.record.lock import exclusive
+
+    log_refusals_only()
+    options = _options(context)
+    with exclusive(Path(options["out"]), new=not context.params["resume"]):
+        _carry_out(context, options)
+
+
+def _carry_out(context: typer.Context, options: Mapping[str, Any]) -> None:
     from federation.aws.checks.checks import first_error, run_checks
     from federation.aws.checks.server import server_checks
     from federation.aws.edge.views import OnAws
@@ -116,8 +124,6 @@ def carry_out(context: typer.Context) -> None:
     from federation.learning.preprocessing.prepared import Prepared
     from federation.runs.record.settings import attempts, remember
 
-    log_refusals_only()
-    options = _options(context)
     folder, run_id = Path(options["out"]), options["run_id"]
     resumed = run_id if context.params["resume"] else None
     config_file = Path(options["config"])
@@ -181,20 +187,17 @@ def _options(context: typer.Context) -> dict[str, Any]:
     ------
     ResumeError
         There is no such run, it has ended, or an option differs from the run's.
-    OutputExistsError
-        The folder of a new run is there already.
     """
     from federation.aws.jobs.found_jobs import new_run_id
     from federation.cli.options import all_options, given_options
     from federation.runs.record.settings import recall
 
     if resume := context.params["resume"]:
-        return recall(Path(resume), given_options(context)) | {"out": str(resume)}
+        kept = recall(Path(resume), given_options(context), all_options(context), named=("started", "run_id"))
+        return kept | {"out": str(resume)}
     started = dt.datetime.now(dt.UTC)
     run_id = new_run_id(started, secrets.token_hex(2))
-    folder = Path(context.params["out"] or Path("runs") / run_id)
-    if folder.exists():
-        raise OutputExistsError(f"{folder} exists already.", "Choose another folder with --out.")
+    folder = context.params["out"] or Path("runs") / run_id
     named = {"out": str(folder), "run_id": run_id, "started": started.isoformat()}
     return all_options(context) | named
 
@@ -217,7 +220,7 @@ def _settings(options: Mapping[str, Any], config: "FederationConfig", source_key
         ),
         out=Path(options["out"]),
         started=dt.datetime.fromisoformat(options["started"]),
-        note=options.get("note") or "",  # a run of an earlier version has none
+        note=options["note"] or "",
         **{name: options[name] for name in plain},
     )
 

@@ -15,6 +15,7 @@ from federation.cli.tables import open_tables
 from federation.errors import SettingError
 from federation.learning.settings import TrainingSettings, settings_of_training
 from federation.runs.local.training import LocalRun, choose_preparation, train_locally
+from federation.runs.record.lock import folder_of
 
 JOIN_TIMEOUT = 120.0
 """Seconds that a client may take to start and join."""
@@ -71,7 +72,7 @@ def train(  # noqa: PLR0913 - as many as the command has options
     seed : int
         Of everything random: the same seed gives the same model.
     out : Path or str, optional
-        The run's folder, new or empty; by default ``runs/<date>-<time>``.
+        The run's folder, new or empty; by default ``runs/<date>-<time>-<process>``.
     progress : bool
         Show each step on standard error.
     **settings
@@ -88,7 +89,7 @@ def train(  # noqa: PLR0913 - as many as the command has options
         What the command would print, with its ``exit_code`` and ``remedy``.
     """
     started = dt.datetime.now(dt.UTC)
-    folder = Path(out) if out is not None else Path("runs") / f"{started:%Y%m%d-%H%M%S}"
+    folder = folder_of(started) if out is None else Path(out)
     known = [setting.flag for setting in settings_of_training()]
     if unknown := sorted(set(settings) - set(known)):
         near = difflib.get_close_matches(unknown[0], known, n=1) or known

@@ -109,6 +109,7 @@ def run_federation(
     FederationError
         Clients did not come, or did not answer as they should; as `launcher` explains it.
     """
+    record.load()  # a damaged checkpoint is found before clients are started, which may cost money
     with StreamGrid(
         server.names,
         certificate=server.certificate,

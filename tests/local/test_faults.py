@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -133,3 +134,48 @@ def test_a_taken_port_is_an_error(local: Command, tmp_path: Path) -> None:
     assert process.returncode == 30
     assert len([line for line in stderr.splitlines() if "port" in line]) == 1, stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_what_was_trained_outlives_a_file_that_goes(
+    local: Command, prepared: Path, tmp_path: Path, finish: Callable[..., str]
+) -> None:
+    """The comparison at the end misses it: the rounds stay, and the run goes on once it is back."""
+    run, rows = tmp_path / "run", prepared / "site-1" / "validation.csv"
+    process = local("--data", prepared, "--rounds", 20, "--out", run)
+    _until_round(process, 2)
+    rows.rename(tmp_path / "elsewhere.csv")
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 11, stderr
+    assert f"go on with --resume {run}" in stderr
+    assert len((run / "rounds.jsonl").read_text().splitlines()) == 21
+    (tmp_path / "elsewhere.csv").rename(rows)
+    finish(local("--resume", run))
+    assert (run / "report.html").exists()
+
+
+def test_two_in_one_folder_do_not_meet(local: Command, tmp_path: Path) -> None:
+    """The second is told who is there; the first is not disturbed."""
+    first = local(*FOR_EVER, "--out", tmp_path)
+    _until_round(first, 1)
+    for option in ("--out", "--resume"):
+        second = local(option, tmp_path)
+        _, stderr = second.communicate(timeout=60)
+        assert second.returncode == 39, stderr
+        assert f"in use by process {first.pid} on " in stderr
+    assert first.poll() is None
+    first.send_signal(signal.SIGINT)
+    first.communicate(timeout=60)
+    assert subprocess.run([sys.executable, "-m", "federation.audit", tmp_path], check=False).returncode == 0
+
+
+def test_a_damaged_checkpoint_is_found_before_clients_start(local: Command, tmp_path: Path) -> None:
+    """Each costs minutes and money on AWS."""
+    process = local(*FOR_EVER, "--out", tmp_path)
+    _until_round(process, 2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    (tmp_path / "checkpoint" / "agreed.zip").unlink()
+    process = local("--resume", tmp_path)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 35, stderr
+    assert "Starting" not in stderr

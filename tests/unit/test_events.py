@@ -23,6 +23,16 @@ def test_every_event_is_a_line_as_soon_as_it_happens(tmp_path: Path) -> None:
     log.close()
 
 
+def test_half_a_line_does_not_damage_the_next(tmp_path: Path) -> None:
+    """A process that was killed left it; the run that goes on begins a line of its own."""
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"event": "join"}\n{"event": "lea')
+    log = EventLog(path)
+    log("start", resumed=True)
+    log.close()
+    assert json.loads(path.read_text().splitlines()[2])["event"] == "start"
+
+
 def test_a_full_disk_is_told_at_the_next_check() -> None:
     """An event does not fail where it happens; the run learns of it afterwards, with the file's name."""
     log = EventLog(Path("/dev/full"))

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -22,6 +23,7 @@ import proof
 from client_code.protocol.frames import METHOD, SERVICE, WELCOME
 from errors import ClientError, IdentityError, JoinRefusedError, RunFailedError, ServerUnreachableError
 from federation.errors import ClientFailedError, JoinDeadlineError, PortTakenError, SchemaMismatchError
+from federation.events import EventLog
 from federation.stream import service
 from federation.stream.admission.decision import Admission, by_token
 from federation.stream.certificate import RunCertificate
@@ -355,6 +357,22 @@ def test_who_does_not_belong_is_told_why(identity: dict[str, object], words: str
     assert isinstance(error, IdentityError if "prove" in identity else JoinRefusedError)
     assert words in str(error)
     assert grid.get_node_ids() == []
+
+
+@pytest.mark.parametrize("character", ["x", "é", "\n", "😀"])
+def test_a_strangers_words_are_cut_before_they_are_written(
+    character: str, opened: Opened, tmp_path: Path
+) -> None:
+    """However long a name it invents, its refusal is a line of 300 bytes at most."""
+    log = EventLog(tmp_path / "events.jsonl")
+    grid = opened("anna", event=log)
+    Peer(grid.port, character * 10_000).ended()
+    Peer(grid.port, character * 10_000, prove=proof.by_token("guess")).ended()
+    grid.close()
+    log.close()
+    refused = [line for line in log.path.read_bytes().splitlines() if b'"refused"' in line]
+    assert len(refused) == 2
+    assert max(map(len, refused)) <= 300
 
 
 def test_other_columns_end_the_waiting(opened: Opened) -> None:

@@ -105,6 +105,18 @@ def test_the_command_ends_well_only_if_all_agree(tmp_path: Path, capsys: pytest.
     assert printed["client"] == "anna"
 
 
+def test_half_a_line_before_a_resume_is_dropped(tmp_path: Path) -> None:
+    """Elsewhere, what is not JSON is none of ours."""
+    run = _run(tmp_path, ledger(*KINDS), ledger(*KINDS))
+    path = run / "events.jsonl"
+    told = path.read_text()
+    path.write_text('{"event": "sta\n{"event": "start", "resumed": true}\n' + told)
+    main(folder=run)
+    path.write_text('{"event": "sta\n' + told)
+    with pytest.raises(AuditInputError, match="line 1: not one of ours"):
+        main(folder=run)
+
+
 def test_a_missing_ledger_is_named(tmp_path: Path) -> None:
     """A client that took part must have one, here or where the option says."""
     run = _run(tmp_path / "run", ledger(*KINDS), ledger(*KINDS))

@@ -16,6 +16,7 @@ from federation.learning.strategies.catalogue import STRATEGIES, create_strategy
 from federation.learning.strategies.state import get_state, set_state
 from federation.runs.record.checkpoint import CheckpointFolder
 from federation.runs.record.record import RunRecord
+from federation.runs.record.settings import recall, remember
 from tests.unit.test_checked_strategy import Federation, Spoil, in_training
 
 ROUNDS = 4
@@ -211,3 +212,24 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path: Pat
     with pytest.raises(StorageError, match=r"rounds\.jsonl: No space left"):
         Federation(tmp_path / "a").run(in_training(fill_disk), record=RunRecord(tmp_path / "run"))
     assert (folder / "round.zip").exists()
+
+
+@pytest.mark.parametrize(
+    "kept", ["[]", '{"out": "x"}', '{"started": "yesterday"}', """{"started": "2026-11-28", "seed": "x"}"""]
+)
+def test_settings_that_are_none_of_ours_are_refused(kept: str, tmp_path: Path) -> None:
+    """JSON of another shape is as damaged as text that is no JSON."""
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "settings.json").write_text(kept)
+    with pytest.raises(ResumeError, match=r"settings\.json is damaged"):
+        recall(tmp_path, {}, {"seed": 0, "out": None})
+
+
+def test_options_that_a_run_did_not_keep_have_their_defaults(tmp_path: Path) -> None:
+    """Those it kept are its own, whatever the defaults are now."""
+    remember(tmp_path, {"started": "2026-11-28T05:00:00+00:00", "seed": 3})
+    assert recall(tmp_path, {}, {"seed": 0, "keep": []}) == {
+        "started": "2026-11-28T05:00:00+00:00",
+        "seed": 3,
+        "keep": [],
+    }

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import secrets
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +18,6 @@ from federation.data.synthetic import LABEL
 from federation.data.table import Table
 from federation.errors import (
     DataError,
-    OutputExistsError,
     PortTakenError,
     ResumeError,
     SettingError,
@@ -35,6 +33,8 @@ from federation.runs.local.clients import PATIENCE_SECONDS, ClientJob, LocalClie
 from federation.runs.local.comparison import compare, describe
 from federation.runs.logs import quiet_flower
 from federation.runs.observer import RunObserver
+from federation.runs.record.checkpoint import ROUNDS
+from federation.runs.record.lock import clear, exclusive
 from federation.runs.record.record import RunRecord
 from federation.runs.record.settings import remember
 from federation.stream.admission.decision import Admission, by_token
@@ -91,19 +91,17 @@ def train_locally(settings: LocalRun, progress: RunObserver) -> RunMetrics:
     ------
     FederationError
         What is wrong with the data, the settings, a client or a round. A mistake in what was given leaves
-        nothing behind; a failure of the training leaves the data and the clients' logs.
+        nothing behind; what was trained stays, whatever fails, and so do the clients' logs.
     """
-    if settings.resumed:
-        return _train_and_compare(settings, progress)
-    if settings.out.exists() and (not settings.out.is_dir() or any(settings.out.iterdir())):
-        raise OutputExistsError(
-            f"{settings.out} exists already.", "Choose another folder with --out, or remove it."
-        )
-    try:
-        return _train_and_compare(settings, progress)
-    except (DataError, SettingError, PortTakenError):
-        shutil.rmtree(settings.out, ignore_errors=True)
-        raise
+    with exclusive(settings.out, new=not settings.resumed):
+        try:
+            return _train_and_compare(settings, progress)
+        except (DataError, SettingError, PortTakenError):
+            if (settings.out / ROUNDS).exists():
+                progress.step(f"The rounds so far are kept: go on with --resume {settings.out}")
+            elif not settings.resumed:
+                clear(settings.out)
+            raise
 
 
 def choose_preparation(data: Path | None, seed: int, **options: Any) -> PreparationSettings | None:

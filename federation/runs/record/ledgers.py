@@ -161,7 +161,10 @@ def _told(line: Line) -> str:
 
 
 def _lines(path: Path) -> list[Line]:
-    """Read a file of JSON lines; half a line at its end, left by a process that was killed, is dropped."""
+    """Read a file of JSON lines; half a line, left by a process that was killed, is dropped.
+
+    Such a line is the file's last, or the last before the start of the run that went on.
+    """
     try:
         text = _text(path)
     except (OSError, KeyError, tarfile.TarError) as error:
@@ -176,6 +179,8 @@ def _lines(path: Path) -> list[Line]:
         except (ValueError, TypeError) as error:
             if number == len(whole) and not text.endswith("\n"):
                 break
+            if '"event": "start"' in "".join(whole[number : number + 1]):
+                continue
             raise AuditInputError(f"{path}, line {number}: not one of ours.", "Name a ledger.") from error
     return lines
 

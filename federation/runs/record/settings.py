@@ -1,7 +1,8 @@
 """What a command was asked to do, kept in the run folder, so that ``--resume`` does the same again."""
 
+import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ def remember(run: Path, options: Mapping[str, Any]) -> None:
         raise StorageError.of(path, error) from error
 
 
-def recall(run: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+def recall(
+    run: Path, given: Mapping[str, Any], defaults: Mapping[str, Any], *, named: Sequence[str] = ("started",)
+) -> dict[str, Any]:
     """Return the options that a run was started with, but for the free ones that are given now.
 
     Parameters
@@ -46,6 +49,10 @@ def recall(run: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         The run folder.
     given : mapping
         The options on the command line, as JSON holds them.
+    defaults : mapping
+        All options of the command; one that the run did not keep has this value.
+    named : sequence of str
+        What the run kept beside its options, all of them texts.
 
     Raises
     ------
@@ -55,21 +62,40 @@ def recall(run: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     if (run / "report.html").exists():
         raise ResumeError(f"the run in {run} has ended.", f"Its report is {run / 'report.html'}.")
     try:
-        kept: dict[str, Any] = json.loads((run / FOLDER / NAME).read_text(encoding="utf-8"))
+        kept = _checked(json.loads((run / FOLDER / NAME).read_text(encoding="utf-8")), defaults, named)
     except OSError as error:
         raise ResumeError(
             f"there is no run to resume in {run}: it has no {FOLDER}/{NAME}, so it stopped before its data "
             "were ready.",
             "Start a new run, or name the folder of another one.",
         ) from error
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ResumeError(f"{run / FOLDER / NAME} is damaged.", "Start a new run.") from error
     if changes := list(_changes(kept, given)):
         raise ResumeError(
             f"options differ from the run in {run}: {'; '.join(changes)}.",
             "Leave these options out, or start a new run.",
         )
-    return kept | {name: value for name, value in given.items() if name in FREE}
+    return {**defaults, **kept} | {name: value for name, value in given.items() if name in FREE}
+
+
+def _checked(kept: Any, defaults: Mapping[str, Any], named: Sequence[str]) -> dict[str, Any]:  # noqa: ANN401
+    """Return what was kept; raise a TypeError or ValueError if it is not what `remember` wrote."""
+    if not isinstance(kept, dict) or not all(isinstance(kept.get(name), str) for name in named):
+        raise TypeError
+    dt.datetime.fromisoformat(kept["started"])
+    for name, value in kept.items():
+        like = defaults.get(name)
+        if like is not None and value is not None and not _alike(value, like):
+            raise TypeError(name)
+    return kept
+
+
+def _alike(value: object, like: object) -> bool:
+    numbers = (int, float)
+    if isinstance(like, numbers) and not isinstance(like, bool):
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    return isinstance(value, type(like))
 
 
 def attempts(run: Path) -> int:

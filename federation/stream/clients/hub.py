@@ -14,13 +14,14 @@ from federation.errors import ClientFailedError, JoinDeadlineError
 from federation.events import Events
 from federation.stream.certificate import RunCertificate
 from federation.stream.clients.members import Arrived, Member, Outbox, Pending, Refusal, error_reply
-from federation.stream.limits import Limits
+from federation.stream.limits import Limits, one_line
 from federation.stream.messages import MessageEncoder
 from federation.stream.service import StreamServer
 
 DEAD_STREAM_SECONDS = 16.0  # keepalive asks after 5 s of silence and waits 9 s for the answer
 LAST_SECONDS = 5.0  # for clients to acknowledge the end of the run, and to come back for it if they are away
-MOST_REFUSALS = 1000  # written down; a storm of joins must not fill the disk
+MAXIMUM_REFUSALS = 1000  # written down; a storm of joins must not fill the disk
+MAXIMUM_NAME, MAXIMUM_REASON = 40, 60  # characters of a stranger's words that are written down
 
 log = logging.getLogger("federation.stream.grid")
 OnChange = Callable[[list[str], list[str]], None]
@@ -78,16 +79,11 @@ class ClientHub:
 
     async def join(self, join: Join, arrived: Arrived) -> Refusal | tuple[Member, Outbox]:
         """Assign a stream to the client and send unanswered messages again, or refuse the stream."""
-        facts = {
-            "client": join.client,
-            "instance": join.instance,
-            "bytes": arrived.size,
-            "sha256": arrived.sha256,
-        }
+        facts = {"client": join.client, "bytes": arrived.size, "sha256": arrived.sha256}
         if refusal := await self._admit(join) or await self._rival(join):
             self._refusals += 1
-            if self._refusals <= MOST_REFUSALS:
-                self._event("refused", **facts, reason=refusal.reason)
+            if self._refusals <= MAXIMUM_REFUSALS:
+                self._event("refused", **facts | _cut(join, refusal))
             self._fatal = self._fatal or refusal.fatal
             self._announce()
             return refusal
@@ -96,7 +92,7 @@ class ClientHub:
             member.give_up.cancel()
         if member.outbox is not None:
             member.outbox.put_nowait([])  # the same process opened a new stream: end the old one
-        self._event("join", **facts)
+        self._event("join", **facts, instance=join.instance)
         member.received.append(("join", arrived.size))
         member.instance, member.joined, member.failure = join.instance, True, ""
         member.outbox = outbox = Outbox()
@@ -257,6 +253,17 @@ class ClientHub:
     def _announce(self) -> None:
         """Wake the callers that wait for clients."""
         self._changed.set()
+
+
+def _cut(join: Join, refusal: Refusal) -> dict[str, str]:
+    """Return who was refused and why, in plain characters and cut where a stranger chose the length."""
+    name = one_line(join.client, MAXIMUM_NAME).encode("ascii", "replace").decode()
+    if refusal.fatal:
+        return {"client": name, "reason": refusal.reason}
+    return {
+        "client": name,
+        "reason": one_line(refusal.reason, MAXIMUM_REASON).encode("ascii", "replace").decode(),
+    }
 
 
 def _round_of(message: Message) -> object:

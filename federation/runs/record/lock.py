@@ -1,0 +1,103 @@
+"""Reserve a run folder for one process: two in the same folder would damage each other's files."""
+
+import datetime as dt
+import fcntl
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from federation.errors import OutputExistsError, RunInUseError, SettingError
+
+NAME = ".lock"
+
+
+def folder_of(started: dt.datetime) -> Path:
+    """Return the default folder of a run: of two that begin in the same second, each has its own."""
+    return Path("runs") / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}"
+
+
+@contextmanager
+def exclusive(run: Path, *, new: bool) -> Iterator[None]:
+    """Hold a run folder; one that is made here is readable by this user only, and goes if it stays empty.
+
+    The lock is the kernel's: it ends with the process, however that ends. The file says who holds it.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder, which is made if it is not there.
+    new : bool
+        Whether it must hold nothing yet.
+
+    Raises
+    ------
+    RunInUseError
+        Another process holds it.
+    OutputExistsError
+        It holds something and should not, or is a file.
+    SettingError
+        It cannot be made.
+    """
+    made = not run.exists()
+    try:
+        run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _acquire(run / NAME)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputExistsError(f"{run} is no folder.", "Choose another folder with --out.") from error
+    except OSError as error:
+        raise SettingError(
+            f"{run}: cannot be written ({error.strerror}).", "Choose another folder with --out."
+        ) from error
+    try:
+        if new and any(_content(run)):
+            raise OutputExistsError(
+                f"{run} exists already.", "Choose another folder with --out, or remove it."
+            )
+        yield
+    finally:
+        with suppress(OSError):
+            (run / NAME).unlink()
+            if made:
+                run.rmdir()
+        os.close(lock)
+
+
+def clear(run: Path) -> None:
+    """Remove what a run folder holds, but for its lock."""
+    for path in _content(run):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _content(run: Path) -> list[Path]:
+    return [path for path in run.iterdir() if path.name != NAME]
+
+
+def _acquire(path: Path) -> int:
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(lock, 200).decode(errors="replace") or "another process"
+            os.close(lock)
+            raise RunInUseError(
+                f"{path.parent}: in use by {holder}.", "Wait until it ends, or choose another folder."
+            ) from error
+        if _still_there(path, lock):
+            os.ftruncate(lock, 0)
+            os.write(lock, f"process {os.getpid()} on {socket.gethostname()}".encode())
+            return lock
+        os.close(lock)  # its holder ended, and removed it, just before
+
+
+def _still_there(path: Path, lock: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(lock))
+    except FileNotFoundError:
+        return False

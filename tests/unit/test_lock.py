@@ -1,0 +1,61 @@
+"""A run folder belongs to one process at a time, and to one user."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from federation.errors import OutputExistsError, RunInUseError, SettingError
+from federation.runs.record.lock import NAME, clear, exclusive
+
+
+def test_the_second_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+    """And has it as soon as the first has ended."""
+    run = tmp_path / "run"
+    with (
+        exclusive(run, new=True),
+        pytest.raises(RunInUseError, match=f"in use by process {os.getpid()} on "),
+        exclusive(run, new=False),
+    ):
+        raise AssertionError
+    with exclusive(run, new=True):
+        (run / "report.html").touch()
+    assert [path.name for path in run.iterdir()] == ["report.html"]
+
+
+def test_a_lock_that_a_killed_process_left_is_none(tmp_path: Path) -> None:
+    """The file is there, and nobody holds it."""
+    (tmp_path / NAME).write_text("process 1 on elsewhere")
+    with exclusive(tmp_path, new=True):
+        assert (tmp_path / NAME).read_text().startswith(f"process {os.getpid()} ")
+
+
+def test_a_folder_that_stays_empty_goes(tmp_path: Path) -> None:
+    """If it was made here: an empty folder of the user's stays."""
+    with exclusive(tmp_path / "made", new=True):
+        (tmp_path / "made" / "data").mkdir()
+        clear(tmp_path / "made")
+    with exclusive(tmp_path, new=True):
+        (tmp_path / "made.csv").touch()
+        clear(tmp_path)
+    assert tmp_path.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_its_user_can_read_it(tmp_path: Path) -> None:
+    """It holds rows."""
+    with exclusive(tmp_path / "run", new=True):
+        assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+
+
+def test_what_cannot_be_a_run_folder_is_refused(tmp_path: Path) -> None:
+    """One that holds something, a file, a folder in a file."""
+    (tmp_path / "file").touch()
+    for path, error in (
+        (tmp_path, OutputExistsError),
+        (tmp_path / "file", OutputExistsError),
+        (tmp_path / "file" / "run", OutputExistsError),
+        (Path("/proc/run"), SettingError),
+    ):
+        with pytest.raises(error), exclusive(path, new=True):
+            raise AssertionError
