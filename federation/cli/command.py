@@ -29,8 +29,8 @@ from federation.errors import FederationError
 # Plain help and errors, which read the same in a log. rich_markup_mode=None alone prints "\\[default: 3]".
 typer.core.HAS_RICH = False
 
-INTERRUPTED, TERMINATED = 130, 143
-"""What a shell expects of a command that Ctrl-C or ``kill`` ended: 128 + the signal."""
+INTERRUPTED, TERMINATED, HUNG_UP = 130, 143, 129
+"""What a shell expects of a command that Ctrl-C, ``kill`` or a closed terminal ended: 128 + the signal."""
 
 COLUMN = 28
 """Width of the column of options in ``--help``; a longer one has a line of its own."""
@@ -64,6 +64,8 @@ def run(
         What to run instead when the first argument is this name. A command without a name keeps its usage.
     """
     signal.signal(signal.SIGTERM, _end)  # so that a command cleans up after itself when it is told to end
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+        signal.signal(signal.SIGHUP, _end)
     given = sys.argv[1:] if arguments is None else list(arguments)
     if subcommands and given and given[0] in subcommands:
         click_command(subcommands[given[0]])(given[1:], prog_name=f"{_program()} {given[0]}")
@@ -146,9 +148,9 @@ def grouped(params: Sequence[click.Parameter]) -> dict[str, list[click.Parameter
     return {name: members for name, members in groups.items() if members}
 
 
-def _end(_signal: int, _frame: object) -> None:
+def _end(number: int, _frame: object) -> None:
     """End the command; without a word yet, for this may run while another line is being written."""
-    raise SystemExit(TERMINATED)
+    raise SystemExit(128 + number)
 
 
 def _report_errors(command: Callable[..., None]) -> Callable[..., None]:
@@ -165,7 +167,7 @@ def _report_errors(command: Callable[..., None]) -> Callable[..., None]:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
         except SystemExit as ended:
-            if ended.code == TERMINATED:
+            if ended.code in {TERMINATED, HUNG_UP}:
                 typer.echo("terminated", err=True)
             raise
 

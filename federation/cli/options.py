@@ -127,7 +127,9 @@ ContractFile = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the run. [default: runs/<date>-<time>-<number>]", show_default=False, rich_help_panel=OUTPUT
+        help="Folder of the run. [default: runs/<date>-<time>-<number>]",
+        show_default=False,
+        rich_help_panel=OUTPUT,
     ),
 ]
 Resume = Annotated[

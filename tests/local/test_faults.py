@@ -89,11 +89,13 @@ def test_a_client_with_other_columns_is_refused_by_name(
     assert 'client "site-1": it lacks female; it has in addition gender.' in stderr
 
 
-@pytest.mark.parametrize(("sent", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sent", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_an_interrupted_run_leaves_no_process(
     sent: signal.Signals, exit_code: int, local: Command, tmp_path: Path
 ) -> None:
-    """Ctrl-C and kill end the clients too."""
+    """Ctrl-C, kill and a closed terminal end the clients too."""
     process = local(*FOR_EVER, "--out", tmp_path)
     _until_round(process, 2)
     process.send_signal(sent)
