@@ -1,6 +1,8 @@
 """What all tests share: no AWS, no phoning home, and where the real data are."""
 
+import atexit
 import functools
+import gc
 import os
 import signal
 import sys
@@ -12,6 +14,7 @@ import botocore.loaders
 import botocore.session
 import pytest
 from flwr.supercore.task_identity import TaskIdentity
+from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -31,6 +34,7 @@ def _note_process(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_note_process)
+atexit.register(gc.unfreeze)  # duckdb looks at exit for what was not freed
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,6 +51,20 @@ def _no_process_without_its_mark(request: pytest.FixtureRequest) -> Iterator[Non
     yield
     if _started and not request.node.get_closest_marker("process"):
         pytest.fail("it starts a process: mark it with @pytest.mark.process")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Keep the many small products of matrices from waiting for a busy core."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _garbage_is_sought_among_new_objects() -> None:
+    """Keep full collections quick: some of Flower's strategies ask for one at every reply."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

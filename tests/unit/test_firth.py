@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from flwr.app import Array, Error, Message, RecordDict
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits
 
 from federation.errors import RoundError
 from federation.learning.federate import Federated, federate
@@ -43,13 +41,6 @@ HG 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 1 1 1 1 1 1 1 1 1 0 0 0 0 0 0 0 0 0 0 0 0
 """Endometrial cancer: 79 patients, neovasculation, pulsatility index, endometrium height, and histology. From
 Heinze and Schemper 2002, "A solution to the problem of separation in logistic regression"; NV = 1 has HG = 1
 only, so the maximum of the likelihood is infinite."""
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Keep many small products from waiting for a busy core."""
-    with threadpool_limits(1):
-        yield
 
 
 def endometrial() -> list[Rows]:

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.metrics import log_loss
 from statsmodels.discrete.discrete_model import Logit
-from threadpoolctl import threadpool_limits
 
 import newton
 from client_code.protocol.preparation import Preparation
@@ -23,13 +21,6 @@ from federation.learning.strategies.newton.fednewton import FedNewton
 from federation.learning.strategies.newton.inference import INTERCEPT, infer, reason_for_no_tests
 from federation.model.linear import LinearModel, Preprocessing
 from tests.unit.pooling import Floats, Pool, made_up, parameters, thirds
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Keep many small products from waiting for a busy core."""
-    with threadpool_limits(1):
-        yield
 
 
 def _train(tmp_path: Path, **settings: Any) -> tuple[Pool, Federated]:
