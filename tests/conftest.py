@@ -82,6 +82,14 @@ def _aws_models_are_read_once() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _moto_has_no_images() -> Iterator[None]:
+    """Spare its AWS the making of a thousand machine images, that no test needs, whenever it is reset."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _ctrl_c_as_at_a_prompt() -> None:
     """Undo what a shell does to background commands: they ignore Ctrl-C, and so does all they start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
