@@ -40,7 +40,6 @@ from federation.model.features import encoded
 from federation.model.linear import LinearModel
 from federation.model.pipeline import to_pipeline
 from federation.model.quality.yardsticks import fit_pooled
-from federation.report.page import render_report
 from federation.runs.description import RunSettings
 from federation.runs.local.comparison import compare
 from federation.runs.record.archive import read_archive, write_archive
@@ -48,7 +47,7 @@ from federation.runs.record.checkpoint import CheckpointFolder
 from ledger import Ledger
 from tests.unit.pooling import AnyOrder
 from tests.unit.test_checked_strategy import Notes
-from tests.unit.test_report import a_report
+from tests.unit.test_report import a_report, page_of
 
 Floats = NDArray[np.float64]
 
@@ -279,7 +278,7 @@ def test_the_reference_is_in_the_model_and_on_the_page(tmp_path: Path) -> None:
     assert again.references == model.references == {"g": "A", "sex": "m"}
     assert again.preprocessing.made_of == model.preprocessing.made_of
     assert Model(again).references == {"g": "A", "sex": "m"}
-    page = render_report(replace(a_report(), references=model.references))
+    page = page_of(replace(a_report(), references=model.references))
     assert "reference: g = A" in page
     assert "reference: sex = m" in page
 
