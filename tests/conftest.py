@@ -23,6 +23,10 @@ UNIT = ("unit", "client_code", "fuzz")
 
 pytest_plugins = ["tests.side_by_side"] if find_spec("xdist") else []
 
+# Some images set it; then pytest, and each of the hundreds of processes, would compile all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 _started: list[str] = []
 
 
