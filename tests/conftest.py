@@ -14,6 +14,7 @@ import botocore.loaders
 import botocore.session
 import pytest
 from flwr.supercore.task_identity import TaskIdentity
+from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,10 @@ pytest_plugins = ["tests.side_by_side"] if find_spec("xdist") else []
 # Some images set it; then pytest, and each of the hundreds of processes, would compile all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# The same examples each time, and none too slow on a busy machine.
+settings.register_profile("tests", derandomize=True, deadline=None)
+settings.load_profile("tests")
 
 _started: list[str] = []
 
