@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 export CDK_DISABLE_CLI_TELEMETRY := 1
+# Some images set it; then each process would compile all that it imports, for seconds: what pip installs is not compiled.
+unexport PYTHONDONTWRITEBYTECODE
 # node and npm come from the virtual environment too.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 

@@ -1,6 +1,8 @@
 """What all tests share: no AWS, no phoning home, and where the real data are."""
 
+import atexit
 import functools
+import gc
 import os
 import signal
 import sys
@@ -12,6 +14,8 @@ import botocore.loaders
 import botocore.session
 import pytest
 from flwr.supercore.task_identity import TaskIdentity
+from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -19,6 +23,14 @@ UNIT = ("unit", "client_code", "fuzz")
 """Folders of tests that start no process, but for those marked so; the tests in all other folders do."""
 
 pytest_plugins = ["tests.side_by_side"] if find_spec("xdist") else []
+
+# Some images set it; then pytest, and each of the hundreds of processes, would compile all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# The same examples each time, and none too slow on a busy machine.
+settings.register_profile("tests", derandomize=True, deadline=None)
+settings.load_profile("tests")
 
 _started: list[str] = []
 
@@ -31,6 +43,7 @@ def _note_process(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_note_process)
+atexit.register(gc.unfreeze)  # duckdb looks at exit for what was not freed
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,6 +62,20 @@ def _no_process_without_its_mark(request: pytest.FixtureRequest) -> Iterator[Non
         pytest.fail("it starts a process: mark it with @pytest.mark.process")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Keep the many small products of matrices from waiting for a busy core."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _garbage_is_sought_among_new_objects() -> None:
+    """Keep full collections quick: some of Flower's strategies ask for one at every reply."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees this machine's AWS configuration."""
@@ -61,6 +88,14 @@ def _aws_models_are_read_once() -> None:
     """Let all sessions of boto3 share what they read of AWS's service models: half a second each time."""
     botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
     botocore.session.create_loader = botocore.loaders.create_loader
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _moto_has_no_images() -> Iterator[None]:
+    """Spare its AWS the making of a thousand machine images, that no test needs, whenever it is reset."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

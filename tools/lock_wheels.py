@@ -119,13 +119,14 @@ def missing(requirements: Iterable[Requirement], noted: Mapping[str, frozenset[T
     noted : mapping
         From `read_notes`.
     """
+    tags = {(python, where): where.tags(python) for python, where in product(PYTHONS, PLATFORMS)}
     gaps = []
     for requirement in requirements:
         pin = f"{requirement.name}{requirement.specifier}"
-        for python, where in product(PYTHONS, PLATFORMS):
+        for (python, where), runs in tags.items():
             if requirement.marker and not requirement.marker.evaluate(where.markers(python)):
                 continue
-            if not noted.get(pin, frozenset()) & where.tags(python):
+            if not noted.get(pin, frozenset()) & runs:
                 gaps.append(f"{pin} has no wheel for Python {python[0]}.{python[1]} on {' '.join(where)}.")
     return gaps
 

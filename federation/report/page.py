@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from math import floor, log10
 from statistics import fmean, median
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import jinja2
 from federation.model.quality.intervals import Intervals
 from federation.model.quality.metrics import Metrics
 from federation.report.certainty import certainty_table
-from federation.report.charts import ScoredModel, round_figures, score_figures
+from federation.report.charts import Figure, ScoredModel, round_figures, score_figures
 from federation.report.coefficients import Comparison
 from federation.report.facts import Egress, Run, RunMetrics, Scores
 from federation.report.sites import SiteScores
@@ -71,8 +72,63 @@ class Report:
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
 
 
+class Charts(NamedTuple):
+    """Hold the page's charts: of the models on the test rows, and of the rounds."""
+
+    scores: Mapping[str, Figure]
+    rounds: Mapping[str, Figure]
+
+
 def render_report(report: Report) -> str:
     """Return the page as HTML that asks nothing of any other place; the same report gives the same text."""
+    return write_page(report, draw_charts(report))
+
+
+def draw_charts(report: Report) -> Charts:
+    """Return what the page shows in charts; that takes most of its time."""
+    scores = report.scores
+    models = [
+        ScoredModel("federated", "federated", scores.federated),
+        *([] if scores.pooled is None else [ScoredModel("pooled", "pooled", scores.pooled)]),
+        *(ScoredModel("local-only", "local", p) for p in scores.local.values()),
+    ]
+    at_clients = report.sites["federated"] if report.sites else {}
+    return Charts(
+        score_figures(scores.y, models), round_figures(report.rounds, report.metrics["pooled"], at_clients)
+    )
+
+
+def write_page(report: Report, charts: Charts) -> str:
+    """Return the page around its charts."""
+    return _template().render(
+        run=report.run,
+        metrics=report.metrics,
+        egress=report.egress,
+        headline=headline(report.metrics),
+        cards=_cards(report.metrics),
+        always=_always(report.metrics["federated"]),
+        top=_defined_top(report.metrics["federated"]),
+        table=metrics_table(report.metrics),
+        figures=charts.scores,
+        rounds=charts.rounds,
+        rejected=_rejected(report.rounds),
+        round_seconds=median([entry["seconds"] for entry in report.rounds if entry["round"]] or [0.0]),
+        kinds=list(dict.fromkeys(kind for sent in report.egress.values() for kind in sent.sent_bytes)),
+        coefficients=_largest(report),
+        intervals=report.intervals,
+        sites=report.sites,
+        certain=report.intervals and certainty_table(report.metrics, report.intervals, METRIC_NAMES),
+        inference=_by_evidence(report),
+        site_intercepts=_site_intercepts(report),
+        references=report.references,
+        resampled=_RESAMPLED.get(report.run.resample),
+        before=any(one.observed_rows != one.train_rows for one in report.run.clients.values()),
+        single_class=[name for name, data in report.run.clients.items() if data.single_class],
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("federation.report"),
         autoescape=True,
@@ -89,40 +145,7 @@ def render_report(report: Report) -> str:
         "ratio": _ratio,
         "p_value": _p_value,
     }
-    models = [
-        ScoredModel("federated", "federated", report.scores.federated),
-        *([] if report.scores.pooled is None else [ScoredModel("pooled", "pooled", report.scores.pooled)]),
-        *(ScoredModel("local-only", "local", p) for p in report.scores.local.values()),
-    ]
-    return environment.get_template("report.html.j2").render(
-        run=report.run,
-        metrics=report.metrics,
-        egress=report.egress,
-        headline=headline(report.metrics),
-        cards=_cards(report.metrics),
-        always=_always(report.metrics["federated"]),
-        top=_defined_top(report.metrics["federated"]),
-        table=metrics_table(report.metrics),
-        figures=score_figures(report.scores.y, models),
-        rounds=round_figures(
-            report.rounds,
-            report.metrics["pooled"],
-            report.sites["federated"] if report.sites else {},
-        ),
-        rejected=_rejected(report.rounds),
-        round_seconds=median([entry["seconds"] for entry in report.rounds if entry["round"]] or [0.0]),
-        kinds=list(dict.fromkeys(kind for sent in report.egress.values() for kind in sent.sent_bytes)),
-        coefficients=_largest(report),
-        intervals=report.intervals,
-        sites=report.sites,
-        certain=report.intervals and certainty_table(report.metrics, report.intervals, METRIC_NAMES),
-        inference=_by_evidence(report),
-        site_intercepts=_site_intercepts(report),
-        references=report.references,
-        resampled=_RESAMPLED.get(report.run.resample),
-        before=any(one.observed_rows != one.train_rows for one in report.run.clients.values()),
-        single_class=[name for name, data in report.run.clients.items() if data.single_class],
-    )
+    return environment.get_template("report.html.j2")
 
 
 def headline(metrics: RunMetrics) -> str:

@@ -103,10 +103,11 @@ class Doorkeeper:
         limits, now = self._limits, self._clock()
         if self._waiting.total() >= limits.waiting or self._waiting[address] >= limits.waiting_of_address:
             return "too many streams wait to join"
-        self._forget(now)
-        own = self._addresses.setdefault(address, Bucket(limits.joins_of_address, limits.burst, now))
+        own = self._addresses.get(address) or Bucket(limits.joins_of_address, limits.burst, now)
         if not own.take(now) or not self._all.take(now):
             return "too many joins in a short time"
+        self._forget(now)
+        self._addresses[address] = own  # of those looked at alone: the rate of all bounds their number
         self._waiting[address] += 1
         return ""
 

@@ -115,7 +115,7 @@ def test_the_token_is_not_shown() -> None:
 
 
 @given(size=AROUND_THE_CUT | st.integers(1, 1000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @example(size=messages.CHUNK_BYTES)
 @example(size=2 * messages.CHUNK_BYTES)
 def test_frames_fit_grpcs_default_limit(size: int) -> None:
@@ -128,7 +128,7 @@ def test_frames_fit_grpcs_default_limit(size: int) -> None:
 
 
 @given(size=AROUND_THE_CUT | st.integers(0, 1000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_message_survives_both_ways(size: int) -> None:
     """What the server cuts the client reads, and what the client cuts the server reads, at any size."""
     data = np.random.default_rng(size).bytes(size)

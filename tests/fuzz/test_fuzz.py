@@ -16,7 +16,7 @@ CHANGES = st.lists(
 def test_whatever_comes_is_refused_or_read(target: Target) -> None:
     """No input makes a parser raise anything but its own error."""
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(st.sampled_from(target.seeds()), CHANGES)
     def holds(seed: bytes, changes: list[tuple[int, int, bytes]]) -> None:
         target.parse(damaged(seed, changes))

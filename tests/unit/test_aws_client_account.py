@@ -8,7 +8,6 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from botocore.loaders import create_loader
 from botocore.stub import Stubber
 from moto import mock_aws
 
@@ -39,8 +38,6 @@ CONFIG = parse_config(
     }
 )
 NAMES = CONFIG.client_names(CONFIG.clients[0])
-LOADER = create_loader()
-"""Parses the models of EC2 and SageMaker once for all tests."""
 JOB = "claims-a-20260101-000000-abcd"
 
 
@@ -95,7 +92,6 @@ def session() -> Iterator[boto3.Session]:
     """Return the server's own session, in an AWS of moto's."""
     with mock_aws():
         session = boto3.Session("made-up", "made-up", region_name="us-east-1")
-        session._session.register_component("data_loader", LOADER)
         yield session
 
 

@@ -58,7 +58,7 @@ Ask = Callable[[SignedRequest], str]
 def sts() -> Iterator[Sts]:
     """Start an STS."""
     with Sts(("127.0.0.1", 0), _Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
         server.shutdown()
 

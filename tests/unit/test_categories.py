@@ -16,10 +16,11 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
 from flwr.app import Context, RecordDict
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from statsmodels.discrete.discrete_model import Logit
+from statsmodels.tools import add_constant
 
 import client
 import link
@@ -40,7 +41,6 @@ from federation.model.features import encoded
 from federation.model.linear import LinearModel
 from federation.model.pipeline import to_pipeline
 from federation.model.quality.yardsticks import fit_pooled
-from federation.report.page import render_report
 from federation.runs.description import RunSettings
 from federation.runs.local.comparison import compare
 from federation.runs.record.archive import read_archive, write_archive
@@ -48,7 +48,7 @@ from federation.runs.record.checkpoint import CheckpointFolder
 from ledger import Ledger
 from tests.unit.pooling import AnyOrder
 from tests.unit.test_checked_strategy import Notes
-from tests.unit.test_report import a_report
+from tests.unit.test_report import a_report, page_of
 
 Floats = NDArray[np.float64]
 
@@ -144,7 +144,7 @@ def test_odds_ratios_are_those_of_all_rows_when_a_client_holds_few_of_a_level(
     sites = three_sites(rare)
     result = train(sites, tmp_path)
     rows = pd.concat(sites, ignore_index=True)
-    theirs = sm.Logit(rows["y"], sm.add_constant(design(rows, {"g": "A"}))).fit(disp=0, tol=1e-12)
+    theirs = Logit(rows["y"], add_constant(design(rows, {"g": "A"}))).fit(disp=0, tol=1e-12)
     mine = coefficients(result)
     assert result.model.references == {"g": "A"}
     assert mine.pop("g = other") == pytest.approx(
@@ -169,7 +169,7 @@ def test_a_level_below_the_threshold_everywhere_is_among_the_others(tmp_path: Pa
         sites[at].loc[20:28, "y"] = [0, 1, 1] * 3
     result = train(sites, tmp_path)
     rows = pd.concat(sites, ignore_index=True)
-    theirs = sm.Logit(rows["y"], sm.add_constant(design(rows, {"g": "A"}))).fit(disp=0, tol=1e-12)
+    theirs = Logit(rows["y"], add_constant(design(rows, {"g": "A"}))).fit(disp=0, tol=1e-12)
     mine = coefficients(result)
     assert mine["g = other"] == pytest.approx(theirs.params["g = D"], rel=1e-6)
     assert mine["g = B"] == pytest.approx(theirs.params["g = B"], rel=1e-6)
@@ -220,8 +220,13 @@ def test_what_no_training_row_has_is_absent(penalty: str, tmp_path: Path) -> Non
 CELLS = ["A", "B", "C", "rare", "never seen, and longer than the others", np.nan, None, "", pd.NA]
 
 
-def categorical_model(folder: Path) -> LinearModel:
-    """Return a model of a column with levels A, B, C, gaps and rare ones, and of one that is complete."""
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[LinearModel, Path]:
+    """Return a model of a column with levels A, B, C, gaps and rare ones, and of one that is complete.
+
+    The folder is where its clients keep theirs.
+    """
+    folder = tmp_path_factory.mktemp("categorical")
     sites = three_sites()
     for rows in sites:
         rows["g"] = rows["g"].astype(object)
@@ -229,16 +234,16 @@ def categorical_model(folder: Path) -> LinearModel:
         rows.loc[150:155, "g"] = "rare"
         rows.loc[150:155, "y"] = [0, 1] * 3
         rows["sex"] = np.where(np.arange(len(rows)) % 3 == 0, "f", "m")
-    return train(sites, folder, penalty="l2").model
+    return train(sites, folder, penalty="l2").model, folder
 
 
 @pytest.mark.parametrize("dtype", ["object", "string", "category", "parquet"])
 @pytest.mark.parametrize("keeper", ["server", "client"])
 def test_saved_pipelines_score_unknown_rare_and_missing_levels_as_the_model_does(
-    tmp_path: Path, keeper: str, dtype: str
+    tmp_path: Path, keeper: str, dtype: str, saved: tuple[LinearModel, Path]
 ) -> None:
     """Whatever pandas calls a missing cell has its mark; what is no known level is one of the others."""
-    model = categorical_model(tmp_path)
+    model, folder = saved
     assert "g = other" in model.preprocessing.features
     assert "sex = other" not in model.preprocessing.features
     cells = [cell for cell in CELLS if dtype == "object" or not (isinstance(cell, str) and not cell)]
@@ -250,7 +255,7 @@ def test_saved_pipelines_score_unknown_rare_and_missing_levels_as_the_model_does
         frame = pd.read_parquet(tmp_path / "new.parquet")
     else:
         frame["g"] = frame["g"].astype(dtype)
-    saved_by_client = tmp_path / "c0" / "model.joblib"
+    saved_by_client = folder / "c0" / "model.joblib"
     pipeline = to_pipeline(model) if keeper == "server" else joblib.load(saved_by_client)
     frame.loc[frame["g"].eq("").fillna(value=False), "g"] = np.nan  # pandas' own readers do so
     np.testing.assert_allclose(pipeline.predict_proba(frame)[:, 1], expected, rtol=0, atol=1e-12)
@@ -260,9 +265,9 @@ def test_saved_pipelines_score_unknown_rare_and_missing_levels_as_the_model_does
     assert by_cell["rare"] != by_cell["A"]
 
 
-def test_numbers_as_codes_are_known_by_their_texts(tmp_path: Path) -> None:
+def test_numbers_as_codes_are_known_by_their_texts(tmp_path: Path, saved: tuple[LinearModel, Path]) -> None:
     """A column of codes that were words in training scores alike from a file and from a frame of floats."""
-    model = categorical_model(tmp_path)
+    model, _ = saved
     frame = pd.DataFrame({"g": [1.0, 2.0, np.nan], "x": 0.5, "sex": "m"})
     pd.DataFrame({"g": ["1.0", "2.0", "", "word"], "x": 0.5, "sex": "m", "y": 0}).to_csv(
         tmp_path / "new.csv", index=False
@@ -272,14 +277,14 @@ def test_numbers_as_codes_are_known_by_their_texts(tmp_path: Path) -> None:
     np.testing.assert_allclose(scores, expected[:3], rtol=0, atol=1e-12)
 
 
-def test_the_reference_is_in_the_model_and_on_the_page(tmp_path: Path) -> None:
+def test_the_reference_is_in_the_model_and_on_the_page(saved: tuple[LinearModel, Path]) -> None:
     """model.json keeps it to the letter, with the levels that are no others; Python and the page name it."""
-    model = categorical_model(tmp_path)
+    model, _ = saved
     again = LinearModel.from_json(model.to_json())
     assert again.references == model.references == {"g": "A", "sex": "m"}
     assert again.preprocessing.made_of == model.preprocessing.made_of
     assert Model(again).references == {"g": "A", "sex": "m"}
-    page = render_report(replace(a_report(), references=model.references))
+    page = page_of(replace(a_report(), references=model.references))
     assert "reference: g = A" in page
     assert "reference: sex = m" in page
 
@@ -373,6 +378,12 @@ def test_a_model_without_a_reference_still_scores(tmp_path: Path) -> None:
     assert LinearModel.from_json(model.to_json()).to_json() == model.to_json()
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a model as JSON."""
+    return train(three_sites(), tmp_path_factory.mktemp("plain"), penalty="l2").model.to_json()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -388,11 +399,9 @@ def test_a_model_without_a_reference_still_scores(tmp_path: Path) -> None:
         ({"fill": 0.5}, 'what its feature "g = other" is made of'),
     ],
 )
-def test_a_model_that_contradicts_itself_is_refused(
-    tmp_path: Path, change: dict[str, Any], words: str
-) -> None:
+def test_a_model_that_contradicts_itself_is_refused(plain: str, change: dict[str, Any], words: str) -> None:
     """References and the levels that are no others must be such as the features are."""
-    parts = json.loads(train(three_sites(), tmp_path, penalty="l2").model.to_json())
+    parts = json.loads(plain)
     if "references" in change:
         parts |= change
     else:

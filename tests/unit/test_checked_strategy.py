@@ -4,6 +4,7 @@ import io
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,11 @@ class Notes:
         self.at_clients = at_clients
 
 
+@cache
+def _rows() -> pd.DataFrame:
+    return generate(900)
+
+
 class Federation:
     """Three clients with synthetic rows of a site each, and the server's test rows.
 
@@ -137,7 +143,7 @@ class Federation:
     """
 
     def __init__(self, folder: Path) -> None:
-        frame = generate(900)
+        frame = _rows()
         parts = {site: part.drop(columns=[LABEL, SITE]) for site, part in frame.groupby(SITE)}
         labels = {site: frame.loc[part.index, LABEL].to_numpy() for site, part in parts.items()}
         self.tasks = []

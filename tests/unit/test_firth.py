@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import pytest
 from flwr.app import Array, Error, Message, RecordDict
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from threadpoolctl import threadpool_limits
 
 from federation.errors import RoundError
 from federation.learning.federate import Federated, federate
+from federation.learning.rounds.record import Checkpoint
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.newton.descent import Sums
 from federation.learning.strategies.newton.firth import FirthNewton
@@ -43,13 +42,6 @@ HG 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 1 1 1 1 1 1 1 1 1 0 0 0 0 0 0 0 0 0 0 0 0
 """Endometrial cancer: 79 patients, neovasculation, pulsatility index, endometrium height, and histology. From
 Heinze and Schemper 2002, "A solution to the problem of separation in logistic regression"; NV = 1 has HG = 1
 only, so the maximum of the likelihood is infinite."""
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Keep many small products from waiting for a busy core."""
-    with threadpool_limits(1):
-        yield
 
 
 def endometrial() -> list[Rows]:
@@ -211,36 +203,54 @@ def test_a_step_takes_two_exchanges(tmp_path: Path) -> None:
     assert result.conclusion.startswith(f"converged after {rounds} rounds")
 
 
+def _with_record(folder: Path, record: Path, spoil: Spoil | None = None) -> Federated:
+    pool = Pool(endometrial(), folder, {2: spoil} if spoil else {})
+    return federate(
+        pool.grid,
+        TrainingSettings(strategy="fednewton", penalty="firth", site_intercepts=True),
+        pool.test,
+        name_of=lambda node_id: f"c{node_id - 2}",
+        observer=pool.notes,
+        provenance={},
+        record=RunRecord(record),
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Federated, Checkpoint]:
+    """Return a run that nothing interrupted, and its last checkpoint."""
+    folder = tmp_path_factory.mktemp("whole")
+    return _with_record(folder / "clients", folder / "run"), last_of(folder / "run")
+
+
 @pytest.mark.parametrize("at", [4, 5, 9, 10])
-def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(at: int, tmp_path: Path) -> None:
+def test_a_run_that_was_cut_short_goes_on_to_the_same_bits(
+    at: int, tmp_path: Path, whole: tuple[Federated, Checkpoint]
+) -> None:
     """Between the two exchanges of a step as after both, with what it carries and each round's figures."""
-
-    def run(folder: str, record: str, spoil: Spoil | None = None) -> Federated:
-        pool = Pool(endometrial(), tmp_path / folder, {2: spoil} if spoil else {})
-        return federate(
-            pool.grid,
-            TrainingSettings(strategy="fednewton", penalty="firth", site_intercepts=True),
-            pool.test,
-            name_of=lambda node_id: f"c{node_id - 2}",
-            observer=pool.notes,
-            provenance={},
-            record=RunRecord(tmp_path / record),
-        )
-
-    whole = run("a", "whole")
+    result, kept = whole
     with pytest.raises(CutShortError):
-        run("b", "cut", cut_short("train", at))
+        _with_record(tmp_path / "b", tmp_path / "cut", cut_short("train", at))
     assert last_of(tmp_path / "cut").round == at - 1
-    resumed = run("c", "cut")
-    np.testing.assert_array_equal(resumed.model.coef, whole.model.coef)
-    assert resumed.model.inference == whole.model.inference
-    assert resumed.conclusion == whole.conclusion
-    assert comparable(resumed.rounds) == comparable(whole.rounds)
-    assert exactly(last_of(tmp_path / "cut").strategy) == exactly(last_of(tmp_path / "whole").strategy)
+    resumed = _with_record(tmp_path / "c", tmp_path / "cut")
+    np.testing.assert_array_equal(resumed.model.coef, result.model.coef)
+    assert resumed.model.inference == result.model.inference
+    assert resumed.conclusion == result.conclusion
+    assert comparable(resumed.rounds) == comparable(result.rounds)
+    assert exactly(last_of(tmp_path / "cut").strategy) == exactly(kept.strategy)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Floats:
+    """Return the parameters of a run in which no reply is lost."""
+    _, result = _train(endometrial(), tmp_path_factory.mktemp("undisturbed"))
+    return parameters(result)
 
 
 @pytest.mark.parametrize("times", [{2, 3}, {4}, {5, 8}])
-def test_a_client_that_misses_an_exchange_changes_nothing_in_the_end(times: set[int], tmp_path: Path) -> None:
+def test_a_client_that_misses_an_exchange_changes_nothing_in_the_end(
+    times: set[int], tmp_path: Path, undisturbed: Floats
+) -> None:
     """Without its correction the point is asked about again; without its sums the step is the others'."""
     count = 0
 
@@ -253,9 +263,8 @@ def test_a_client_that_misses_an_exchange_changes_nothing_in_the_end(times: set[
 
     pool = Pool(endometrial(), tmp_path, {3: lost})
     result = pool.train(penalty="firth", rounds=100, quorum=2)
-    _, undisturbed = _train(endometrial(), tmp_path)
     assert sum(bool(one.rejected) for one in result.rounds) == len(times)
-    np.testing.assert_allclose(parameters(result), parameters(undisturbed), rtol=1e-6)
+    np.testing.assert_allclose(parameters(result), undisturbed, rtol=1e-6)
 
 
 @pytest.mark.parametrize("since", [2, 3])

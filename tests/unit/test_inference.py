@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.metrics import log_loss
 from statsmodels.discrete.discrete_model import Logit
-from threadpoolctl import threadpool_limits
 
 import newton
 from client_code.protocol.preparation import Preparation
@@ -25,16 +23,15 @@ from federation.model.linear import LinearModel, Preprocessing
 from tests.unit.pooling import Floats, Pool, made_up, parameters, thirds
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Keep many small products from waiting for a busy core."""
-    with threadpool_limits(1):
-        yield
-
-
 def _train(tmp_path: Path, **settings: Any) -> tuple[Pool, Federated]:
     pool = Pool(thirds(*made_up(1500), by=5), tmp_path)
     return pool, pool.train(**settings)
+
+
+@pytest.fixture(scope="module")
+def unpenalised(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pool, Federated]:
+    """Return a federation that was trained without a penalty."""
+    return _train(tmp_path_factory.mktemp("unpenalised"), penalty="none")
 
 
 def _design(pool: Pool, result: Federated) -> tuple[Floats, Floats]:
@@ -49,17 +46,17 @@ def _errors(result: Federated) -> Floats:
     return np.array([block["standard_error"] for block in blocks])
 
 
-def test_without_a_penalty_they_are_the_inverse_information(tmp_path: Path) -> None:
+def test_without_a_penalty_they_are_the_inverse_information(unpenalised: tuple[Pool, Federated]) -> None:
     """What statsmodels' Logit and R's glm print: the diagonal of (Aᵀ diag(p (1 - p)) A)⁻¹."""
-    pool, result = _train(tmp_path, penalty="none")
+    pool, result = unpenalised
     A, p = _design(pool, result)
     covariance = np.linalg.inv((A.T * (p * (1 - p))) @ A)
     np.testing.assert_allclose(_errors(result), np.sqrt(np.diag(covariance)), rtol=1e-6)
 
 
-def test_without_a_penalty_all_figures_are_those_of_statsmodels(tmp_path: Path) -> None:
+def test_without_a_penalty_all_figures_are_those_of_statsmodels(unpenalised: tuple[Pool, Federated]) -> None:
     """Coefficients, standard errors, z, p and intervals of its Logit on the pooled rows."""
-    pool, result = _train(tmp_path, penalty="none")
+    pool, result = unpenalised
     A, _ = _design(pool, result)
     reference = Logit(pool.y, A).fit(disp=0, method="newton", tol=1e-14, maxiter=100)
     assert result.model.inference is not None
@@ -130,9 +127,9 @@ def test_intervals_cover_the_truth_as_often_as_they_say(tmp_path: Path) -> None:
         assert 0.90 <= np.mean(hits) <= 0.99
 
 
-def test_the_figures_of_a_coefficient_belong_together(tmp_path: Path) -> None:
+def test_the_figures_of_a_coefficient_belong_together(unpenalised: tuple[Pool, Federated]) -> None:
     """z, p, interval and odds ratio follow from coefficient and standard error; units change both alike."""
-    _, result = _train(tmp_path, penalty="none")
+    _, result = unpenalised
     model = result.model
     assert model.inference is not None
     scales = model.preprocessing.scale
@@ -152,9 +149,9 @@ def test_the_figures_of_a_coefficient_belong_together(tmp_path: Path) -> None:
         assert ratios == pytest.approx(tuple(np.exp(np.array([low, coefficient, high]) / scale)))
 
 
-def test_the_natural_intercept_belongs_to_unscaled_columns(tmp_path: Path) -> None:
+def test_the_natural_intercept_belongs_to_unscaled_columns(unpenalised: tuple[Pool, Federated]) -> None:
     """Natural coefficients and intercept score unscaled columns; errors are those of such a fit."""
-    pool, result = _train(tmp_path, penalty="none")
+    pool, result = unpenalised
     model = result.model
     assert model.inference is not None
     raw = pool.X.copy()

@@ -65,6 +65,7 @@ def test_joins_have_a_rate_in_all() -> None:
             door.leave(str(number))
             looked_at += 1
     assert looked_at == 20
+    assert len(door._addresses) == 20
 
 
 def test_addresses_are_forgotten() -> None:

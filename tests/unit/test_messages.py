@@ -145,7 +145,7 @@ def test_a_frame_that_is_no_part_is_refused(frame: bytes) -> None:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_damaged_message_is_refused_or_read(data: st.DataObject) -> None:
     """Any change of a message's bytes gives a whole message or FrameError, no other error."""
     message = Message(a_content(), 2, "train")

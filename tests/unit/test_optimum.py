@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
 from flwr.app import Array, Error, Message, RecordDict
 from numpy.typing import NDArray
+from statsmodels.discrete.discrete_model import Logit
 
 import newton
 from client_code.protocol.features import Feature
@@ -66,7 +66,7 @@ def test_an_optimum_that_is_far_is_found(table: Table, tmp_path: Path) -> None:
     A = np.column_stack([pool.scaled(result), np.ones(len(pool.y))])
     with np.errstate(over="ignore"):  # its probabilities are exp(-z)
         start = parameters(result)  # from afar its Newton takes whole steps, and goes too far
-        fitted = sm.Logit(pool.y, A).fit(start, disp=False, tol=1e-14, method="newton", maxiter=200)
+        fitted = Logit(pool.y, A).fit(start, disp=False, tol=1e-14, method="newton", maxiter=200)
     assert distance(parameters(result), fitted.params) < 1e-8
     assert result.model.inference is not None
     [feature] = result.model.inference["features"]

@@ -1,21 +1,11 @@
 """The penalty is one of all rows together: its strength travels with each round, each fit takes its share."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
-from threadpoolctl import threadpool_limits
 
 from tests.unit.pooling import Pool, distance, made_up, parameters
 from tests.unit.test_site_intercepts import LateGrid
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Keep many small fits from waiting for a busy core."""
-    with threadpool_limits(1):
-        yield
 
 
 def test_the_mean_of_the_clients_fits_is_penalised_once(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from federation.model.quality.metrics import Metrics, evaluate
 from federation.report.charts import _client_lines
 from federation.report.coefficients import Comparison, comparisons
 from federation.report.facts import ClientData, Egress, Run, RunMetrics, Scores
-from federation.report.page import Report, headline, render_report
+from federation.report.page import Charts, Report, draw_charts, headline, render_report, write_page
 from federation.report.tables import metrics_table
 
 CLIENTS = ("client-1", "client-2")
@@ -83,6 +84,16 @@ def a_report(*, one_class: bool = False, yardsticks: bool = True, n: int = 120, 
             "money_sum": Comparison("1 SD (2)", per_unit=True),
         },
     )
+
+
+@cache
+def _charts() -> Charts:
+    return draw_charts(a_report())
+
+
+def page_of(report: Report) -> str:
+    """Return the page of a report with the charts of the plain one, which are drawn once."""
+    return write_page(report, _charts())
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +235,7 @@ def test_page_can_be_heard(html: str) -> None:
 @pytest.mark.parametrize("synthetic", [True, False])
 def test_synthetic_data_are_announced(*, synthetic: bool) -> None:
     """Made-up rows carry a banner; real rows do not."""
-    assert ("SYNTHETIC DATA" in render_report(a_report(synthetic=synthetic))) is synthetic
+    assert ("SYNTHETIC DATA" in page_of(a_report(synthetic=synthetic))) is synthetic
 
 
 @pytest.mark.parametrize(
@@ -240,7 +251,7 @@ def test_what_resampling_means_for_probabilities_is_said(
     resample: str, *, corrected: bool, made_up: bool, doubted: bool
 ) -> None:
     """Corrected ones are said to be, made-up rows get a caveat, and what is unknown is doubted."""
-    page = render_report(a_report(resample=resample))
+    page = page_of(a_report(resample=resample))
     assert ("Probabilities are corrected to the true prevalence" in page) is corrected
     assert ("Made-up rows change the" in page) is made_up
     assert ("These may not be probabilities" in page) is doubted
@@ -253,7 +264,7 @@ def test_rows_before_and_after_resampling_stand_side_by_side() -> None:
     one, *others = report.run.clients
     knows = replace(report.run.clients[one], observed_rows=2_345, observed_positives=81, resample="smote")
     clients = {one: knows} | {name: report.run.clients[name] for name in others}
-    page = Page(render_report(replace(report, run=replace(report.run, clients=clients))))
+    page = Page(page_of(replace(report, run=replace(report.run, clients=clients))))
     assert f"{one} 900 80 2,345 81 smote 100 9" in page.text
     assert f"{others[0]} 900 80 – – unknown 100 9" in page.text
 
@@ -265,15 +276,15 @@ def test_rows_that_were_not_resampled_are_counted_once() -> None:
         name: replace(data, observed_rows=900, observed_positives=80, resample="none")
         for name, data in report.run.clients.items()
     }
-    page = Page(render_report(replace(report, run=replace(report.run, clients=clients))))
+    page = Page(page_of(replace(report, run=replace(report.run, clients=clients))))
     assert "client-2 900 80 none 100 9" in page.text
     assert "before resampling" not in page.text
 
 
 def test_a_remark_on_the_run_stands_with_what_was_run() -> None:
     """Also one that holds markup; without a remark there is no line for it."""
-    assert "<dt>Note</dt><dd>Python 3.13 &lt;b&gt;</dd>" in render_report(a_report(note="Python 3.13 <b>"))
-    assert "<dt>Note</dt>" not in render_report(a_report())
+    assert "<dt>Note</dt><dd>Python 3.13 &lt;b&gt;</dd>" in page_of(a_report(note="Python 3.13 <b>"))
+    assert "<dt>Note</dt>" not in page_of(a_report())
 
 
 def test_undefined_values_come_with_a_reason() -> None:
@@ -322,7 +333,7 @@ def test_rejected_updates_are_listed(html: str) -> None:
     report = a_report()
     rounds = [*report.rounds[:2], {**report.rounds[2], "rejected": {"client-2": "not finite"}}]
     assert "Every update of every client" in Page(html).text
-    text = Page(render_report(replace(report, rounds=rounds))).text
+    text = Page(page_of(replace(report, rounds=rounds))).text
     assert "2 client-2 not finite" in text
     assert "Every update of every client" not in text
 
@@ -332,7 +343,7 @@ def test_single_class_client_is_pointed_out() -> None:
     report = a_report()
     data = replace(report.run.clients["client-2"], train_positives=0)
     run = replace(report.run, clients={**report.run.clients, "client-2": data})
-    text = Page(render_report(replace(report, run=run))).text
+    text = Page(page_of(replace(report, run=run))).text
     assert "client-2 holds training rows of one class only" in text
     assert "client-1 holds training rows of one class only" not in text
 
@@ -365,7 +376,7 @@ def test_the_untrained_models_round_counts_for_no_time() -> None:
     """Round 0 asks nobody."""
     report = a_report()
     rounds = [{**entry, "seconds": (0.01, 0.25, 0.75)[entry["round"]]} for entry in report.rounds]
-    assert "A round took 0.500 s (median)." in Page(render_report(replace(report, rounds=rounds))).text
+    assert "A round took 0.500 s (median)." in Page(page_of(replace(report, rounds=rounds))).text
 
 
 def test_clients_figures_stand_at_the_round_whose_model_they_are_of() -> None:
@@ -409,7 +420,7 @@ def _inference(*, tests: bool) -> dict[str, Any]:
 @pytest.mark.parametrize("tests", [True, False])
 def test_coefficients_have_tests_where_those_are_valid(*, tests: bool) -> None:
     """Without them the page says why, and has no column of them; it names what the rows do not tell apart."""
-    html = render_report(replace(a_report(), inference=_inference(tests=tests)))
+    html = page_of(replace(a_report(), inference=_inference(tests=tests)))
     section = html[html.index('id="inference"') :].split("</section>")[0]
     table = section[section.index("<table") :]
     head, *lines = re.findall(r"<tr>(.*?)</tr>", table, flags=re.DOTALL)
@@ -467,7 +478,7 @@ def test_every_coefficient_says_what_it_is_for(*, tests: bool) -> None:
         inference=inference,
         references={"g": "A"},
     )
-    html = render_report(report)
+    html = page_of(report)
     expected = ["1 SD (12.3)", "1 SD of log(1 + x)", "against A", "against A", "missing"]
     assert [it.what for it in told.values()] == expected
     for table in ("coefficients", "inference"):
@@ -492,7 +503,7 @@ def test_what_no_training_row_has_is_in_no_table() -> None:
     """It is named once, and not counted among the features."""
     inference, coefficients = _inference(tests=True), {"unseen": 0.0, "small": 0.1}
     report = replace(a_report(), inference=inference, coefficients=coefficients)
-    text = Page(render_report(report)).text
+    text = Page(page_of(report)).text
     assert text.count("unseen") == 1
     assert "on 3 columns (2 features)" in text
 
@@ -509,7 +520,7 @@ def test_a_combination_of_fits_is_called_no_estimate(
     strategy: str, conclusion: str | None, *, said: bool, moving: bool
 ) -> None:
     """The reader learns which strategy gives estimates."""
-    text = Page(render_report(a_report(strategy=strategy, conclusion=conclusion))).text
+    text = Page(page_of(a_report(strategy=strategy, conclusion=conclusion))).text
     assert ("no estimate to interpret" in text) is said
     assert ("the less so as it was still moving" in text) is moving
     assert ("--strategy fednewton --penalty none" in text) is said
@@ -531,7 +542,7 @@ def test_accuracy_is_read_beside_the_more_frequent_class(
     y = (np.arange(rows) < positives).astype(int)
     report = a_report()
     metrics: RunMetrics = {**report.metrics, "federated": evaluate(y, np.linspace(0.1, 0.9, rows))}
-    text = Page(render_report(replace(report, metrics=metrics))).text
+    text = Page(page_of(replace(report, metrics=metrics))).text
     assert f"always answering {always} here" in text
     explained = re.findall(r"Recall in the top (\d) % is the share", text)
     assert explained == ([] if top is None else [str(top)])
@@ -544,9 +555,9 @@ def test_site_intercepts_have_a_table() -> None:
     inference = _inference(tests=True) | {"features": [], "site_intercepts": told}
     inference["intercept"] = {"p": 0.5, "z": 0.1, "coefficient": 0.375, "standard_error": 0.2}
     shown = replace(a_report(), site_intercepts=sites, inference=inference)
-    text = Page(render_report(shown)).text
+    text = Page(page_of(shown)).text
     assert "client-1 −0.500 −0.745 to −0.255 0.125 client-2 +1.250 – –" in text
     assert "A new site gets the mean of these" in text
     assert "The pooled and the local-only models have one intercept each" in text
     assert "intercept, mean of the clients" in text
-    assert "Intercept of each client" not in Page(render_report(a_report())).text
+    assert "Intercept of each client" not in Page(page_of(a_report())).text

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from federation.errors import ResumeError, StorageError
+from federation.learning.federate import Federated
 from federation.learning.rounds.record import Checkpoint
 from federation.learning.strategies.catalogue import STRATEGIES, create_strategy
 from federation.learning.strategies.state import get_state, set_state
@@ -67,6 +69,27 @@ def comparable(rounds: list[Any]) -> list[dict[str, Any]]:
     return [without_seconds(one.as_json()) for one in rounds]
 
 
+def settings_of(name: str) -> dict[str, Any]:
+    """Return the settings of a run with a strategy."""
+    parameters = PARAMETERS.get(name, {})
+    return {"strategy": name, "rounds": ROUNDS, "parameters": parameters, "seed": 7}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], tuple[Federated, Checkpoint]]:
+    """Return what runs a strategy to the end, once, and its last checkpoint."""
+
+    @cache
+    def run(name: str) -> tuple[Federated, Checkpoint]:
+        folder = tmp_path_factory.mktemp(name)
+        result = Federation(folder / "clients").run(record=RunRecord(folder / "run"), **settings_of(name))
+        return result, last_of(folder / "run")
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("name", "phase"),
     [
@@ -75,15 +98,12 @@ def comparable(rounds: list[Any]) -> list[dict[str, Any]]:
         ("fedadam", "query.save_model"),
     ],
 )
-def test_the_resumed_run_equals_the_uninterrupted_one(name: str, phase: str, tmp_path: Path) -> None:
+def test_the_resumed_run_equals_the_uninterrupted_one(
+    name: str, phase: str, tmp_path: Path, uninterrupted: Callable[[str], tuple[Federated, Checkpoint]]
+) -> None:
     """Weights, what the strategy carries, and every figure: to the last bit, wherever it was cut."""
-    settings: dict[str, Any] = {
-        "strategy": name,
-        "rounds": ROUNDS,
-        "parameters": PARAMETERS.get(name, {}),
-        "seed": 7,
-    }
-    whole = Federation(tmp_path / "a").run(record=RunRecord(tmp_path / "whole"), **settings)
+    settings = settings_of(name)
+    whole, kept = uninterrupted(name)
     at = 2 if phase == "train" else 1
     with pytest.raises(CutShortError):
         Federation(tmp_path / "b").run(cut_short(phase, at), record=RunRecord(tmp_path / "cut"), **settings)
@@ -95,8 +115,7 @@ def test_the_resumed_run_equals_the_uninterrupted_one(name: str, phase: str, tmp
     assert resumed.conclusion == whole.conclusion
     assert resumed.taken == whole.taken
     assert comparable(resumed.rounds) == comparable(whole.rounds)
-    one, other = last_of(tmp_path / "cut").strategy, last_of(tmp_path / "whole").strategy
-    assert exactly(one) == exactly(other)
+    assert exactly(last_of(tmp_path / "cut").strategy) == exactly(kept.strategy)
     assert len(again.notes.rounds) < ROUNDS, "rounds were done again"
 
 

@@ -8,9 +8,11 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from flwr.app import Error, Message, RecordDict
 from scipy.optimize import minimize
+from statsmodels.discrete.discrete_model import Logit
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
 
 from federation.api.model import Model
 from federation.errors import DataError, NoOptimumError, SettingError
@@ -68,10 +70,10 @@ def test_they_are_those_of_a_dummy_per_client(tmp_path: Path, *, balanced: bool)
     A = design(pool, result, parts)
     if balanced:
         v = (len(pool.y) / (2 * np.bincount(pool.y)))[pool.y]
-        family = sm.families.Binomial()
-        fitted = sm.GLM(pool.y, A, family=family, var_weights=v).fit(tol=1e-14, cov_type="HC0")
+        family = Binomial()
+        fitted = GLM(pool.y, A, family=family, var_weights=v).fit(tol=1e-14, cov_type="HC0")
     else:
-        fitted = sm.Logit(pool.y, A).fit(disp=False, tol=1e-14, method="newton")
+        fitted = Logit(pool.y, A).fit(disp=False, tol=1e-14, method="newton")
     assert distance(estimates(result), fitted.params) < 1e-8
     np.testing.assert_allclose(errors(result), np.sqrt(np.diag(fitted.cov_params())), rtol=1e-6)
     assert result.model.inference is not None
@@ -90,7 +92,7 @@ def test_they_are_those_of_columns_in_their_own_units_too(tmp_path: Path) -> Non
     result = pool.train(penalty="none", site_intercepts=True)
     A = design(pool, result, parts)
     A[:, :3] = pool.X
-    fitted = sm.Logit(pool.y, A).fit(disp=False, tol=1e-14, method="newton")
+    fitted = Logit(pool.y, A).fit(disp=False, tol=1e-14, method="newton")
     assert result.model.inference is not None
     inference = result.model.inference
     natural = [inference["site_intercepts"][f"c{i}"]["natural"] for i in range(4)]
@@ -209,7 +211,7 @@ def test_a_client_that_comes_late_gets_one_too(tmp_path: Path) -> None:
     pool.grid = LateGrid(pool.grid, 3)  # type: ignore[assignment]
     result = pool.train(penalty="none", site_intercepts=True, quorum=2)
     assert [sorted(one.clients) for one in result.rounds][1] == ["c0", "c1", "c2"]
-    fitted = sm.Logit(pool.y, design(pool, result, parts)).fit(disp=False, tol=1e-14, method="newton")
+    fitted = Logit(pool.y, design(pool, result, parts)).fit(disp=False, tol=1e-14, method="newton")
     assert distance(estimates(result), fitted.params) < 1e-8
     np.testing.assert_allclose(errors(result), fitted.bse, rtol=1e-6)
 
@@ -234,7 +236,7 @@ def test_a_client_that_misses_a_round_keeps_its_own(tmp_path: Path) -> None:
     pool = Pool(parts, tmp_path, {3: _missing({2, 4})})
     result = pool.train(penalty="none", site_intercepts=True, quorum=2)
     assert [bool(one.rejected) for one in result.rounds[:5]] == [False, False, True, False, True]
-    fitted = sm.Logit(pool.y, design(pool, result, parts)).fit(disp=False, tol=1e-14, method="newton")
+    fitted = Logit(pool.y, design(pool, result, parts)).fit(disp=False, tol=1e-14, method="newton")
     assert distance(estimates(result), fitted.params) < 1e-8
 
 
@@ -249,7 +251,7 @@ def test_a_client_that_is_lost_is_in_no_mean(tmp_path: Path) -> None:
     others = Pool(kept, tmp_path)
     Z = result.model.preprocessing.apply(others.X)
     dummies = np.repeat(np.eye(3), [len(y) for _, y in kept], axis=0)
-    fitted = sm.Logit(others.y, np.column_stack([Z, dummies])).fit(disp=False, tol=1e-14, method="newton")
+    fitted = Logit(others.y, np.column_stack([Z, dummies])).fit(disp=False, tol=1e-14, method="newton")
     assert distance(estimates(result), fitted.params) < 1e-8
     np.testing.assert_allclose(errors(result), fitted.bse, rtol=1e-6)
     assert result.model.intercept == pytest.approx(fitted.params[3:].mean(), rel=1e-6)

@@ -13,7 +13,7 @@ from federation.report.certainty import certainty_table
 from federation.report.page import render_report
 from federation.report.sites import Row, SiteScores, cross_site
 from federation.runs.folder import _metrics
-from tests.unit.test_report import CLIENTS, a_report
+from tests.unit.test_report import CLIENTS, a_report, page_of
 
 AT_CLIENTS: Row = dict.fromkeys(CLIENTS, 0.8)
 
@@ -67,14 +67,14 @@ def test_the_report_shows_intervals_and_every_client() -> None:
     assert f"{low:.3f}–{high:.3f}" in page
     assert page.count("0.123</td>") == 4
     assert re.search(r"federated</th><td>0.800</td><td>0.800</td>", page)
-    assert 'id="trust"' not in render_report(report)
+    assert 'id="trust"' not in page_of(report)
 
 
 def test_a_federation_between_accounts_has_no_matrix() -> None:
     """Its report still has the intervals and the global model at each client."""
     report = a_report(yardsticks=False)
     sure = intervals(report.scores.y, report.scores.federated, local={}, seed=0)
-    page = render_report(replace(report, intervals=sure, sites=SiteScores(federated=AT_CLIENTS, local={})))
+    page = page_of(replace(report, intervals=sure, sites=SiteScores(federated=AT_CLIENTS, local={})))
     assert "At each client" in page
     assert "client-1 alone" not in page
 
