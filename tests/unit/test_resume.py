@@ -70,6 +70,7 @@ def comparable(rounds: list[Any]) -> list[dict[str, Any]]:
     ("name", "phase"),
     [
         *((name, "train") for name in [*STRATEGIES, "auto"]),
+        ("fedadam", "evaluate.calibration"),
         ("fedadam", "evaluate"),
         ("fedadam", "query.save_model"),
     ],
