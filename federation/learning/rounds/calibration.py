@@ -68,7 +68,7 @@ class Sums:
         """
         mean, aim = self.expected / self.rows, self.positives / self.rows
         slope = self.variance / self.rows / (mean * (1.0 - mean))
-        return float(logit(aim) - logit(mean)) / slope
+        return float((logit(aim) - logit(mean)) / slope)
 
 
 Combine = Callable[[Iterable[Sums]], float]
