@@ -31,12 +31,13 @@ import memory
 import preparation
 import proof
 import proximal
+import quality
 import utils
 from errors import ClientError
 from ledger import Ledger, open_ledger
 from preprocessing import Preprocessing
 from protocol.columns import COUNTS
-from protocol.training import PROXIMAL_MU, TRAIN_LOSS
+from protocol.training import CALIBRATION, EXPECTED, PROXIMAL_MU, TRAIN_LOSS, VARIANCE
 from protocol.triangle import unpack
 from utils import Floats
 
@@ -149,6 +150,12 @@ def create_app(task: "utils.Task | StreamedTask", prepared: "Preparation | None"
         log.info("evaluate round %s: roc_auc %.6g", _round(message), metrics["roc_auc"])
         return Message(RecordDict({"metrics": MetricRecord(metrics)}), reply_to=message)
 
+    @app.evaluate(CALIBRATION.partition(".")[2])
+    def evaluate_calibration(message: Message, _context: Context) -> Message:
+        """Tell how many positive training rows the final model expects."""
+        metrics = MetricRecord(_expectation(task, message))
+        return Message(RecordDict({"metrics": metrics}), reply_to=message)
+
     @app.query("save_model")
     def save_model(message: Message, _context: Context) -> Message:
         """Keep the final model in this client's own model dir."""
@@ -171,6 +178,18 @@ def _scores(task: "utils.Task | StreamedTask", agreement: str, model: LogisticRe
     """Return the model's figures on this client's validation rows."""
     rows, figures = task.score(agreement, model)
     return {"num-examples": rows, **figures}
+
+
+def _expectation(task: "utils.Task | StreamedTask", message: Message) -> Metrics:
+    """Return how many positive training rows the model expects, weighted as the server asks."""
+    started = time.perf_counter()
+    model, agreement = _received(task, message)
+    rows = task.prepared(agreement).train
+    weights = np.asarray(_class_weight(message))[rows.y]
+    expected, variance = quality.expectation(utils.log_odds(model, rows), weights)
+    seconds = time.perf_counter() - started
+    log.info("calibration round %s: %.6g positive rows expected", _round(message), expected)
+    return {"num-examples": len(rows.y), EXPECTED: expected, VARIANCE: variance, "seconds": seconds}
 
 
 def _update(arrays: ArrayRecord, metrics: Metrics, given: Metrics) -> RecordDict:

@@ -24,6 +24,15 @@ def figures(y: NDArray[np.int64], z: Floats) -> dict[str, float]:
     }
 
 
+def expectation(z: Floats, weights: Floats) -> tuple[float, float]:
+    """Return how many positive rows log-odds ``z`` expect, and the variance of that number.
+
+    Both weighted, ``weights`` of shape (n,): Σ v p and Σ v p (1 - p).
+    """
+    p = expit(z)
+    return float(weights @ p), float(weights @ (p * expit(-z)))
+
+
 def roc_auc(y: NDArray[np.int64], p: Floats) -> float:
     """Return the share of (positive, negative) pairs that ``p`` ranks right, ties counting half.
 

@@ -27,12 +27,14 @@ from federation.learning.preprocessing.prevalence import (
     sampling_of,
 )
 from federation.learning.preprocessing.statistics import ClientStatistics, claimed_names, class_weight
+from federation.learning.rounds.calibration import middle, pooled
 from federation.learning.rounds.figures import Observer, Recorder, Round
 from federation.learning.rounds.record import Record, Unrecorded
 from federation.learning.rounds.roster import Roster
 from federation.learning.rounds.training import Training, as_record
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.advice import conclude, resolve
+from federation.learning.strategies.catalogue import FLOWERS, ROBUST
 from federation.learning.strategies.checked import CheckedStrategy, Rules, listed
 from federation.learning.strategies.newton.fednewton import FedNewton
 from federation.learning.strategies.newton.inference import infer, reason_for_no_tests
@@ -138,7 +140,8 @@ def federate(  # noqa: PLR0913 - all but the first three by name
 
     roster = Roster(grid, name_of=name_of, process_of=process_of, limit=settings.set_aside_after)
     roster.admit(*node_ids)
-    rows = agreement.rows | {one.client: (one.rows, one.validation_rows) for one in statistics}
+    told = {one.client: one for one in (*agreement.statistics, *statistics)}
+    rows = {name: (one.rows, one.validation_rows) for name, one in told.items()}
     weights = class_weight(agreement.statistics, balanced=settings.balanced)
     shifts = Shifts.of(agreement.statistics, weights, by_site=settings.site_intercepts)
     recorder = Recorder(test, agreement.preprocessing, observer, settings.rounds, shifts.common)
@@ -162,19 +165,25 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         test=test,
         name_of=name_of,
         rows=rows,
+        told=told,
         timeout=settings.round_timeout,
     )
     trained = training.run(settings.rounds, weights=weights, l2=settings.l2, saved=saved)
+    conclusion = conclude(settings, agreement, recorder.rounds)
+    moved = dict[str, float]()
+    if not isinstance(strategy, FedNewton):
+        calibration = training.calibrate(shifts, pooled if settings.strategy in FLOWERS - ROBUST else middle)
+        shifts, moved = calibration.applied(shifts), {"intercept_moved": calibration.moved}
+        conclusion = "; ".join(filter(None, (conclusion, str(calibration))))
     at_clients = training.score(shifts)
     observer.scored(at_clients)
     model = _model(trained, strategy, agreement, shifts, weights)
     ran = {"rounds": recorder.rounds[-1].round} | ({"strategy": settings.strategy} if why else {})
     model = replace(
         model,
-        provenance={**provenance, **model.provenance, **ran},
+        provenance={**provenance, **model.provenance, **ran, **moved},
         left_out={**prepared.left_out, **agreement.left_out} or None,
     )
-    conclusion = conclude(settings, agreement, recorder.rounds)
     if isinstance(strategy, FedNewton):
         reason = reason_for_no_tests(settings.penalty, resample_of(agreement.statistics, weights))
         inference = infer(strategy, model, penalty=settings.penalty, reason=reason)

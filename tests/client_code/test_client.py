@@ -174,12 +174,32 @@ def test_the_server_accepts_the_scores(
         get_node_ids=lambda: [2],
         send_and_receive=lambda messages, **_: [app(message, context) for message in messages],
     )
-    figures = dict(server.score(1, server.contents(arrays, Shifts()), grid, timeout=1.0)["a"])
+    server._recorder.rounds.append(Round(round=1))
+    content = server.contents(arrays, Shifts())
+    content(2)["config"] = ConfigRecord({"server-round": 1})
+    figures = dict(server.figures("evaluate", content, grid, timeout=1.0)["a"])
 
     model = model_of(arrays)
     rows = task.prepared(agreement).validation
     assert figures.pop("seconds") >= 0
     assert figures == {"num-examples": 40, **utils.score(model, rows)}
+
+
+def test_the_expected_positives_are_those_of_the_training_rows(
+    app: ClientApp, context: Context, server: CheckedStrategy, task: utils.Task, agreement: str
+) -> None:
+    """Weighted by class, as scikit-learn's probabilities add up; two numbers, whatever the rows."""
+    arrays = parameters((0.5, 0.5, -0.5), 0.25)
+    content = server.contents(arrays, Shifts())(2)
+    content["config"] = ConfigRecord({"server-round": 1, "class-weight": [3.0, 0.5]})
+    reply = app(Message(content, 2, "evaluate.calibration"), context)
+    rows = task.prepared(agreement).train
+    p, v = model_of(arrays).predict_proba(rows.X)[:, 1], np.where(rows.y == 1, 0.5, 3.0)
+    told = dict(reply.content.metric_records["metrics"])
+    assert told.pop("seconds") >= 0
+    expected = {"num-examples": 80, "expected": np.sum(v * p), "variance": np.sum(v * p * (1 - p))}
+    assert told == pytest.approx(expected, rel=1e-12)
+    assert not reply.content.array_records
 
 
 def test_the_final_model_is_kept(

@@ -94,6 +94,7 @@ def uninterrupted(
     ("name", "phase"),
     [
         *((name, "train") for name in [*STRATEGIES, "auto"]),
+        ("fedadam", "evaluate.calibration"),
         ("fedadam", "evaluate"),
         ("fedadam", "query.save_model"),
     ],

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from client_code.protocol.preparation import BALANCED, NONE, SMOTE
 from federation.data.preparation.manifest import Count
+from federation.errors import RoundError
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.model.linear import Scalar
 from federation.model.sampling import UNKNOWN
@@ -89,6 +90,34 @@ class Shifts:
     def at(self, client: str) -> float:
         """Return that of the intercept which a client is given; one that came later has the mean."""
         return self.sites.get(client, self.common)
+
+
+def original_weights(one: ClientStatistics, of: Sequence[ClientStatistics]) -> Weights:
+    """Return the weights with which a client's training rows count as they did before they were resampled.
+
+    Parameters
+    ----------
+    one : ClientStatistics
+        Of the client.
+    of : sequence of ClientStatistics
+        What the model's intercept is corrected by, see `shift_of`: if a client there does not know how its
+        rows were prepared, nobody's rows are weighted.
+
+    Raises
+    ------
+    RoundError
+        The client came later, and does not know how its rows were prepared where the others do.
+    """
+    if _original(of) is None:
+        return EVEN
+    before = one.preparation
+    if before is None:
+        raise RoundError(
+            f'client "{one.client}" does not know how its rows were prepared.',
+            "Prepare the data there with federation.data_prep and publish them again.",
+        )
+    negatives = _ratio(before.rows - before.positives, one.rows - one.positives)
+    return negatives, _ratio(before.positives, one.positives)
 
 
 def prior_shift(trained: Count, original: Count, weights: Weights) -> float:
@@ -185,6 +214,10 @@ def sampling_notes(statistics: Sequence[ClientStatistics], weights: Weights) -> 
             "not valid. Prepare the data there with federation.data_prep and publish them again."
         )
     return lines
+
+
+def _ratio(before: int, now: int) -> float:
+    return before / now if now else 1.0
 
 
 def _log_odds(count: Count) -> float:

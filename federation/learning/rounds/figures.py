@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -123,6 +123,11 @@ class Recorder:
         self.current.seconds = ended - self._started
         self.current.overhead = max(scoring - self._started - max(computing, default=0.0), 0.0)
         self.rounds.append(self.current)
+
+    def score_again(self, arrays: Mapping[str, NDArray[np.float64]], shift: float) -> None:
+        """Score the last round's model with its intercept corrected by ``shift`` in place of what it was."""
+        server = evaluate(self._y, _sigmoid(self._Z, arrays, shift))
+        self.rounds[-1] = replace(self.rounds[-1], server=server)
 
     def announce(self) -> None:
         """Tell the observer of the closed round."""

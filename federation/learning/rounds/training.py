@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from flwr.serverapp.strategy import FedAvg
 
+from client_code.protocol.training import CALIBRATION
 from federation.data.table import Table
 from federation.errors import FederationError
 from federation.learning.agreement import Agreement, ask_statistics
-from federation.learning.preprocessing.prevalence import Shifts, Weights
-from federation.learning.preprocessing.statistics import log_odds
+from federation.learning.preprocessing.prevalence import Shifts, Weights, original_weights
+from federation.learning.preprocessing.statistics import ClientStatistics, log_odds
+from federation.learning.rounds.calibration import Calibration, Combine, Sums, calibrate, problem_of
 from federation.learning.rounds.figures import Recorder
 from federation.learning.rounds.record import Checkpoint, Record
 from federation.learning.rounds.roster import Roster
@@ -47,6 +49,8 @@ class Training:
         The name of the client with a node id.
     rows : dict of str to (int, int)
         Training and validation rows by client; newcomers are added.
+    told : dict of str to ClientStatistics
+        By client; newcomers are added.
     timeout : float
         Seconds that a client may take for a round.
     """
@@ -60,6 +64,7 @@ class Training:
     test: Table
     name_of: Callable[[int], str]
     rows: dict[str, tuple[int, int]]
+    told: dict[str, ClientStatistics]
     timeout: float
 
     def run(self, rounds: int, *, weights: Weights, l2: float, saved: Checkpoint | None) -> ArrayRecord:
@@ -93,6 +98,34 @@ class Training:
         )
         return self._model
 
+    def calibrate(self, shifts: Shifts, combine: Combine) -> Calibration:
+        """Find how far to move the final model's intercept, and score that as the last round's.
+
+        Parameters
+        ----------
+        shifts : Shifts
+            What leads to the true prevalence.
+        combine : callable
+            Makes a step of what the clients tell.
+        """
+
+        def weights(name: str) -> Weights:
+            return original_weights(self.told[name], self.agreement.statistics)
+
+        def problem(name: str, content: RecordDict) -> str:
+            return problem_of(self.told[name], weights(name), content.metric_records["metrics"])
+
+        def ask(moved: float) -> list[Sums]:
+            at = Calibration(moved).applied(shifts)
+            question = self._question(at, lambda name: {"class-weight": list(weights(name))})
+            told = self.checked.figures(CALIBRATION, question, self.roster, self.timeout, problem)
+            return [Sums.of(self.told[name], weights(name), each) for name, each in told.items()]
+
+        calibration = calibrate(ask, combine)
+        arrays = {name: array.numpy() for name, array in self._model.items()}
+        self.recorder.score_again(arrays, calibration.applied(shifts).common)
+        return calibration
+
     def score(self, shifts: Shifts) -> dict[str, Mapping[str, Any]]:
         """Return the figures of the final model, at the true prevalence, on each client's validation rows.
 
@@ -101,8 +134,20 @@ class Training:
         RoundError
             Fewer than the quorum tell theirs.
         """
-        ask = self.checked.contents(self._model, shifts)
-        return self.checked.score(self.recorder.rounds[-1].round, ask, self.roster, self.timeout)
+        return self.checked.figures("evaluate", self._question(shifts), self.roster, self.timeout)
+
+    def _question(
+        self, shifts: Shifts, settings: Callable[[str], dict[str, Any]] = lambda _: {}
+    ) -> Callable[[int], RecordDict]:
+        """Return what makes the question about the final model for the client with a node id."""
+        content = self.checked.contents(self._model, shifts)
+        of_round = {"server-round": self.recorder.rounds[-1].round}
+
+        def question(node_id: int) -> RecordDict:
+            config = ConfigRecord(settings(self.name_of(node_id)) | of_round)
+            return RecordDict({**content(node_id), "config": config})
+
+        return question
 
     def _untrained(self, weights: Weights) -> ArrayRecord:
         """Return coefficients of 0; for Newton's method the rows' log-odds too, which saves it a round."""
@@ -144,6 +189,7 @@ class Training:
                 set_aside[self.name_of(node_id)] = error.problem
                 self.roster.set_aside(node_id)
             else:
+                self.told[one.client] = one
                 self.rows[one.client] = (one.rows, one.validation_rows)
                 self.roster.admit(node_id)
 

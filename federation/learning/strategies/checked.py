@@ -12,7 +12,7 @@ from flwr.serverapp.exception import AggregationError, InconsistentMessageReplie
 from flwr.serverapp.strategy import QFedAvg, Result, Strategy
 from numpy.typing import NDArray
 
-from client_code.protocol.training import TRAIN_LOSS
+from client_code.protocol.training import CALIBRATION, TRAIN_LOSS
 from federation.errors import RoundError
 from federation.events import Events, unrecorded
 from federation.learning.agreement import ask_all
@@ -31,8 +31,12 @@ TRAIN, VALIDATION = 0, 1
 METRICS: Mapping[str, Mapping[str, int]] = {
     "train": {"metrics": TRAIN, "given": VALIDATION},
     "evaluate": {"metrics": VALIDATION},
+    CALIBRATION: {"metrics": TRAIN},
 }
 """The records of figures in a reply of each phase, and the rows that each is of."""
+
+Problem = Callable[[str, RecordDict], str]
+"""Says what is wrong with the content of a client's reply, "" if nothing is."""
 
 _REMEDY = "Choose other parameters or another strategy."
 
@@ -221,10 +225,28 @@ class CheckedStrategy(EndsEarly):
     def aggregate_evaluate(self, *_: Any, **_by_name: Any) -> None:
         """Return None: nobody was asked."""
 
-    def score(
-        self, server_round: int, content: Callable[[int], RecordDict], grid: Grid, timeout: float
+    def figures(
+        self,
+        phase: str,
+        content: Callable[[int], RecordDict],
+        grid: Grid,
+        timeout: float,
+        problem_of: Problem = lambda _name, _content: "",
     ) -> dict[str, Mapping[str, Any]]:
-        """Return the figures of the model in ``content`` on each client's validation rows, by client.
+        """Return what each client tells of the last round's model, by client.
+
+        Parameters
+        ----------
+        phase : {"evaluate", "evaluate.calibration"}
+            What is asked.
+        content : callable
+            Makes the question for the client with a node id.
+        grid : Grid
+            Whose clients are asked.
+        timeout : float
+            Seconds that they may take.
+        problem_of : callable
+            Checks an answer further.
 
         Raises
         ------
@@ -232,15 +254,9 @@ class CheckedStrategy(EndsEarly):
             There are fewer than the quorum.
         """
         self.asked = set(grid.get_node_ids())
-        config = ConfigRecord({"server-round": server_round})
-
-        def asking(node_id: int) -> RecordDict:
-            asked = content(node_id)
-            asked["config"] = config
-            return asked
-
-        replies = ask_all(grid, sorted(self.asked), "evaluate", asking, timeout)
-        accepted, _ = self._checked(server_round, replies.values(), "evaluate", lambda _: "")
+        replies = ask_all(grid, sorted(self.asked), phase, content, timeout)
+        last = self._recorder.rounds[-1].round
+        accepted, _ = self._checked(last, replies.values(), phase, problem_of)
         return {name: dict(reply.content.metric_records["metrics"]) for name, reply in accepted.items()}
 
     def contents(self, arrays: ArrayRecord, shifts: Shifts) -> Callable[[int], RecordDict]:
@@ -267,7 +283,7 @@ class CheckedStrategy(EndsEarly):
         server_round: int,
         replies: Iterable[Message],
         phase: str,
-        problem_of: Callable[[RecordDict], str],
+        problem_of: Problem,
     ) -> tuple[dict[str, Message], dict[str, str]]:
         """Return the valid replies, and why the others are not, both by client.
 
@@ -283,7 +299,7 @@ class CheckedStrategy(EndsEarly):
             problem = (
                 _error(reply)
                 or _metric_problem(reply.content, METRICS[phase], self._rules.rows.get(name))
-                or problem_of(reply.content)
+                or problem_of(name, reply.content)
             )
             decision = {"client": name, "round": server_round, "phase": phase, "accepted": not problem}
             self._rules.event("decision", **decision, reason=problem)
@@ -297,7 +313,7 @@ class CheckedStrategy(EndsEarly):
             raise RoundError(f"{problem} {listed(rejected)}", "Look at the logs of the clients named.")
         return accepted, rejected
 
-    def _update_problem(self, content: RecordDict) -> str:
+    def _update_problem(self, _name: str, content: RecordDict) -> str:
         records = content.array_records  # gathered anew at each access
         if list(records) != ["arrays"]:
             return "its update holds other records than the model's"
