@@ -1,12 +1,19 @@
-"""Which tests may run side by side, where pytest-xdist is installed and asked to."""
+"""Which tests may run side by side, and in which order, where pytest-xdist is installed and asked to."""
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+LONG = ("rehearsal", "local", "faults", "infrastructure", "security", "flower")
+"""Folders of tests that take long, the longest first: what begins last is short, so that no process idles."""
+
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """Give a file's tests to one process, and all that share the deployed rehearsal and its port too."""
+
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        config.option.loadscopereorder = False  # it takes the files with the most tests first
+        super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
         shared = "tests/rehearsal/"
@@ -17,3 +24,15 @@ class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     """Say which tests may run side by side."""
     return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    return next(
+        (at for at, folder in enumerate(LONG) if item.nodeid.startswith(f"tests/{folder}/")), len(LONG)
+    )

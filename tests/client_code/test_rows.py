@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,11 @@ Write = Callable[[pd.DataFrame], Path]
 
 
 def _frame(n: int = 20_000, d: int = 50) -> pd.DataFrame:
+    return _drawn(n, d).copy()
+
+
+@cache
+def _drawn(n: int, d: int) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(n, d)), columns=[f"x{j}" for j in range(d)])
     frame.insert(3, "fraud", rng.integers(0, 2, n))

@@ -126,12 +126,13 @@ def config() -> FederationConfig:
     )
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Prepare synthetic data for the two clients."""
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepare synthetic data for the two clients, which a run only reads."""
+    folder = tmp_path_factory.mktemp("prepared") / "data"
     settings = PreparationSettings(label=LABEL, clients=2, partition="quantile:total_claim_count_sum")
-    prepare(None, tmp_path / "data", settings)
-    return tmp_path / "data"
+    prepare(None, folder, settings)
+    return folder
 
 
 def run(

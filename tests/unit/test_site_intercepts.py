@@ -17,6 +17,7 @@ from statsmodels.genmod.generalized_linear_model import GLM
 from federation.api.model import Model
 from federation.errors import DataError, NoOptimumError, SettingError
 from federation.learning.federate import Federated, federate
+from federation.learning.rounds.record import Checkpoint
 from federation.learning.settings import TrainingSettings
 from federation.model.linear import LinearModel
 from federation.runs.record.record import RunRecord
@@ -257,33 +258,41 @@ def test_a_client_that_is_lost_is_in_no_mean(tmp_path: Path) -> None:
     assert result.model.intercept == pytest.approx(fitted.params[3:].mean(), rel=1e-6)
 
 
+def _with_record(pool: Pool, record: Path) -> Federated:
+    return federate(
+        pool.grid,
+        TrainingSettings(strategy="fednewton", site_intercepts=True, penalty="none"),
+        pool.test,
+        name_of=lambda node_id: f"c{node_id - 2}",
+        observer=pool.notes,
+        provenance={},
+        record=RunRecord(record),
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Federated, Checkpoint]:
+    """Return a run that nothing interrupted, and its last checkpoint."""
+    folder = tmp_path_factory.mktemp("whole")
+    return _with_record(Pool(sites(), folder), folder / "run"), last_of(folder / "run")
+
+
 @pytest.mark.parametrize("at", [2, 9, 16])
-def test_a_resumed_run_goes_on_to_the_last_bit(at: int, tmp_path: Path) -> None:
+def test_a_resumed_run_goes_on_to_the_last_bit(
+    at: int, tmp_path: Path, whole: tuple[Federated, Checkpoint]
+) -> None:
     """Intercepts, and all that the search carries, are in the checkpoint."""
-
-    def run(pool: Pool, record: RunRecord) -> Federated:
-        return federate(
-            pool.grid,
-            TrainingSettings(strategy="fednewton", site_intercepts=True, penalty="none"),
-            pool.test,
-            name_of=lambda node_id: f"c{node_id - 2}",
-            observer=pool.notes,
-            provenance={},
-            record=record,
-        )
-
-    whole = run(Pool(sites(), tmp_path), RunRecord(tmp_path / "whole"))
+    result, kept = whole
     stop = cut_short("train", at)
     with pytest.raises(CutShortError):
-        run(Pool(sites(), tmp_path, dict.fromkeys(range(2, 6), stop)), RunRecord(tmp_path / "cut"))
-    resumed = run(Pool(sites(), tmp_path), RunRecord(tmp_path / "cut"))
-    assert exactly(resumed.model.coef) == exactly(whole.model.coef)
-    assert resumed.model.site_intercepts == whole.model.site_intercepts
-    assert resumed.model.inference == whole.model.inference
-    assert comparable(resumed.rounds) == comparable(whole.rounds)
-    one, other = last_of(tmp_path / "cut").strategy, last_of(tmp_path / "whole").strategy
-    assert one
-    assert exactly(one) == exactly(other)
+        _with_record(Pool(sites(), tmp_path, dict.fromkeys(range(2, 6), stop)), tmp_path / "cut")
+    resumed = _with_record(Pool(sites(), tmp_path), tmp_path / "cut")
+    assert exactly(resumed.model.coef) == exactly(result.model.coef)
+    assert resumed.model.site_intercepts == result.model.site_intercepts
+    assert resumed.model.inference == result.model.inference
+    assert comparable(resumed.rounds) == comparable(result.rounds)
+    assert kept.strategy
+    assert exactly(last_of(tmp_path / "cut").strategy) == exactly(kept.strategy)
 
 
 # Limits ----------------------------------------------------------------------------------------------------
