@@ -16,7 +16,8 @@ from scipy.special import expit
 from federation.learning.federate import Federated
 from federation.learning.rounds.calibration import Calibration, Sums, calibrate, middle, pooled
 from federation.learning.strategies.catalogue import ROBUST, STRATEGIES
-from tests.unit.pooling import Floats, Pool, Rows
+from protocol.preparation import Preparation
+from tests.unit.pooling import AnyOrder, Floats, Pool, Rows
 from tests.unit.test_prevalence import drawn, fewer_negatives, halves, told
 
 KIND = "evaluate.calibration"
@@ -224,6 +225,48 @@ def test_a_run_does_not_fail_where_nobody_answers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(kept.model.coef, free.model.coef)
     assert kept.model.intercept == pytest.approx(free.model.intercept - moved(free), rel=1e-12)
     assert "evaluate.calibration: 0 valid replies of 3 needed" in (kept.conclusion or "")
+
+
+# Clients that come late -------------------------------------------------------------------------------------
+
+
+class Late(AnyOrder):
+    """A grid whose last client joins during round 1."""
+
+    def get_node_ids(self) -> list[int]:
+        """Return the ids of the clients that are there."""
+        ids = super().get_node_ids()
+        return ids if self.exchanges > 1 else ids[:-1]
+
+
+def with_latecomer(tmp_path: Path, parts: list[Rows], prepared: list[Preparation | None]) -> Federated:
+    """Train with the last client coming late."""
+    pool = Pool(parts, tmp_path, prepared=prepared)
+    pool.grid.__class__ = Late
+    return pool.train(strategy="fedavg", rounds=3)
+
+
+def test_a_latecomers_rows_count_as_it_says(tmp_path: Path) -> None:
+    """With its own counts before resampling, like everybody's."""
+    before = drawn(9_000)
+    parts = thirds(before)
+    kept = [fewer_negatives(part, 0.3) for part in parts]
+    result = with_latecomer(tmp_path, kept, [told(part, "smote") for part in parts])
+    assert "c2" in result.rounds[-1].clients
+    weighted = sum(
+        (result.model.predict_proba(X) * np.where(y == 1, 1.0, (1 - whole).sum() / (1 - y).sum())).sum()
+        for (X, y), (_, whole) in zip(kept, parts, strict=True)
+    )
+    assert weighted == pytest.approx(before[1].sum(), rel=1e-3)
+
+
+def test_a_latecomer_that_does_not_know_leaves_the_intercept_where_it_is(tmp_path: Path) -> None:
+    """Its rows may be resampled as the others' are, or not."""
+    parts = thirds(drawn(9_000))
+    kept = [fewer_negatives(part, 0.3) for part in parts]
+    result = with_latecomer(tmp_path, kept, [*(told(part, "smote") for part in parts[:2]), None])
+    assert moved(result) == 0.0
+    assert 'client "c2" does not know how its rows were prepared' in (result.conclusion or "")
 
 
 # Everywhere the same model ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,19 @@ def test_the_page_shows_the_figures_and_links_every_run(tmp_path: Path) -> None:
     assert "SYNTHETIC" in page
     assert "src=" not in page
     assert "http" not in page
+
+
+def test_the_summary_names_the_strategies_that_were_taken(tmp_path: Path) -> None:
+    """Not auto: each run's own word counts."""
+
+    def train(run: LocalRun) -> RunMetrics:
+        metrics = trained(run)
+        taken = "fedavg" if run.training.seed == 3 else "fednewton"
+        (run.out / "run.json").write_text(json.dumps({"strategy": taken}), encoding="utf-8")
+        return metrics
+
+    how = replace(settings(tmp_path / "out"), training=TrainingSettings(strategy="auto", seed=3))
+    assert repeat(how, 3, train)["strategy"] == "fedavg or fednewton"
 
 
 def test_an_undefined_metric_is_left_out_of_the_mean(tmp_path: Path) -> None:

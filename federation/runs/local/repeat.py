@@ -13,6 +13,7 @@ from scipy import stats
 
 from federation.errors import DataError, OutputExistsError, SettingError
 from federation.files import replacing
+from federation.learning.settings import AUTO
 from federation.report.facts import RunMetrics
 from federation.report.tables import METRIC_NAMES
 from federation.runs.local.training import LocalRun
@@ -111,13 +112,21 @@ def summarise(settings: LocalRun, seeds: Sequence[int], runs: Sequence[RunMetric
     return {
         "data": settings.source.name if settings.source else "synthetic table with the CMS schema",
         "synthetic": settings.source is None,
-        "strategy": settings.training.strategy,
+        "strategy": " or ".join(_taken(settings, seeds)),
         "level": LEVEL,
         "seeds": list(seeds),
         "runs": [f"seed-{seed}" for seed in seeds],
         "roc_auc": [run["federated"]["roc_auc"] for run in runs],
         "models": models,
     }
+
+
+def _taken(settings: LocalRun, seeds: Sequence[int]) -> list[str]:
+    """Return the strategies that the runs took: one, unless that was left open and the draws differ."""
+    if settings.training.strategy != AUTO:
+        return [settings.training.strategy]
+    runs = [settings.out / f"seed-{seed}" / "run.json" for seed in seeds]
+    return sorted({json.loads(run.read_text(encoding="utf-8"))["strategy"] for run in runs})
 
 
 def render_summary(summary: dict[str, Any]) -> str:

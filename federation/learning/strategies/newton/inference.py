@@ -14,7 +14,7 @@ computed from it is no test and covers nothing as often as it says: they come wi
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -80,45 +80,25 @@ def infer(
     at = strategy.newton.accepted
     if at is None or not strategy.newton.converged:
         return None
-    names, scale, d = model.preprocessing.features, model.preprocessing.scale, len(model.coef)
-    sites = model.site_intercepts or {}
+    names, d, sites = model.preprocessing.features, len(model.coef), model.site_intercepts or {}
     places = {site: d + strategy.newton.sites.index(site) for site in sites}
-    spread = _Spread.of(at.hessian, at.scores)
-    told = spread if penalty != "l2" else spread._replace(null=spread.null[:, :0])  # l2 determines the rest
-    estimate, tested, ratio = (_plainly, _plainly, _ratio) if reason else (_estimate, _tested, _ratios)
-
-    def intercept(value: float, places: list[int]) -> dict[str, Any]:
-        """Tell of an intercept, the mean of those at ``places``, also for columns in their own units."""
-        weights, shift = np.zeros((2, len(at.hessian)))
-        weights[places], shift[:d] = 1.0 / len(places), model.preprocessing.mean / scale
-        scaled = told.figures(weights, value)
-        natural = told.figures(weights - shift, value - float(shift[:d] @ model.coef))
-        natural = natural if math.isfinite(scaled[0]) else scaled
-        return tested(*scaled) | {"natural": estimate(*natural)}
-
-    features = [
-        told.figures(unit, b) for unit, b in zip(np.eye(len(at.hessian))[:d], model.coef, strict=True)
-    ]
     intercepts = {at: f"(intercept of {site})" for site, at in places.items()} or {d: INTERCEPT}
     absent = {j for j in range(d) if at.hessian[j, j] == 0.0}  # a sum of squares: no row has it
     named = {j: name for j, name in enumerate(names) if j not in absent}
+    spread = _Spread.of(at.hessian, at.scores)
+    determined = spread._replace(null=spread.null[:, :0]) if penalty == "l2" else spread  # l2 does the rest
+    tell = _Teller(model, determined, *((_plainly, _plainly, _ratio) if reason else _WITH_TESTS))
     inference: dict[str, Any] = {
         "penalty": penalty,
         **({"reason": reason} if reason else {"method": _method(strategy), "confidence": CONFIDENCE}),
         "absent": [names[j] for j in sorted(absent)],
         "undetermined": spread.undetermined(named | intercepts),
-        "intercept": intercept(model.intercept, list(intercepts)),
-        "features": [
-            {"name": name}
-            | tested(b, e)
-            | ratio(b, e)
-            | {"natural": estimate(b / s, e / s) | ratio(b / s, e / s)}
-            for name, (b, e), s in zip(names, features, scale, strict=True)
-        ],
+        "intercept": tell.intercept(model.intercept, list(intercepts)),
+        "features": [{"name": name} | tell.feature(j) for j, name in enumerate(names)],
     }
     if sites:
-        told_of = {site: intercept(value, [places[site]]) for site, value in sites.items()}
-        inference["site_intercepts"] = told_of
+        of_site = {site: tell.intercept(value, [places[site]]) for site, value in sites.items()}
+        inference["site_intercepts"] = of_site
     return inference
 
 
@@ -157,6 +137,38 @@ class _Spread(NamedTuple):
         return list(groups.values())
 
 
+Figures = Callable[[float, float], dict[str, float | None]]
+"""Makes what is told of a value and its standard error."""
+
+
+class _Teller(NamedTuple):
+    """Say of a model's coefficients what ``estimate``, ``tested`` and ``ratio`` make of each."""
+
+    model: LinearModel
+    spread: _Spread
+    estimate: Figures
+    tested: Figures
+    ratio: Figures
+
+    def feature(self, j: int) -> dict[str, Any]:
+        """Tell of the coefficient at ``j``, also for one unit of its column."""
+        scale = float(self.model.preprocessing.scale[j])
+        unit = np.eye(len(self.spread.covariance))[j]
+        b, e = self.spread.figures(unit, self.model.coef[j])
+        natural = self.estimate(b / scale, e / scale) | self.ratio(b / scale, e / scale)
+        return self.tested(b, e) | self.ratio(b, e) | {"natural": natural}
+
+    def intercept(self, value: float, places: list[int]) -> dict[str, Any]:
+        """Tell of an intercept, the mean of those at ``places``, also for columns in their own units."""
+        preprocessing, coef = self.model.preprocessing, self.model.coef
+        weights, shift = np.zeros((2, len(self.spread.covariance)))
+        weights[places], shift[: coef.size] = 1.0 / len(places), preprocessing.mean / preprocessing.scale
+        scaled = self.spread.figures(weights, value)
+        natural = self.spread.figures(weights - shift, value - float(shift[: coef.size] @ coef))
+        natural = natural if math.isfinite(scaled[0]) else scaled
+        return self.tested(*scaled) | {"natural": self.estimate(*natural)}
+
+
 def _plainly(value: float, _: float) -> dict[str, float | None]:
     return _plain(coefficient=value)
 
@@ -178,6 +190,9 @@ def _ratio(value: float, _: float) -> dict[str, float | None]:
 def _ratios(value: float, error: float) -> dict[str, float | None]:
     low, middle, high = (_exp(value + sign * _QUANTILE * error) for sign in (-1, 0, 1))
     return _plain(odds_ratio=middle, odds_ratio_low=low, odds_ratio_high=high)
+
+
+_WITH_TESTS: tuple[Figures, Figures, Figures] = (_estimate, _tested, _ratios)
 
 
 def _exp(value: float) -> float:
