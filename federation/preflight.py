@@ -10,7 +10,7 @@ import typer
 from federation.aws.checks.checks import Check, as_text, run_checks
 from federation.cli.command import Debug, run
 from federation.cli.options import AsJsonData, Config, Host, TestData
-from federation.config.schema import FederationConfig, contract_of, load_config
+from federation.config.schema import FederationConfig, contract_of, load_own_config
 
 
 def main(
@@ -51,7 +51,7 @@ def main(
       python -m federation.preflight --config federation.toml --label fraudulent_provider
       python -m federation.preflight --config config/my.toml --client hospital-a --label fraudulent_provider
     """
-    federation = load_config(config)
+    federation = load_own_config(config)
     checks = (
         _of_client(federation, client, code, label)
         if client

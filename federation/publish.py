@@ -12,7 +12,7 @@ from federation.aws.publishing.object_sync import megabytes
 from federation.aws.publishing.publisher import Published, Publisher
 from federation.cli.command import Debug, run
 from federation.cli.options import AsJsonData, Config
-from federation.config.schema import FederationConfig, contract_of, load_config
+from federation.config.schema import FederationConfig, contract_of, load_own_config
 from federation.errors import SettingError
 
 
@@ -66,7 +66,7 @@ def main(  # noqa: PLR0913 - a parameter for each option
             "no party is chosen.",
             "Choose what to publish: --server, --client NAME, or --client NAME --notebook.",
         )
-    federation = load_config(config)
+    federation = load_own_config(config)
     publisher = Publisher(open_store=stores(), check=check, say=lambda line: typer.echo(line, err=True))
     if client is None:
         published = publisher.server(federation, config, data=data, label=label)

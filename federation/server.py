@@ -110,7 +110,7 @@ def carry_out(context: typer.Context) -> None:
     from federation.aws.publishing.source_archive import source_archive
     from federation.cli.progress import Progress, show_metrics
     from federation.config.contract import contract_beside, governing
-    from federation.config.schema import contract_of, load_config
+    from federation.config.schema import contract_of, load_own_config
     from federation.data.contract_check import read_prepared
     from federation.data.preparation.prepared import manifest_beside
     from federation.learning.preprocessing.prepared import Prepared
@@ -121,7 +121,7 @@ def carry_out(context: typer.Context) -> None:
     folder, run_id = Path(options["out"]), options["run_id"]
     resumed = run_id if context.params["resume"] else None
     config_file = Path(options["config"])
-    config, archive = load_config(config_file), source_archive()
+    config, archive = load_own_config(config_file), source_archive()
     held_back = Path(options["test_data"] or config_file.parent / "test.csv")
     contract = governing(contract_of(config, config_file), contract_beside(held_back), str(held_back))
     manifest = manifest_beside(held_back)

@@ -100,15 +100,13 @@ def test_an_invalid_value_is_refused_by_the_type(name: str, value: Any) -> None:
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize(("name", "value"), INVALID)
 def test_every_command_refuses_it_with_the_same_error(
-    door: str, name: str, value: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    door: str, name: str, value: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, own_config: Path
 ) -> None:
     """The command line says what Python says, with that error's exit code, before anything is done."""
     with pytest.raises(SettingError) as caught:
         TrainingSettings(**{name: value})
     out = tmp_path / "out"
-    required = (
-        ["--config", str(ROOT / "config" / "example.toml"), "--label", "y"] if door.endswith("server") else []
-    )
+    required = ["--config", str(own_config), "--label", "y"] if door.endswith("server") else []
     with pytest.raises(SystemExit) as ended:
         run(
             importlib.import_module(door).main,
