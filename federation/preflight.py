@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from federation.cli.options import AsJsonData, Config, Host, TestData
 from federation.config.schema import FederationConfig, contract_of, load_own_config
 
 
-def main(
+def main(  # noqa: PLR0913 - a parameter for each option
     *,
     config: Config,
     client: Annotated[
@@ -35,6 +36,15 @@ def main(
             metavar="SHA256",
         ),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="With --client: sha256 of the columns of the server's test rows, which the server's own "
+            "preflight prints. [default: not compared]",
+            metavar="SHA256",
+            show_default=False,
+        ),
+    ] = None,
     test_data: TestData = None,
     host: Host = None,
     as_json: AsJsonData = False,
@@ -53,7 +63,7 @@ def main(
     """
     federation = load_own_config(config)
     checks = (
-        _of_client(federation, client, code, label)
+        _of_client(federation, config, client, code=code, label=label, columns=columns)
         if client
         else _of_server(federation, config, test_data or config.parent / "test.csv", label, host)
     )
@@ -88,8 +98,16 @@ def _of_server(
     return server_checks(config, OnAws(config).view(rows), host=host, digest=source_archive().digest)
 
 
-def _of_client(config: FederationConfig, name: str, code: str | None, label: str | None) -> list[Check]:
-    from federation.aws.checks.client import client_checks
+def _of_client(
+    config: FederationConfig,
+    path: Path,
+    name: str,
+    *,
+    code: str | None,
+    label: str | None,
+    columns: str | None,
+) -> list[Check]:
+    from federation.aws.checks.client import Expected, client_checks
     from federation.aws.edge.buckets.s3 import stores
     from federation.aws.edge.views import caller_in
     from federation.aws.publishing.source_archive import source_archive
@@ -100,8 +118,12 @@ def _of_client(config: FederationConfig, name: str, code: str | None, label: str
         client,
         caller=caller_in(client.region),
         open_store=stores(),
-        digest=code or source_archive().digest,
-        label=label,
+        expected=Expected(
+            digest=code or source_archive().digest,
+            label=label,
+            columns=columns,
+            contract=contract_of(config, path),
+        ),
     )
 
 
@@ -110,7 +132,7 @@ def _next(config: Path, client: str | None, label: str | None) -> str:
         return f'Ready, as far as client "{client}" can tell.'
     return (
         "Ready, as far as the server may see. When every client's operator says the same, next:\n"
-        f"  python -m federation.server --config {config} --label {label or 'LABEL'}"
+        f"  python -m federation.server --config {quote(str(config))} --label {quote(label or 'LABEL')}"
     )
 
 

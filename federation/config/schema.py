@@ -359,11 +359,17 @@ def _translated(error: ValidationError, tables: Mapping[str, Any]) -> ConfigErro
     )
 
 
-def _kind_at(place: Sequence[int | str]) -> type[_Table]:
+def _kind_at(place: Sequence[int | str]) -> type[BaseModel]:
     """Return what the table at a place of the file holds."""
-    return {"federation": Settings, "server": Server, "clients": Client}.get(
-        str(place[0]) if place else "", FederationConfig
-    )
+    match place:
+        case ["federation"]:
+            return Settings
+        case ["server"]:
+            return Server
+        case ["clients", _]:
+            return Client
+        case _:
+            return FederationConfig
 
 
 def _key_and_party(location: tuple[int | str, ...], tables: Mapping[str, Any]) -> tuple[str, str]:
