@@ -22,7 +22,6 @@ from federation.cli.options import (
     ContractFile,
     DropDuplicates,
     Ignore,
-    JoinTimeout,
     Keep,
     Label,
     Out,
@@ -30,6 +29,7 @@ from federation.cli.options import (
     Positive,
     Resample,
     Resume,
+    join_timeout,
     log_refusals_only,
     training_options,
 )
@@ -64,7 +64,7 @@ def main(  # noqa: PLR0913 - a command's options
     drop_duplicates: DropDuplicates = False,
     ignore: Ignore = None,
     keep: Keep = None,
-    join_timeout: JoinTimeout = 120.0,
+    join_timeout: Annotated[float | None, join_timeout("120, more for many clients")] = None,
     port: Annotated[
         int,
         typer.Option(help="Port on 127.0.0.1; 0 chooses a free one.", min=0, max=65535, rich_help_panel=RUN),

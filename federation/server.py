@@ -20,11 +20,11 @@ from federation.cli.options import (
     AsJson,
     Config,
     Host,
-    JoinTimeout,
     Out,
     Resume,
     TestData,
     finite,
+    join_timeout,
     log_refusals_only,
     training_options,
 )
@@ -48,7 +48,7 @@ def main(  # noqa: PLR0913 - a command's options
     config: Config,
     label: Annotated[str, typer.Option(help="Column to predict.", metavar="COLUMN", rich_help_panel=DATA)],
     test_data: TestData = None,
-    join_timeout: JoinTimeout = 1800.0,
+    join_timeout: Annotated[float, join_timeout("1800")] = 1800.0,
     spot: Annotated[
         bool, typer.Option("--spot", help="Use managed Spot capacity.", rich_help_panel=RUN)
     ] = False,

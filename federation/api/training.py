@@ -16,7 +16,6 @@ from federation.errors import SettingError
 from federation.learning.settings import TrainingSettings, settings_of_training
 from federation.runs.local.training import LocalRun, choose_preparation, train_locally
 
-JOIN_TIMEOUT = 120.0
 """Seconds that a client may take to start and join."""
 
 
@@ -117,7 +116,7 @@ def train(  # noqa: PLR0913 - as many as the command has options
             "data": None if source is None else str(source),
             "out": str(folder),
             "port": 0,
-            "join_timeout": JOIN_TIMEOUT,
+            "join_timeout": None,
             "started": started.isoformat(),
         }
         run = LocalRun(
@@ -126,7 +125,6 @@ def train(  # noqa: PLR0913 - as many as the command has options
             training=training,
             out=folder,
             started=started,
-            join_timeout=JOIN_TIMEOUT,
             options=options,
         )
         train_locally(run, Progress(quiet=not progress))

@@ -19,7 +19,7 @@ DATA, RUN, OUTPUT = "Data", "Run", "Output"
 """Headings of ``--help``, beside those of the training's settings."""
 
 
-def finite(value: float) -> float:
+def finite(value: float | None) -> float | None:
     """Return a number; refuse infinity and NaN, which pass every range of click.
 
     Raises
@@ -27,21 +27,23 @@ def finite(value: float) -> float:
     typer.BadParameter
         It is one of those.
     """
-    if not math.isfinite(value):
+    if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a finite number.")
     return value
 
 
-JoinTimeout = Annotated[
-    float,
-    typer.Option(
-        help="Maximum time for a client to start and join.",
+def join_timeout(default: str) -> Any:  # noqa: ANN401 - as typer.Option itself
+    """Return the option for how long clients may take to join, with what ``--help`` says of its default."""
+    return typer.Option(
+        help=f"Maximum time for a client to start and join. [default: {default}]",
         metavar="SECONDS",
         min=0,
         callback=finite,
+        show_default=False,
         rich_help_panel=FAULTS,
-    ),
-]
+    )
+
+
 Label = Annotated[
     str | None,
     typer.Option(

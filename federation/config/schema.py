@@ -29,7 +29,7 @@ from federation.errors import (
     ConfigValueError,
     ContractFileError,
 )
-from federation.words import meant
+from federation.words import meant, some
 
 # Without local disks: SageMaker refuses a volume key on instances that have them. The image is CPU only.
 TRAINING_INSTANCE = r"^ml\.(t3|m4|m5|m6i|m7i|c4|c5|c5n|c6i|c7i|r5|r7i)\.(medium|large|[0-9]*xlarge)$"
@@ -252,8 +252,8 @@ class FederationConfig(_Table):
         for client in self.clients:
             if client.name == name:
                 return client
-        known = ", ".join(client.name for client in self.clients)
-        raise ConfigValueError(f'no client is named "{name}".', f"The configuration names: {known}.")
+        known = [client.name for client in self.clients]
+        raise ConfigValueError(f'no client is named "{name}".', f"The configuration names {some(known)}.")
 
     def image_uri(self, client: Client) -> str:
         """Return the training image in the client's region."""

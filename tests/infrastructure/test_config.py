@@ -246,7 +246,7 @@ def test_a_client_without_a_stack_name_gets_one(two: FederationConfig) -> None:
 
 def test_an_unknown_client_is_a_typed_error(two: FederationConfig) -> None:
     """A misspelt client is answered with the names there are."""
-    with pytest.raises(ConfigValueError, match="hospital-a, hospital-b"):
+    with pytest.raises(ConfigValueError, match="hospital-a and hospital-b"):
         two.client("hospital-c")
 
 

@@ -26,6 +26,7 @@ from federation.errors import (
     PortTakenError,
     ServerAddressError,
 )
+from federation.words import some
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +232,7 @@ def _no_other_run(
         return "none of this federation is running"
     if resumed and all(is_of_run(job, config, client, resumed) for job in running):
         return f"{len(running)} of the run to go on with, to be stopped"
-    names = ", ".join(f"{job.name} ({job.status.status})" for job in running)
+    names = some([f"{job.name} ({job.status.status})" for job in running])
     raise ActiveRunError(
         f"{client.label}: jobs of an earlier run have not ended: {names}.",
         "Wait for that run, or stop them: python -m federation.stop",

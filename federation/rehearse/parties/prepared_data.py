@@ -9,6 +9,7 @@ from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 from federation.errors import SettingError
+from federation.words import some
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,6 @@ def _by_client(prepared: Sequence[str], clients: Sequence[str]) -> dict[str, str
     if len(prepared) == len(clients) and numbered:
         return dict(zip(clients, prepared, strict=True))
     raise SettingError(
-        f"the data is for {', '.join(sorted(prepared))}, the configuration has {', '.join(clients)}.",
+        f"the data is for {some(sorted(prepared))}, the configuration has {some(clients)}.",
         "Give the clients in the configuration the names that the data has.",
     )

@@ -33,14 +33,17 @@ from federation.runs.federation import Launcher, OnExit, Server, run_federation
 from federation.runs.folder import read_egress, write_run
 from federation.runs.local.clients import PATIENCE_SECONDS, ClientJob, LocalClients
 from federation.runs.local.comparison import compare, describe
+from federation.runs.local.machine import Machine
 from federation.runs.logs import quiet_flower
 from federation.runs.observer import RunObserver
 from federation.runs.record.record import RunRecord
 from federation.runs.record.settings import remember
 from federation.stream.admission.decision import Admission, by_token
 from federation.stream.certificate import RunCertificate
+from federation.words import some
 
 HOST = "127.0.0.1"
+WORTH_SAYING_SECONDS = 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +62,14 @@ class LocalRun:
         The run folder; new or empty.
     port : int
         Where the server listens on loopback; 0 takes a free one.
-    join_timeout : float
-        Seconds until a client that has not joined is given up.
+    join_timeout : float, optional
+        Seconds until a client that has not joined is given up; by default more the more clients a core has.
     started : datetime
         When the run began.
     clients : callable
         Makes what starts the clients, from the token that admits them.
+    machine : Machine
+        What this machine has for them.
     options : mapping
         The command's options, kept for a resume.
     resumed : bool
@@ -76,9 +81,10 @@ class LocalRun:
     training: TrainingSettings
     out: Path
     port: int = 0
-    join_timeout: float = 120.0
+    join_timeout: float | None = None
     started: dt.datetime
     clients: Callable[[str], LocalClients] = LocalClients
+    machine: Machine = field(default_factory=Machine.here)
     options: Mapping[str, Any] = field(default_factory=dict)
     resumed: bool = False
 
@@ -93,6 +99,8 @@ def train_locally(settings: LocalRun, progress: RunObserver) -> RunMetrics:
         What is wrong with the data, the settings, a client or a round. A mistake in what was given leaves
         nothing behind; a failure of the training leaves the data and the clients' logs.
     """
+    if settings.preparation and settings.preparation.clients:
+        settings.machine.check_clients(settings.preparation.clients)
     if settings.resumed:
         return _train_and_compare(settings, progress)
     if settings.out.exists() and (not settings.out.is_dir() or any(settings.out.iterdir())):
@@ -146,6 +154,7 @@ def _train_and_compare(settings: LocalRun, progress: RunObserver) -> RunMetrics:
     balanced = manifest.resample == "balanced"
     training = replace(settings.training, balanced=balanced)
     training.check_clients(len(manifest.clients))  # what does not fit is found before anything starts
+    settings.machine.check_clients(len(manifest.clients))
     test = read_prepared(data / "server" / "test.csv", label=manifest.label)
     remember(settings.out, settings.options)
     record = RunRecord(settings.out)
@@ -209,7 +218,7 @@ def _resumed_data(settings: LocalRun, progress: RunObserver) -> tuple[Path, Mani
     manifest = read_manifest(data)
     if changed := changed_files(data, manifest):
         raise ResumeError(
-            f"{', '.join(changed)} in {data} changed since the run began.",
+            f"{some(changed)} in {data} changed since the run began.",
             "Put back the data that the run began with, or start a new run.",
         )
     return data, manifest
@@ -229,7 +238,11 @@ def _train(
     with settings.clients(token) as clients:
 
         def start(address: str, on_exit: OnExit) -> None:
-            progress.step(f"Starting {len(server.names)} clients; the server listens on {address} (TLS)")
+            count = len(server.names)
+            progress.step(
+                f"Starting {count} clients{_for_seconds(settings.machine.seconds_to_start(count))}; "
+                f"the server listens on {address} (TLS)"
+            )
             jobs = _jobs(settings, manifest, data, address=address, certificate=server.certificate)
             clients.start(jobs, on_exit=on_exit)
 
@@ -263,8 +276,17 @@ def _server(settings: LocalRun, manifest: Manifest, data: Path, test: Table, tok
             features=test.features,
             contract=agreed.digest if agreed else "",
         ),
-        join_timeout=settings.join_timeout,
+        join_timeout=(
+            settings.machine.seconds_to_join(len(names))
+            if settings.join_timeout is None
+            else settings.join_timeout
+        ),
     )
+
+
+def _for_seconds(seconds: float) -> str:
+    """Say how long something takes if one would ask oneself."""
+    return f", for about {seconds:.0f} s" if seconds > WORTH_SAYING_SECONDS else ""
 
 
 def _jobs(
