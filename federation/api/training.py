@@ -12,11 +12,10 @@ from federation.api.frames import as_file
 from federation.api.run import Run
 from federation.cli.progress import Progress
 from federation.cli.tables import open_tables
+from federation.data.preparation.options import choose_preparation
 from federation.errors import SettingError
 from federation.learning.settings import TrainingSettings, settings_of_training
-from federation.runs.local.training import LocalRun, choose_preparation, train_locally
-
-"""Seconds that a client may take to start and join."""
+from federation.runs.local.training import LocalRun, train_locally
 
 
 def train(  # noqa: PLR0913 - as many as the command has options

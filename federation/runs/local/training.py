@@ -8,13 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from federation.config.contract import contract_beside, load_contract
+from federation.config.contract import contract_beside
 from federation.data.contract_check import read_prepared
-from federation.data.preparation.manifest import NAME as MANIFEST
 from federation.data.preparation.manifest import Manifest, changed_files, read_manifest
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
-from federation.data.readers import table_files
 from federation.data.synthetic import LABEL
 from federation.data.table import Table
 from federation.errors import (
@@ -112,41 +110,6 @@ def train_locally(settings: LocalRun, progress: RunObserver) -> RunMetrics:
     except (DataError, SettingError, PortTakenError):
         shutil.rmtree(settings.out, ignore_errors=True)
         raise
-
-
-def choose_preparation(data: Path | None, seed: int, **options: Any) -> PreparationSettings | None:
-    """Return how to prepare ``data``, or None if that has been done.
-
-    Parameters
-    ----------
-    data : Path, optional
-        A CSV file, a prepared folder, or None for synthetic data.
-    seed : int
-        Of everything random.
-    **options
-        The other fields of ``PreparationSettings``; None, or false or empty, where not given.
-
-    Raises
-    ------
-    SettingError
-        An option is missing, out of range, or contradicts prepared data.
-    """
-    given = {
-        name: value
-        for name, value in options.items()
-        if value is not None and value is not False and value not in ([], ())
-    }
-    if "contract" in given:
-        contract = load_contract(given["contract"])
-        given |= {"contract": contract, "label": given.get("label", contract.label)}
-    if data is not None and data.is_dir() and ((data / MANIFEST).exists() or not table_files(data)):
-        if given:
-            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise SettingError(f"{names} cannot change {data}, which is prepared already.", "Leave it out.")
-        return None
-    if data is not None and "label" not in given:
-        raise SettingError(f"which column of {data} is the label?", "Name it with --label.")
-    return PreparationSettings(seed=seed, **{"label": LABEL, **given})
 
 
 def _train_and_compare(settings: LocalRun, progress: RunObserver) -> RunMetrics:
