@@ -95,7 +95,8 @@ def _of_server(
         if label
         else partial(read_header, test_data)
     )
-    return server_checks(config, OnAws(config).view(rows), host=host, digest=source_archive().digest)
+    view, digest = OnAws(config).view(rows), source_archive().digest
+    return server_checks(config, view, host=host, digest=digest, config_file=path)
 
 
 def _of_client(
@@ -123,6 +124,7 @@ def _of_client(
             label=label,
             columns=columns,
             contract=contract_of(config, path),
+            publish=f"python -m federation.publish --config {quote(str(path))} --client {name}",
         ),
     )
 

@@ -136,7 +136,14 @@ def carry_out(context: typer.Context) -> None:
     progress.step("Checking what the run needs")
     view = aws.view(lambda: test)
     checks = run_checks(
-        server_checks(config, view, host=settings.host, digest=archive.digest, resumed=resumed)
+        server_checks(
+            config,
+            view,
+            host=settings.host,
+            digest=archive.digest,
+            config_file=config_file,
+            resumed=resumed,
+        )
     )
     progress.checked(checks)
     if error := first_error(checks):

@@ -11,7 +11,7 @@ from federation.config.toml import read_toml
 from federation.errors import ContractFileError, PublishError
 from federation.words import meant
 
-_COMPARE = "Compare it with what `python -m federation.contract infer` writes."
+_COMPARE = "Compare it with what `python -m federation.contract infer --data TABLE --label COLUMN` writes."
 _REMEDIES = {  # by what the problem says, the first that fits
     ".log1p: the minimum is negative": "Remove log1p, or set minimum = 0.",
     ".log1p: true or false": "Write log1p = true or log1p = false, without quotes, or remove it.",

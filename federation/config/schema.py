@@ -319,7 +319,8 @@ def contract_of(config: FederationConfig, path: Path) -> Contract | None:
     except ContractFileError as error:
         raise ConfigValueError(
             f'the configuration: federation.contract = "{name}" does not fit: {error.problem}',
-            "Put the contract beside the configuration; `python -m federation.contract infer` writes one.",
+            "Put the contract beside the configuration. To write one: python -m federation.contract infer "
+            "--data TABLE --label COLUMN",
         ) from error
 
 

@@ -137,7 +137,7 @@ class Site:
             self.client,
             caller=_nobody,
             open_store=self.open,
-            expected=Expected(digest="", label=LABEL, **expected),
+            expected=Expected(digest="", label=LABEL, publish="PUBLISH", **expected),
             code=self.code,
         )
         [look] = [check.look for check in checks if check.name == name]

@@ -1,6 +1,7 @@
 """Every command prepares a table with the same options, and knows prepared data by their manifest."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -26,7 +27,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_a_rehearsal_prepares_parquet_with_the_options_of_other_commands(table: Path, tmp_path: Path) -> None:
     """Clients are named by a column if it says so; else rows are dealt to those of the configuration."""
-    options = {"label": "y", "keep": ["id"], "resample": "balanced", "drop_duplicates": False}
+    options: dict[str, Any] = {"label": "y", "keep": ["id"], "resample": "balanced", "drop_duplicates": False}
     dealt = prepare_data(table, tmp_path / "dealt", SITES, **options)
     assert dealt.balanced
     assert {len(pd.read_csv(dealt.clients[site] / "train.csv")) for site in SITES} == {108}

@@ -53,7 +53,8 @@ def _checks(
         jobs=lambda _client: list(jobs),
         test_rows=test_rows or unseen,
     )
-    checks = server_checks(config, view, host=HOST, digest="", resumed=resumed)
+    path = Path("my own.toml")
+    checks = server_checks(config, view, host=HOST, digest="", config_file=path, resumed=resumed)
     return {check.name: check for check in checks if check.party in {"the server", 'client "site-1"'}}
 
 
@@ -103,8 +104,9 @@ def test_jobs_of_the_run_to_go_on_with_are_no_obstacle(config: FederationConfig)
 def test_jobs_of_another_run_are(config: FederationConfig, resumed: str | None) -> None:
     """All are named."""
     jobs = [_job(RUN), _job("20261122-160000-bbbb")]
-    with pytest.raises(ActiveRunError, match="20261122-160000-bbbb"):
+    with pytest.raises(ActiveRunError, match="20261122-160000-bbbb") as refused:
         _checks(config, jobs, resumed=resumed)["jobs"].look()
+    assert refused.value.remedy.endswith(": python -m federation.stop --config 'my own.toml'")
 
 
 def test_the_client_is_told_what_to_compare_its_columns_with(

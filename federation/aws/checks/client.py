@@ -45,12 +45,15 @@ class Expected:
         The `schema_hash` of the server's test rows; without it, the columns are not compared with theirs.
     contract : Contract, optional
         The configuration's contract.
+    publish : str
+        The command with which the client's operator publishes.
     """
 
     digest: str
     label: str | None = None
     columns: str | None = None
     contract: Contract | None = None
+    publish: str
 
 
 def client_checks(
@@ -85,9 +88,9 @@ def client_checks(
     headers = cache(lambda: {_name(key): _header(data(), key) for key in _keys(tables())})
     publisher = Publisher(open_store=open_store, code=code)
     looks: list[tuple[str, Callable[[], str | Finding]]] = [
-        ("code", lambda: _code(client, code_bucket(), expected.digest)),
-        ("packages", lambda: _packages(client, publisher.wheels_of(code_bucket(), tables()))),
-        ("data", lambda: _data(client, f"s3://{own.data_bucket}/{DATA_PREFIX}", tables())),
+        ("code", lambda: _code(client, code_bucket(), expected)),
+        ("packages", lambda: _packages(client, publisher.wheels_of(code_bucket(), tables()), expected)),
+        ("data", lambda: _data(client, f"s3://{own.data_bucket}/{DATA_PREFIX}", tables(), expected)),
         ("columns", lambda: _columns(client, headers(), expected)),
     ]
     return [
@@ -96,14 +99,15 @@ def client_checks(
     ]
 
 
-def _code(client: Client, bucket: Bucket, digest: str) -> str:
+def _code(client: Client, bucket: Bucket, expected: Expected) -> str:
     """Compare the sha256 that S3 computed when the archive arrived with the digest in the archive's name."""
+    digest = expected.digest
     key = archive_key(digest)
     place = f"s3://{bucket.bucket}/{key}"
     if key not in bucket.sizes(key):
         raise UnpublishedError(
             f"{client.label}: {place} is not there: other code is published, or none.",
-            "Publish from the commit that the server runs: python -m federation.publish.",
+            f"Publish from the commit that the server runs: {expected.publish}",
         )
     if (found := bucket.head(key).sha256) != digest:
         raise UnpublishedError(
@@ -114,11 +118,11 @@ def _code(client: Client, bucket: Bucket, digest: str) -> str:
     return f"sha256 {digest}, as S3 computed it"
 
 
-def _packages(client: Client, part: Part) -> str:
+def _packages(client: Client, part: Part, expected: Expected) -> str:
     difference = compare(part)
     if difference.wanting:
         raise UnpublishedError(
-            f"{client.label}: {part.place}: {difference}.", "Publish them: python -m federation.publish."
+            f"{client.label}: {part.place}: {difference}.", f"Publish them: {expected.publish}"
         )
     return f"{len(part.items)} wheels, {megabytes(sum(difference.sizes.values()))}, as the code pins them"
 
@@ -131,12 +135,12 @@ def _name(key: str) -> str:
     return key.removeprefix(DATA_PREFIX)
 
 
-def _data(client: Client, place: str, tables: Mapping[str, int]) -> str:
+def _data(client: Client, place: str, tables: Mapping[str, int], expected: Expected) -> str:
     names = [_name(key) for key in _keys(tables)]
     if absent := [_name(key) for key in _keys(tables) if not tables.get(key)]:
         raise MissingFileError(
             f"{client.label}: {place} has no {' and no '.join(absent)}.",
-            "Publish them: python -m federation.publish ... --data DIR.",
+            f"Publish them: {expected.publish} --data DIR",
         )
     return f"{place} has {' and '.join(names)}, {megabytes(sum(tables.values()))}"
 

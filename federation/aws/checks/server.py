@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
 from shlex import quote
 
 from client_code.protocol.frames import schema_hash
@@ -58,7 +59,13 @@ class ServerView:
 
 
 def server_checks(
-    config: FederationConfig, view: ServerView, *, host: str | None, digest: str, resumed: str | None = None
+    config: FederationConfig,
+    view: ServerView,
+    *,
+    host: str | None,
+    digest: str,
+    config_file: Path,
+    resumed: str | None = None,
 ) -> list[Check]:
     """Return the server's checks before a run.
 
@@ -72,10 +79,12 @@ def server_checks(
         The address to listen on; None finds this machine's own.
     digest : str
         The sha256 of the code that the clients will be asked to run.
+    config_file : Path
+        The configuration's file, for the commands that remedies name.
     resumed : str, optional
         The run to go on with: its jobs may still be there, and will be stopped.
     """
-    server = config.server.label
+    server, stop = config.server.label, f"python -m federation.stop --config {quote(str(config_file))}"
     own_side, test_rows = cache(view.own_side), cache(view.test_rows)
     return [
         *identity_checks(config.server, view.caller, expected_role=config.server_names.notebook_role),
@@ -87,7 +96,7 @@ def server_checks(
             check
             for client in config.clients
             for check in _client_checks(
-                config, client, replace(view, own_side=own_side, test_rows=test_rows), digest, resumed
+                config, client, replace(view, own_side=own_side, test_rows=test_rows), digest, resumed, stop
             )
         ),
     ]
@@ -180,6 +189,7 @@ def _client_checks(
     view: ServerView,
     digest: str,
     resumed: str | None,
+    stop: str,
 ) -> list[Check]:
     account = view.accounts[client.name]
     network = cache(account.network)
@@ -204,7 +214,7 @@ def _client_checks(
         ("routes", lambda: check_routes(config, client, view.own_side(), side())),
         ("security groups", lambda: check_rules(config, client, view.own_side(), side())),
         ("image", lambda: f"{config.image_uri(client)}, that region's own"),
-        ("jobs", lambda: _no_other_run(config, client, view.jobs(client.name), resumed)),
+        ("jobs", lambda: _no_other_run(config, client, view.jobs(client.name), resumed, stop)),
         ("code and data", lambda: _unseen(client, digest, view.test_rows)),
     ]
     gate = Check(party=client.label, name="kickoff role", look=kickoff_role, gate="party")
@@ -225,7 +235,7 @@ def _unseen(client: Client, digest: str, test_rows: Callable[[], Table | tuple[s
 
 
 def _no_other_run(
-    config: FederationConfig, client: Client, jobs: Sequence[FoundJob], resumed: str | None
+    config: FederationConfig, client: Client, jobs: Sequence[FoundJob], resumed: str | None, stop: str
 ) -> str:
     running = [job for job in jobs if not job.status.ended]
     if not running:
@@ -235,5 +245,5 @@ def _no_other_run(
     names = some([f"{job.name} ({job.status.status})" for job in running])
     raise ActiveRunError(
         f"{client.label}: jobs of an earlier run have not ended: {names}.",
-        "Wait for that run, or stop them: python -m federation.stop",
+        f"Wait for that run, or stop them: {stop}",
     )
