@@ -6,12 +6,14 @@ from pathlib import Path
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from federation.config.schema import FederationConfig, load_config
+from federation.config.schema import FederationConfig, load_config, load_own_config
 from federation.errors import FederationError, SettingError
 from stacks.client_stack import ClientStack
 from stacks.review import unaccepted
 from stacks.server_network_stack import ServerNetworkStack
 from stacks.server_stack import ServerStack
+
+EXAMPLE = "config/example.toml"
 
 
 def compose(app: cdk.App, config: FederationConfig) -> None:
@@ -30,7 +32,7 @@ if __name__ == "__main__":
     try:
         if not (path := app.node.try_get_context("config")):
             raise SettingError("app.py needs a configuration.", "Run: make synth CONFIG=FILE")
-        compose(app, load_config(Path(path)))
+        compose(app, load_config(Path(path)) if path == EXAMPLE else load_own_config(Path(path)))
     except FederationError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)

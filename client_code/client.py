@@ -280,11 +280,20 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         default=environment.get("SM_OUTPUT_DATA_DIR"),
         help="where the ledger goes",
     )
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_args(_joined(arguments))
     for option in ("train", "model_dir", "output_data_dir"):
         if getattr(parsed, option) is None:
             parser.error(f"--{option.replace('_', '-')} is needed outside SageMaker")
     return parsed
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """Return the arguments with each option's value joined to it: a label ``-x`` is no option."""
+    words = iter(arguments)
+    return [
+        f"{word}={value}" if "=" not in word and (value := next(words, None)) is not None else word
+        for word in words
+    ]
 
 
 def _positive(text: str) -> int:

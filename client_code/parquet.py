@@ -60,6 +60,7 @@ def need_pyarrow(
     log.info("%s needs pyarrow, which is not installed: installing it from this job's wheels", file)
     if not (install() and available()):
         raise PyarrowMissingError(
-            f"{file} needs pyarrow, which is neither installed nor among this job's wheels. Publish again, "
-            "with the data where they are: python -m federation.publish --client NAME. Then start a new run."
+            f"{file} needs pyarrow, which is neither installed nor among this job's wheels. Publish again "
+            "with the data where they are, then start a new run: "
+            "`python -m federation.publish --config FILE --client NAME`"
         )

@@ -13,6 +13,7 @@ from federation.cli.command import Debug, run
 from federation.cli.options import AsJsonData
 from federation.errors import AuditError, AuditInputError
 from federation.runs.record.ledgers import Comparison, compare, read_events, read_ledgers
+from federation.words import some
 
 
 def main(
@@ -53,7 +54,7 @@ def main(
     if differing := [one.client for one in results if one.differences]:
         count = sum(len(one.differences) for one in results)
         raise AuditError(
-            f"{count} differences between the server's record and the ledger of {', '.join(differing)}.",
+            f"{count} differences between the server's record and the ledger of {some(differing)}.",
             "Each is listed above.",
         )
 

@@ -2,36 +2,19 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
 from federation.cli.cms import cms, cms_sample
 from federation.cli.command import Debug, run
-from federation.cli.options import (
-    DATA,
-    OUTPUT,
-    Clients,
-    ContractFile,
-    DropDuplicates,
-    Ignore,
-    Keep,
-    Label,
-    Partition,
-    Positive,
-    Resample,
-)
+from federation.cli.options import DATA, OUTPUT, preparation_options
 from federation.cli.tables import open_tables
 from federation.data.preparation.manifest import Count, Manifest
-from federation.data.readers import near
-from federation.data.table import read_header
-from federation.errors import SettingError
-
-if TYPE_CHECKING:
-    from federation.data.preparation.partition import Resample as HowToResample
 
 
-def main(  # noqa: PLR0913 - a parameter for each option
+@preparation_options()
+def main(
     *,
     out: Annotated[
         Path, typer.Option(help="Folder to write; new or empty.", metavar="FOLDER", rich_help_panel=OUTPUT)
@@ -46,15 +29,6 @@ def main(  # noqa: PLR0913 - a parameter for each option
             rich_help_panel=DATA,
         ),
     ] = None,
-    label: Label = None,
-    positive: Positive = None,
-    clients: Clients = None,
-    partition: Partition = None,
-    resample: Resample = None,
-    contract: ContractFile = None,
-    drop_duplicates: DropDuplicates = False,
-    ignore: Ignore = None,
-    keep: Keep = None,
     seed: Annotated[
         int, typer.Option(help="Seed; the same seed gives the same bytes.", rich_help_panel=DATA)
     ] = 0,
@@ -75,6 +49,7 @@ def main(  # noqa: PLR0913 - a parameter for each option
         typer.Option("--json", help="Print the manifest instead of a table.", rich_help_panel=OUTPUT),
     ] = False,
     debug: Debug = False,
+    **preparation: object,
 ) -> None:
     """Prepare a table for a federation: one folder for each client, and one for the server.
 
@@ -90,31 +65,12 @@ def main(  # noqa: PLR0913 - a parameter for each option
       python -m federation.data_prep --out prepared --input claims.csv --label fraud --partition column:site
     """
     # Imported here: scikit-learn and pandas take a second, in which Ctrl-C and --help should work already.
-    from federation.config.contract import load_contract
+    from federation.data.preparation.options import settings_of
     from federation.data.preparation.prepare import prepare
-    from federation.data.preparation.settings import PreparationSettings
-    from federation.data.synthetic import LABEL
 
-    agreed = load_contract(contract) if contract else None
-    label = label or (agreed.label if agreed else None)
     with open_tables(source) as tables:
-        if tables is None:
-            label = label or LABEL
-        elif label is None:
-            raise SettingError("--input without --label.", near("", read_header(tables)) + " Choose one.")
-        settings = PreparationSettings(
-            label=label,
-            positive=positive,
-            clients=clients,
-            partition=partition,
-            resample=cast("HowToResample", resample or "none"),
-            contract=agreed,
-            drop_duplicates=drop_duplicates,
-            ignore=tuple(ignore or ()),
-            keep=tuple(keep or ()),
-            seed=seed,
-            test_share=test_share,
-            validation_share=validation_share,
+        settings = settings_of(
+            tables, seed, test_share=test_share, validation_share=validation_share, **preparation
         )
         typer.echo(f"Preparing {source or 'synthetic data'} ...", err=True)
         manifest = prepare(tables, out, settings)

@@ -1,5 +1,6 @@
 """Empty a party's buckets before its stack is destroyed: ``python -m federation.empty --help``."""
 
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -47,8 +48,8 @@ def main(
             typer.echo(f"{bucket}: {empty_bucket(client, bucket, account):,} versions deleted")
         else:
             typer.echo(f"{bucket}: {count_versions(client, bucket, account):,} versions would be deleted")
-    repeat = f"python -m federation.empty --config {config} --party {party} --yes"
-    typer.echo(f"Next: {f'make destroy CONFIG={config}' if yes else repeat}", err=True)
+    repeat = f"python -m federation.empty --config {quote(str(config))} --party {quote(party)} --yes"
+    typer.echo(f"Next: {f'make destroy CONFIG={quote(str(config))}' if yes else repeat}", err=True)
 
 
 def _buckets(federation: FederationConfig, party: str) -> tuple[str, str, list[str]]:

@@ -16,21 +16,14 @@ import typer
 from federation.cli.command import Debug, run
 from federation.cli.options import (
     DATA,
+    PREPARATION,
     RUN,
     AsJson,
-    Clients,
-    ContractFile,
-    DropDuplicates,
-    Ignore,
-    JoinTimeout,
-    Keep,
-    Label,
     Out,
-    Partition,
-    Positive,
-    Resample,
     Resume,
+    join_timeout,
     log_refusals_only,
+    preparation_options,
     training_options,
 )
 from federation.learning.settings import TrainingSettings
@@ -42,6 +35,7 @@ if TYPE_CHECKING:
 
 
 @training_options(without=("balanced",))  # the prepared data tell
+@preparation_options()
 def main(  # noqa: PLR0913 - a command's options
     *,
     context: typer.Context,
@@ -55,16 +49,7 @@ def main(  # noqa: PLR0913 - a command's options
             rich_help_panel=DATA,
         ),
     ] = None,
-    label: Label = None,
-    positive: Positive = None,
-    clients: Clients = None,
-    partition: Partition = None,
-    resample: Resample = None,
-    contract: ContractFile = None,
-    drop_duplicates: DropDuplicates = False,
-    ignore: Ignore = None,
-    keep: Keep = None,
-    join_timeout: JoinTimeout = 120.0,
+    join_timeout: Annotated[float | None, join_timeout("120, more for many clients")] = None,
     port: Annotated[
         int,
         typer.Option(help="Port on 127.0.0.1; 0 chooses a free one.", min=0, max=65535, rich_help_panel=RUN),
@@ -81,7 +66,7 @@ def main(  # noqa: PLR0913 - a command's options
     out: Out = None,
     as_json: AsJson = False,
     debug: Debug = False,
-    **training: object,
+    **options: object,
 ) -> None:
     """Train one model across several clients on this machine, each a process with its own rows.
 
@@ -146,12 +131,11 @@ def _settings(
     options: Mapping[str, Any], training: TrainingSettings, data: Path | None, *, resume: Path | None
 ) -> "LocalRun":
     """Return what to run, from the options of this command or of the one that is resumed."""
-    from federation.runs.local.training import LocalRun, choose_preparation
+    from federation.data.preparation.options import choose_preparation
+    from federation.runs.local.training import LocalRun
 
-    how = ("label", "positive", "clients", "partition", "resample", "drop_duplicates", "ignore", "keep")
-    contract = Path(options["contract"]) if options["contract"] else None
-    given = {name: options[name] for name in how}
-    preparation = choose_preparation(data, options["seed"], **given, contract=contract)
+    given = {name: options[name] for name in PREPARATION}
+    preparation = choose_preparation(data, options["seed"], **given)
     return LocalRun(
         source=data,
         preparation=preparation,

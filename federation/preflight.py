@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -10,10 +11,10 @@ import typer
 from federation.aws.checks.checks import Check, as_text, run_checks
 from federation.cli.command import Debug, run
 from federation.cli.options import AsJsonData, Config, Host, TestData
-from federation.config.schema import FederationConfig, contract_of, load_config
+from federation.config.schema import FederationConfig, contract_of, load_own_config
 
 
-def main(
+def main(  # noqa: PLR0913 - a parameter for each option
     *,
     config: Config,
     client: Annotated[
@@ -35,6 +36,15 @@ def main(
             metavar="SHA256",
         ),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="With --client: sha256 of the columns of the server's test rows, which the server's own "
+            "preflight prints. [default: not compared]",
+            metavar="SHA256",
+            show_default=False,
+        ),
+    ] = None,
     test_data: TestData = None,
     host: Host = None,
     as_json: AsJsonData = False,
@@ -51,9 +61,9 @@ def main(
       python -m federation.preflight --config federation.toml --label fraudulent_provider
       python -m federation.preflight --config config/my.toml --client hospital-a --label fraudulent_provider
     """
-    federation = load_config(config)
+    federation = load_own_config(config)
     checks = (
-        _of_client(federation, client, code, label)
+        _of_client(federation, config, client, code=code, label=label, columns=columns)
         if client
         else _of_server(federation, config, test_data or config.parent / "test.csv", label, host)
     )
@@ -85,11 +95,20 @@ def _of_server(
         if label
         else partial(read_header, test_data)
     )
-    return server_checks(config, OnAws(config).view(rows), host=host, digest=source_archive().digest)
+    view, digest = OnAws(config).view(rows), source_archive().digest
+    return server_checks(config, view, host=host, digest=digest, config_file=path)
 
 
-def _of_client(config: FederationConfig, name: str, code: str | None, label: str | None) -> list[Check]:
-    from federation.aws.checks.client import client_checks
+def _of_client(
+    config: FederationConfig,
+    path: Path,
+    name: str,
+    *,
+    code: str | None,
+    label: str | None,
+    columns: str | None,
+) -> list[Check]:
+    from federation.aws.checks.client import Expected, client_checks
     from federation.aws.edge.buckets.s3 import stores
     from federation.aws.edge.views import caller_in
     from federation.aws.publishing.source_archive import source_archive
@@ -100,8 +119,13 @@ def _of_client(config: FederationConfig, name: str, code: str | None, label: str
         client,
         caller=caller_in(client.region),
         open_store=stores(),
-        digest=code or source_archive().digest,
-        label=label,
+        expected=Expected(
+            digest=code or source_archive().digest,
+            label=label,
+            columns=columns,
+            contract=contract_of(config, path),
+            publish=f"python -m federation.publish --config {quote(str(path))} --client {name}",
+        ),
     )
 
 
@@ -110,7 +134,7 @@ def _next(config: Path, client: str | None, label: str | None) -> str:
         return f'Ready, as far as client "{client}" can tell.'
     return (
         "Ready, as far as the server may see. When every client's operator says the same, next:\n"
-        f"  python -m federation.server --config {config} --label {label or 'LABEL'}"
+        f"  python -m federation.server --config {quote(str(config))} --label {quote(label or 'LABEL')}"
     )
 
 

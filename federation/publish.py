@@ -1,7 +1,6 @@
 """Publish a party's code, packages and data to its own buckets: ``python -m federation.publish --help``."""
 
 import json
-import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ from federation.aws.publishing.object_sync import megabytes
 from federation.aws.publishing.publisher import Published, Publisher
 from federation.cli.command import Debug, run
 from federation.cli.options import AsJsonData, Config
-from federation.config.schema import FederationConfig, contract_of, load_config
+from federation.config.schema import FederationConfig, contract_of, load_own_config
 from federation.errors import SettingError
 
 
@@ -66,7 +65,7 @@ def main(  # noqa: PLR0913 - a parameter for each option
             "no party is chosen.",
             "Choose what to publish: --server, --client NAME, or --client NAME --notebook.",
         )
-    federation = load_config(config)
+    federation = load_own_config(config)
     publisher = Publisher(open_store=stores(), check=check, say=lambda line: typer.echo(line, err=True))
     if client is None:
         published = publisher.server(federation, config, data=data, label=label)
@@ -81,7 +80,7 @@ def main(  # noqa: PLR0913 - a parameter for each option
             contract=contract_of(federation, config),
         )
     typer.echo(json.dumps(asdict(published), indent=2) if as_json else summary(published))
-    typer.echo(_next_command(federation, config, client, notebook=notebook), err=True)
+    typer.echo(_next_command(federation, client, notebook=notebook), err=True)
 
 
 def summary(published: Published) -> str:
@@ -96,7 +95,7 @@ def summary(published: Published) -> str:
     return "\n".join([f"{published.party}: {published.runs}", f"  sha256 {published.digest}", *lines, *notes])
 
 
-def _next_command(config: FederationConfig, path: Path, client: str | None, *, notebook: bool) -> str:
+def _next_command(config: FederationConfig, client: str | None, *, notebook: bool) -> str:
     own = config.server_names if client is None else config.client_names(config.client(client))
     if client is None or notebook:
         stop, start = (
@@ -107,7 +106,7 @@ def _next_command(config: FederationConfig, path: Path, client: str | None, *, n
         return f"Restart the notebook to install it. Next:\n  {stop}\n  {start}"
     return (
         "When every client has published, on the server's notebook. Next:\n"
-        f"  python -m federation.server --config {shlex.quote(str(path))} --label LABEL"
+        "  python -m federation.server --config federation.toml --label LABEL"
     )
 
 

@@ -20,11 +20,11 @@ from federation.cli.options import (
     AsJson,
     Config,
     Host,
-    JoinTimeout,
     Out,
     Resume,
     TestData,
     finite,
+    join_timeout,
     log_refusals_only,
     training_options,
 )
@@ -47,7 +47,7 @@ def main(  # noqa: PLR0913 - a command's options
     config: Config,
     label: Annotated[str, typer.Option(help="Column to predict.", metavar="COLUMN", rich_help_panel=DATA)],
     test_data: TestData = None,
-    join_timeout: JoinTimeout = 1800.0,
+    join_timeout: Annotated[float, join_timeout("1800")] = 1800.0,
     spot: Annotated[
         bool, typer.Option("--spot", help="Use managed Spot capacity.", rich_help_panel=RUN)
     ] = False,
@@ -118,7 +118,7 @@ def _carry_out(context: typer.Context, options: Mapping[str, Any]) -> None:
     from federation.aws.publishing.source_archive import source_archive
     from federation.cli.progress import Progress, show_metrics
     from federation.config.contract import contract_beside, governing
-    from federation.config.schema import contract_of, load_config
+    from federation.config.schema import contract_of, load_own_config
     from federation.data.contract_check import read_prepared
     from federation.data.preparation.prepared import manifest_beside
     from federation.learning.preprocessing.prepared import Prepared
@@ -127,7 +127,7 @@ def _carry_out(context: typer.Context, options: Mapping[str, Any]) -> None:
     folder, run_id = Path(options["out"]), options["run_id"]
     resumed = run_id if context.params["resume"] else None
     config_file = Path(options["config"])
-    config, archive = load_config(config_file), source_archive()
+    config, archive = load_own_config(config_file), source_archive()
     held_back = Path(options["test_data"] or config_file.parent / "test.csv")
     contract = governing(contract_of(config, config_file), contract_beside(held_back), str(held_back))
     manifest = manifest_beside(held_back)
@@ -142,7 +142,14 @@ def _carry_out(context: typer.Context, options: Mapping[str, Any]) -> None:
     progress.step("Checking what the run needs")
     view = aws.view(lambda: test)
     checks = run_checks(
-        server_checks(config, view, host=settings.host, digest=archive.digest, resumed=resumed)
+        server_checks(
+            config,
+            view,
+            host=settings.host,
+            digest=archive.digest,
+            config_file=config_file,
+            resumed=resumed,
+        )
     )
     progress.checked(checks)
     if error := first_error(checks):

@@ -1,5 +1,6 @@
-"""Lists of names in messages: the first few, and how many more there are."""
+"""Names in messages: the first few of many, and the one that was meant."""
 
+import difflib
 from collections.abc import Sequence
 
 MAXIMUM = 5
@@ -19,3 +20,10 @@ def some(names: Sequence[str], maximum: int = MAXIMUM) -> str:
     shown, rest = list(names[:maximum]), len(names) - maximum
     *first, last = [*shown, f"{rest} more"] if rest > 0 else shown
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def meant(name: str, names: Sequence[str]) -> str:
+    """Return 'Did you mean "…"?' with the name that is nearest to a misspelt one, or ""."""
+    of_lower = {other.lower(): other for other in names}
+    near = difflib.get_close_matches(name.lower(), of_lower, n=1)
+    return f'Did you mean "{of_lower[near[0]]}"?' if near else ""

@@ -117,3 +117,12 @@ def cms() -> Path:
     if not path.exists():
         pytest.skip("the reference data are not on this machine")
     return path
+
+
+@pytest.fixture
+def own_config(tmp_path: Path) -> Path:
+    """Return a copy of the example configuration, filled in."""
+    example = (ROOT / "config" / "example.toml").read_text(encoding="utf-8")
+    path = tmp_path / "mine.toml"
+    path.write_text(example.replace("replace-me", "mine"), encoding="utf-8")
+    return path

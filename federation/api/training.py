@@ -12,13 +12,11 @@ from federation.api.frames import as_file
 from federation.api.run import Run
 from federation.cli.progress import Progress
 from federation.cli.tables import open_tables
+from federation.data.preparation.options import choose_preparation
 from federation.errors import SettingError
 from federation.learning.settings import TrainingSettings, settings_of_training
-from federation.runs.local.training import LocalRun, choose_preparation, train_locally
+from federation.runs.local.training import LocalRun, train_locally
 from federation.runs.record.lock import folder_of
-
-JOIN_TIMEOUT = 120.0
-"""Seconds that a client may take to start and join."""
 
 
 def train(  # noqa: PLR0913 - as many as the command has options
@@ -118,7 +116,7 @@ def train(  # noqa: PLR0913 - as many as the command has options
             "data": None if source is None else str(source),
             "out": str(folder),
             "port": 0,
-            "join_timeout": JOIN_TIMEOUT,
+            "join_timeout": None,
             "started": started.isoformat(),
         }
         run = LocalRun(
@@ -127,7 +125,6 @@ def train(  # noqa: PLR0913 - as many as the command has options
             training=training,
             out=folder,
             started=started,
-            join_timeout=JOIN_TIMEOUT,
             options=options,
         )
         train_locally(run, Progress(quiet=not progress))

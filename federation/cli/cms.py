@@ -52,8 +52,8 @@ def cms(
     paths = {PART_B: part_b, PART_D: part_d, DMEPOS: dmepos, LEIE: [leie], GENDER: gender or []}
     manifest = prepare_cms(paths, out, lambda text: typer.echo(text, err=True))
     typer.echo(manifest.to_json() if as_json else manifest.summary(), nl=not as_json)
-    following = f"python -m federation.local --data {shlex.quote(str(out))} --label {manifest.label}"
-    typer.echo(f"Wrote {out}. Next:\n  {following}", err=True)
+    words = ["--data", str(out), "--label", manifest.label]
+    typer.echo(f"Wrote {out}. Next:\n  python -m federation.local {shlex.join(words)}", err=True)
 
 
 def cms_sample(

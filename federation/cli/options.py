@@ -3,9 +3,9 @@
 import inspect
 import logging
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 from click.core import ParameterSource
@@ -19,7 +19,7 @@ DATA, RUN, OUTPUT = "Data", "Run", "Output"
 """Headings of ``--help``, beside those of the training's settings."""
 
 
-def finite(value: float) -> float:
+def finite(value: float | None) -> float | None:
     """Return a number; refuse infinity and NaN, which pass every range of click.
 
     Raises
@@ -27,21 +27,23 @@ def finite(value: float) -> float:
     typer.BadParameter
         It is one of those.
     """
-    if not math.isfinite(value):
+    if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a finite number.")
     return value
 
 
-JoinTimeout = Annotated[
-    float,
-    typer.Option(
-        help="Maximum time for a client to start and join.",
+def join_timeout(default: str) -> Any:  # noqa: ANN401 - as typer.Option itself
+    """Return the option for how long clients may take to join, with what ``--help`` says of its default."""
+    return typer.Option(
+        help=f"Maximum time for a client to start and join. [default: {default}]",
         metavar="SECONDS",
         min=0,
         callback=finite,
+        show_default=False,
         rich_help_panel=FAULTS,
-    ),
-]
+    )
+
+
 Label = Annotated[
     str | None,
     typer.Option(
@@ -169,6 +171,41 @@ AsJson = Annotated[
 ]
 
 
+PREPARATION: Mapping[str, Any] = {
+    "label": Label,
+    "positive": Positive,
+    "clients": Clients,
+    "partition": Partition,
+    "resample": Resample,
+    "contract": ContractFile,
+    "drop_duplicates": DropDuplicates,
+    "ignore": Ignore,
+    "keep": Keep,
+}
+"""The options of data preparation, by the field of ``PreparationSettings`` that each sets."""
+
+
+def preparation_options(*, without: Collection[str] = ()) -> Callable[[Command], Command]:
+    """Give a command the options of data preparation, in place of its ``**`` parameter.
+
+    Parameters
+    ----------
+    without : collection of str
+        Fields that the command decides otherwise.
+    """
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False if get_args(hint)[0] is bool else None,
+            annotation=hint,
+        )
+        for name, hint in PREPARATION.items()
+        if name not in without
+    ]
+    return lambda command: _with(command, added)
+
+
 def training_options(*, without: Collection[str] = ()) -> Callable[[Command], Command]:
     """Give a command an option for each field of `TrainingSettings`, in place of its ``**`` parameter.
 
@@ -177,16 +214,16 @@ def training_options(*, without: Collection[str] = ()) -> Callable[[Command], Co
     without : collection of str
         Fields that the command decides otherwise.
     """
+    added = [_parameter(one) for one in settings_of_training() if one.name not in without]
+    return lambda command: _with(command, added)
 
-    def decorate(command: Command) -> Command:
-        own = inspect.signature(command)
-        *parameters, rest = own.parameters.values()
-        assert rest.kind is inspect.Parameter.VAR_KEYWORD, "the options are given by their names"
-        added = [_parameter(one) for one in settings_of_training() if one.name not in without]
-        command.__signature__ = own.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
-        return command
 
-    return decorate
+def _with(command: Command, added: Sequence[inspect.Parameter]) -> Command:
+    """Give a command more parameters, which its ``**`` parameter receives."""
+    own = inspect.signature(command)
+    named = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    command.__signature__ = own.replace(parameters=[*named, *added])  # type: ignore[attr-defined]
+    return command
 
 
 def _parameter(setting: Setting) -> inspect.Parameter:

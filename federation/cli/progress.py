@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -12,10 +13,13 @@ from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds.figures import Round
 from federation.report.facts import RunMetrics
 from federation.report.tables import METRIC_NAMES, metrics_table
+from federation.words import some
 
 HEADER = "  round  seconds  ROC-AUC  avg. precision  log loss   clients' own ROC-AUC, of the round before"
 
 
+MANY = 10
+"""Clients of which each has a figure of its own on the terminal."""
 SUMMARY_COLUMNS = 3  # federated, pooled, mean of local-only; the report has each client
 
 
@@ -45,7 +49,7 @@ class Progress:
 
     def joined(self, joined: list[str], missing: list[str]) -> None:
         """Say how many clients have joined, and who is missing."""
-        waiting = f"waiting for {', '.join(missing)}" if missing else "all are here"
+        waiting = f"waiting for {some(missing)}" if missing else "all are here"
         self._print(f"  {len(joined)} of {len(joined) + len(missing)} clients joined, {waiting}")
 
     def job(self, client: str, status: str) -> None:
@@ -65,7 +69,7 @@ class Progress:
 
     def round_ended(self, record: Round, of: int) -> None:
         """Add the round's row."""
-        own = (figures["given"]["roc_auc"] for figures in record.clients.values())
+        own = [figures["given"]["roc_auc"] for figures in record.clients.values()]
         cells = (
             f"{record.round}/{of}".rjust(7),
             _cell(record.seconds if record.round else None, 7),
@@ -73,7 +77,7 @@ class Progress:
             _cell(record.server["average_precision"], 14),
             _cell(record.server["log_loss"], 8),
         )
-        self._print("  ".join(cells) + "   " + " ".join(_cell(value, 0) for value in own))
+        self._print("  ".join(cells) + "   " + _of_clients(own))
         for name, reason in record.rejected.items():
             self._print(f'  client "{name}" does not count in this round: {reason}')
         for name, reason in record.set_aside.items():
@@ -81,8 +85,8 @@ class Progress:
 
     def scored(self, at_clients: Mapping[str, Mapping[str, Any]]) -> None:
         """Say how good each client found the final model."""
-        found = ", ".join(f"{name} {_cell(figures['roc_auc'], 0)}" for name, figures in at_clients.items())
-        self._print(f"  the final model's ROC-AUC at each client: {found}")
+        found = [f"{name} {_cell(figures['roc_auc'], 0)}" for name, figures in at_clients.items()]
+        self._print(f"  the final model's ROC-AUC at each client: {some(found, MANY)}")
 
     def concluded(self, conclusion: str | None) -> None:
         """Say how the strategy ended, where it can tell."""
@@ -102,8 +106,8 @@ def show_metrics(metrics: RunMetrics, out: Path) -> None:
         grid.add_row(row.name, *row.cells[:SUMMARY_COLUMNS])
     console.print(grid, highlight=False)
     text = (
-        f"\nScore new rows with: python -m federation.predict --model {out / 'model.json'} --input ROWS.csv "
-        f"--out scores.csv\nReport: {out / 'report.html'}"
+        f"\nScore new rows with: python -m federation.predict --model {quote(str(out / 'model.json'))} "
+        f"--input ROWS.csv --out scores.csv\nReport: {out / 'report.html'}"
     )
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -122,6 +126,14 @@ def show_spread(summary: Mapping[str, Any], out: Path) -> None:
     console.print(grid, highlight=False)
     text = f"In brackets: 95 % interval of the mean.\n\nSummary: {out / 'summary.html'}"
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _of_clients(figures: Sequence[float | None]) -> str:
+    """Return each client's figure, or of many clients the lowest and the highest."""
+    known = [value for value in figures if value is not None and value == value]  # noqa: PLR0124 - NaN
+    if len(figures) <= MANY or not known:
+        return " ".join(_cell(value, 0) for value in figures)
+    return f"{_cell(min(known), 0)} to {_cell(max(known), 0)}"
 
 
 def _cell(value: float | None, width: int) -> str:

@@ -3,13 +3,15 @@
 What it says is in `client_code.protocol.contract`; tables are checked in `federation.data.contract_check`.
 """
 
-import tomllib
+import re
 from pathlib import Path
 
 from client_code.protocol.contract import NAME, Contract
+from federation.config.toml import read_toml
 from federation.errors import ContractFileError, PublishError
+from federation.words import meant
 
-_COMPARE = "Compare it with what `python -m federation.contract infer` writes."
+_COMPARE = "Compare it with what `python -m federation.contract infer --data TABLE --label COLUMN` writes."
 _REMEDIES = {  # by what the problem says, the first that fits
     ".log1p: the minimum is negative": "Remove log1p, or set minimum = 0.",
     ".log1p: true or false": "Write log1p = true or log1p = false, without quotes, or remove it.",
@@ -31,17 +33,21 @@ def load_contract(path: Path) -> Contract:
         It cannot be read, or says something that cannot be.
     """
     try:
-        return Contract.of(tomllib.loads(path.read_text(encoding="utf-8")))
+        tables = read_toml(path)
     except OSError as error:
         raise ContractFileError(f"{path}: cannot be read ({error.strerror}).", "Check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ContractFileError(f"{path}: not TOML ({error}).", _COMPARE) from error
+    try:
+        return Contract.of(tables)
     except ValueError as error:
         raise ContractFileError(f"{path}: {error}.", _remedy(str(error))) from error
 
 
 def _remedy(problem: str) -> str:
     """Return what mends a contract; infer writes no log1p and no impute, so it is no example of them."""
+    if unknown := re.search(r"([^.]*): there is no such key\. The keys are (.*)", problem):
+        return meant(unknown[1], unknown[2].split(", ")) or _COMPARE
     return next((remedy for part, remedy in _REMEDIES.items() if part in problem), _COMPARE)
 
 

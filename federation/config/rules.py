@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 PRIVATE_RANGES = tuple(IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 DOCKER_BRIDGE = IPv4Network("172.17.0.0/16")
 LARGEST_VPC, SMALLEST_VPC = 16, 26
+PLACEHOLDER = "replace-me"
+"""Beginning of the ExternalId in ``config/example.toml``."""
 EXTERNAL_ID = re.compile(r"[A-Za-z0-9+=,.@:/_-]{16,1224}")
+_RANDOM_ID = "Use a random one, for example the output of: python -c 'import uuid; print(uuid.uuid4())'."
 RESERVED_STACKS = (names.SERVER_NETWORK_STACK, names.SERVER_STACK)
 
 
@@ -94,6 +97,11 @@ def check_party(party: Party) -> None:
     _check_key(party)
 
 
+def is_placeholder(external_id: str) -> bool:
+    """Return whether an ExternalId is the published example's, which anybody can read."""
+    return external_id.startswith(PLACEHOLDER)
+
+
 def check_external_id(client: Client) -> None:
     """Check that an ExternalId is one that STS takes and nobody guesses.
 
@@ -105,8 +113,24 @@ def check_external_id(client: Client) -> None:
     if not EXTERNAL_ID.fullmatch(client.external_id):
         raise ExternalIdError(
             f"{client.label}: clients.external_id has a character that STS refuses, or fewer than 16.",
-            "Use a random one, for example the output of: python -c 'import uuid; print(uuid.uuid4())'.",
+            _RANDOM_ID,
         )
+
+
+def check_filled_in(clients: Sequence[Client]) -> None:
+    """Check that no ExternalId is still the example's.
+
+    Raises
+    ------
+    ExternalIdError
+        One is.
+    """
+    for client in clients:
+        if is_placeholder(client.external_id):
+            raise ExternalIdError(
+                f"{client.label}: clients.external_id is still the placeholder of config/example.toml.",
+                _RANDOM_ID,
+            )
 
 
 def check_between_parties(server: Party, clients: Sequence[Client]) -> None:

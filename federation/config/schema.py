@@ -4,8 +4,7 @@
 terms of its key and of the parties it concerns.
 """
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,7 +15,13 @@ from client_code.protocol.contract import Contract
 from federation.config.contract import load_contract
 from federation.config.names import ClientNames, ServerNames
 from federation.config.regions import IMAGE_REGISTRIES, S3_PREFIX_LISTS
-from federation.config.rules import check_between_parties, check_external_id, check_party
+from federation.config.rules import (
+    check_between_parties,
+    check_external_id,
+    check_filled_in,
+    check_party,
+)
+from federation.config.toml import read_toml
 from federation.errors import (
     ConfigError,
     ConfigFileError,
@@ -24,6 +29,7 @@ from federation.errors import (
     ConfigValueError,
     ContractFileError,
 )
+from federation.words import meant, some
 
 # Without local disks: SageMaker refuses a volume key on instances that have them. The image is CPU only.
 TRAINING_INSTANCE = r"^ml\.(t3|m4|m5|m6i|m7i|c4|c5|c5n|c6i|c7i|r5|r7i)\.(medium|large|[0-9]*xlarge)$"
@@ -34,6 +40,7 @@ RetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]  # fmt: skip
 Account = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
+Whole = Annotated[int, Field(strict=True)]
 PartyName = Annotated[str, Field(pattern=r"^[a-z](-?[a-z0-9])*$", max_length=20)]
 
 
@@ -72,13 +79,13 @@ class Settings(_Table):
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z](-?[a-z0-9])*$", min_length=2, max_length=16)]
-    port: Annotated[int, Field(ge=1024, le=65535)] = 8080
+    port: Annotated[Whole, Field(ge=1024, le=65535)] = 8080
     image: Annotated[str, Field(pattern=r"^sagemaker-scikit-learn:[0-9]+\.[0-9]+-[0-9]+-cpu-py3$")] = (
         "sagemaker-scikit-learn:1.9-0-cpu-py3"
     )
-    max_job_seconds: Annotated[int, Field(ge=60, le=432_000)] = 86_400
+    max_job_seconds: Annotated[Whole, Field(ge=60, le=432_000)] = 86_400
     log_retention_days: RetentionDays = 30
-    noncurrent_version_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    noncurrent_version_days: Annotated[Whole, Field(ge=1, le=3650)] = 30
     removal_policy: Literal["destroy", "retain"] = "destroy"
     bootstrap_qualifier: Annotated[str, Field(pattern=r"^[a-z0-9]{1,10}$")] = "hnb659fds"
     # A plain name: it goes beside the configuration in a notebook's bundle too, and must not take its place.
@@ -113,7 +120,7 @@ class Party(_Table):
     cidr: Annotated[IPv4Network, BeforeValidator(_text)]
     availability_zones: Annotated[tuple[str, ...], Field(min_length=1, max_length=3)]
     notebook_instance_type: Annotated[str, Field(pattern=NOTEBOOK_INSTANCE)] = "ml.t3.medium"
-    notebook_volume_gb: Annotated[int, Field(ge=5, le=16_384)] = 10
+    notebook_volume_gb: Annotated[Whole, Field(ge=5, le=16_384)] = 10
     kms_key_arn: str | None = None
     s3_prefix_list_id: Annotated[str, Field(pattern=r"^pl-[0-9a-f]{8,17}$")] | None = None
     log_groups: Literal["create", "existing"] = "create"
@@ -176,7 +183,7 @@ class Client(Party):
     training_instance_types: Annotated[
         tuple[Annotated[str, Field(pattern=TRAINING_INSTANCE)], ...], Field(min_length=1)
     ] = ("ml.m5.large",)
-    notebook: bool = True
+    notebook: Annotated[bool, Field(strict=True)] = True
 
     @model_validator(mode="before")
     @classmethod
@@ -245,8 +252,8 @@ class FederationConfig(_Table):
         for client in self.clients:
             if client.name == name:
                 return client
-        known = ", ".join(client.name for client in self.clients)
-        raise ConfigValueError(f'no client is named "{name}".', f"The configuration names: {known}.")
+        known = [client.name for client in self.clients]
+        raise ConfigValueError(f'no client is named "{name}".', f"The configuration names {some(known)}.")
 
     def image_uri(self, client: Client) -> str:
         """Return the training image in the client's region."""
@@ -267,19 +274,32 @@ def load_config(path: Path) -> FederationConfig:
         The file cannot be read, or says something that cannot work; the subclass says which kind.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = read_toml(path)
     except OSError as error:
         raise ConfigFileError(
             f'the configuration "{path}" cannot be read: {error.strerror}.',
-            "Copy config/example.toml and name the copy with CONFIG= or -c config=.",
+            "Copy config/example.toml and name the copy with --config (make: CONFIG=).",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigFileError(
             f'the configuration "{path}" is not TOML: {error}.',
-            "Mend that line; https://toml.io has the rules.",
+            "Mend that line, and save the file in UTF-8; https://toml.io has the rules.",
         ) from error
     config = parse_config(tables)
     contract_of(config, path)
+    return config
+
+
+def load_own_config(path: Path) -> FederationConfig:
+    """Read and check a configuration that is to be used on AWS.
+
+    Raises
+    ------
+    ConfigError
+        As `load_config`; also where an ExternalId is still the example's.
+    """
+    config = load_config(path)
+    check_filled_in(config.clients)
     return config
 
 
@@ -299,7 +319,8 @@ def contract_of(config: FederationConfig, path: Path) -> Contract | None:
     except ContractFileError as error:
         raise ConfigValueError(
             f'the configuration: federation.contract = "{name}" does not fit: {error.problem}',
-            "Put the contract beside the configuration; `python -m federation.contract infer` writes one.",
+            "Put the contract beside the configuration. To write one: python -m federation.contract infer "
+            "--data TABLE --label COLUMN",
         ) from error
 
 
@@ -318,22 +339,38 @@ def parse_config(tables: Mapping[str, Any]) -> FederationConfig:
 
 
 def _translated(error: ValidationError, tables: Mapping[str, Any]) -> ConfigError:
-    """Say the first of pydantic's findings in the words of the file."""
-    first = error.errors()[0]
+    """Say the first of pydantic's findings in the words of the file: a misspelt key before a missing one."""
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key, concerned = _key_and_party(first["loc"], tables)
     if first["type"] == "missing":
         return ConfigKeyError(
             f"{concerned} has no {key}.", "Add it; config/example.toml shows every key with a comment."
         )
     if first["type"] == "extra_forbidden":
+        *place, name = first["loc"]
         return ConfigKeyError(
             f"{concerned} has an unknown key: {key}.",
-            "Remove it, or compare its spelling with config/example.toml.",
+            meant(str(name), list(_kind_at(place).model_fields))
+            or "Remove it, or compare its spelling with config/example.toml.",
         )
+    quoted = first["type"] in ("int_type", "bool_type") and isinstance(first["input"], str)
     return ConfigValueError(
         f"{concerned}: {key} = {first['input']!r} does not fit: {first['msg']}.",
-        "config/example.toml says what the key takes.",
+        "Write it without quotes." if quoted else "config/example.toml says what the key takes.",
     )
+
+
+def _kind_at(place: Sequence[int | str]) -> type[BaseModel]:
+    """Return what the table at a place of the file holds."""
+    match place:
+        case ["federation"]:
+            return Settings
+        case ["server"]:
+            return Server
+        case ["clients", _]:
+            return Client
+        case _:
+            return FederationConfig
 
 
 def _key_and_party(location: tuple[int | str, ...], tables: Mapping[str, Any]) -> tuple[str, str]:

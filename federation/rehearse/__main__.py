@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from federation.cli.command import Debug, run
-from federation.cli.options import DATA, OUTPUT, RUN, training_options
+from federation.cli.options import DATA, OUTPUT, PREPARATION, RUN, preparation_options, training_options
+from federation.cli.tables import open_tables
 from federation.learning.settings import TrainingSettings
 from federation.rehearse.machine.image.image_python import ImagePython
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from federation.rehearse.machine.embedded_aws import EmbeddedAws
 
 
-@training_options()
-def main(  # noqa: PLR0913 - a command's options
+@training_options(without=("balanced",))  # the prepared data tell
+@preparation_options(without=("clients",))
+def main(
     *,
     config: Annotated[
         Path,
@@ -30,19 +32,11 @@ def main(  # noqa: PLR0913 - a command's options
         ),
     ] = Path("config/rehearsal.toml"),
     data: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV file, or a folder from federation.data_prep. [default: synthetic data]",
-            metavar="PATH",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    label: Annotated[
         str | None,
         typer.Option(
-            help="Column to predict; required with a CSV file.",
-            metavar="COLUMN",
+            help="CSV or Parquet file, a folder of them, or a folder from federation.data_prep; also "
+            "s3://BUCKET/KEY. [default: synthetic data]",
+            metavar="PATH",
             show_default=False,
             rich_help_panel=DATA,
         ),
@@ -55,10 +49,10 @@ def main(  # noqa: PLR0913 - a command's options
             rich_help_panel=DATA,
         ),
     ] = None,
-    keep: Annotated[
+    stay: Annotated[
         bool,
         typer.Option(
-            "--keep",
+            "--stay",
             help="Keep everything running until Ctrl-C, then destroy it.",
             rich_help_panel=RUN,
         ),
@@ -83,7 +77,7 @@ def main(  # noqa: PLR0913 - a command's options
         ),
     ] = None,
     debug: Debug = False,
-    **training: object,
+    **options: object,
 ) -> None:
     """Rehearse a whole federation on this machine, without an AWS account.
 
@@ -93,26 +87,27 @@ def main(  # noqa: PLR0913 - a command's options
     \b
     Examples:
       python -m federation.rehearse
-      python -m federation.rehearse --data claims.csv --label fraud --clients 3
+      python -m federation.rehearse --data claims.parquet --label fraud --clients 3
       python -m federation.rehearse --strategy fednewton --quorum 2
-      python -m federation.rehearse --keep
+      python -m federation.rehearse --stay
     """
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
     from federation.rehearse.rehearsal import RehearsalSettings, rehearse
     from federation.rehearse.stage.steps import Steps
 
     started = time.monotonic()
-    settings = RehearsalSettings(
-        config=config,
-        data=data,
-        label=label,
-        clients=clients,
-        training=TrainingSettings.from_options(training),
-        out=out or Path("rehearsals") / f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}",
-        image_python=image_python,
-        explore=_stay_up if keep else None,
-    )
-    outcome = rehearse(settings, Steps(pause=_await_enter if step else None), os.environ)
+    with open_tables(data) as tables:
+        settings = RehearsalSettings(
+            config=config,
+            data=tables,
+            clients=clients,
+            preparation={name: options[name] for name in PREPARATION if name in options},
+            training=TrainingSettings.from_options(options),
+            out=out or Path("rehearsals") / f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}",
+            image_python=image_python,
+            explore=_stay_up if stay else None,
+        )
+        outcome = rehearse(settings, Steps(pause=_await_enter if step else None), os.environ)
     results = [_without_report(outcome.printed), *map(str, outcome.collected), outcome.nothing_left]
     typer.echo("\n".join(results).replace(str(settings.out.resolve()), str(settings.out)))
     typer.echo(f"All of it took {time.monotonic() - started:.0f} s.", err=True)

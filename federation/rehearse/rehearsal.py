@@ -5,8 +5,9 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from federation.config.schema import FederationConfig
 from federation.errors import FederationError, OutputExistsError
@@ -36,11 +37,11 @@ class RehearsalSettings:
     out : pathlib.Path
         The rehearsal's folder; new or empty.
     data : pathlib.Path, optional
-        A CSV file, a prepared folder, or None for synthetic data.
-    label : str, optional
-        The label column of a CSV file.
+        A table, a folder of tables, a prepared folder, or None for synthetic data.
     clients : int, optional
         Number of clients, instead of the configuration's.
+    preparation : mapping of str to object
+        The other options of data preparation, by name.
     training : TrainingSettings
         Settings of the run, and the seed of the data.
     image_python : ImagePython
@@ -52,8 +53,8 @@ class RehearsalSettings:
     config: Path
     out: Path
     data: Path | None = None
-    label: str | None = None
     clients: int | None = None
+    preparation: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     image_python: ImagePython = ImagePython.AUTO
     explore: Callable[[EmbeddedAws, FederationConfig], None] | None = None
@@ -136,7 +137,7 @@ def _prepare(settings: RehearsalSettings, out: Path, steps: Steps) -> tuple[Fede
     source = settings.data or "synthetic data"
     with steps.step("data", f"Preparing {source} for {len(names)} clients"):
         data = prepare_data(
-            settings.data, out / "data", names, label=settings.label, seed=settings.training.seed
+            settings.data, out / "data", names, seed=settings.training.seed, **settings.preparation
         )
     return config, data
 
@@ -158,7 +159,8 @@ def _through(
     notebook = participants.start_notebook(stand_in.interpreter.path)
     participants.check(notebook, label=data.label)
     note = ("--note", stand_in.difference) if stand_in.difference else ()
-    options = (*SERVER_OPTIONS, *settings.training.as_words(), *note)
+    training = replace(settings.training, balanced=data.balanced)
+    options = (*SERVER_OPTIONS, *training.as_words(), *note)
     printed = participants.train(notebook, label=data.label, out=out / "run", options=options)
     with stage.steps.step("collect", "Collecting every client's model and ledger from its own bucket"):
         collected = collect(stage, run=out / "run", test=data.server / "test.csv", out=out / "clients")

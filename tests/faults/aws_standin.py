@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 
 from federation.checkout import CLIENT_CODE
 from federation.runs.local.clients import ClientJob
+from tests.script_mode import arguments
 
 Clock = Callable[[], dt.datetime]
 SERVER_KEY = "ASIASERVER"
@@ -148,7 +149,7 @@ class Aws(ThreadingHTTPServer):
         }
 
     def _create(self, job: str, request: dict[str, Any]) -> dict[str, str]:
-        given = {k: v for k, v in request["HyperParameters"].items() if not k.startswith("sagemaker_")}
+        given = arguments(request)
         name = given["client-name"]
         folder = self._folder / "clients" / name
         planned = ClientJob(name=name, data=self._data / name, folder=folder, hyperparameters=given)

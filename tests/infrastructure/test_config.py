@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from federation.config.schema import FederationConfig, load_config, parse_config
+from federation import preflight, publish, server
+from federation.cli.command import run
+from federation.config.schema import (
+    FederationConfig,
+    contract_of,
+    load_config,
+    load_own_config,
+    parse_config,
+)
 from federation.errors import (
     CidrError,
     CidrOverlapError,
@@ -22,6 +30,7 @@ from federation.errors import (
     KeyArnError,
     RegionError,
 )
+from federation.rehearse.stage.effective_config import write_effective_config
 
 Tables = dict[str, Any]
 KEY = "arn:aws:kms:us-east-1:222222222222:key/12345678-1234-1234-1234-123456789012"
@@ -35,6 +44,12 @@ BAD: dict[str, tuple[dict[str, Any], type[ConfigError], list[str]]] = {
     "account": ({f"{C1}.account": "2222"}, ConfigValueError, [A, "clients.account", "2222"]),
     "account-number": ({f"{S}.account": 1}, ConfigValueError, ["the server", "server.account"]),
     "port": ({f"{F}.port": 80}, ConfigValueError, ["federation.port", "80"]),
+    "port-text": ({f"{F}.port": "8080"}, ConfigValueError, ["federation.port", "'8080'", "integer"]),
+    "port-fraction": ({f"{F}.port": 8080.0}, ConfigValueError, ["federation.port", "8080.0"]),
+    "volume-truth": ({f"{S}.notebook_volume_gb": "20"}, ConfigValueError, ["server.notebook_volume_gb"]),
+    "notebook-text": ({f"{C1}.notebook": "no"}, ConfigValueError, [A, "clients.notebook", "'no'"]),
+    "notebook-number": ({f"{C1}.notebook": 1}, ConfigValueError, [A, "clients.notebook"]),
+    "log-retention-text": ({f"{F}.log_retention_days": "30"}, ConfigValueError, ["log_retention_days"]),
     "log-retention": ({f"{F}.log_retention_days": 31}, ConfigValueError, ["federation.log_retention_days"]),
     "object-retention": ({f"{F}.noncurrent_version_days": 0}, ConfigValueError, ["noncurrent_version_days"]),
     "removal": ({f"{F}.removal_policy": "keep"}, ConfigValueError, ["federation.removal_policy", "keep"]),
@@ -133,6 +148,72 @@ def test_no_value_of_any_key_ends_in_a_traceback(two_tables: Tables, value: obje
             parse_config(tables)
 
 
+@pytest.mark.parametrize(
+    ("path", "misspelt", "problem"),
+    [
+        (f"{C2}.external_id", "externalid", 'client "hospital-b" has an unknown key: clients.externalid.'),
+        (f"{S}.cidr", "Cdir", "the server has an unknown key: server.Cdir."),
+        (f"{F}.name", "nmae", "the configuration has an unknown key: federation.nmae."),
+        ("clients", "client", "the configuration has an unknown key: client."),
+    ],
+)
+def test_a_misspelt_key_is_answered_with_the_nearest(
+    two_tables: Tables, path: str, misspelt: str, problem: str
+) -> None:
+    """The key that is missing for it is not what the line speaks of."""
+    tables, right = copy.deepcopy(two_tables), path.rpartition(".")[2]
+    table: Any = tables
+    for part in path.split(".")[:-1]:
+        table = table[int(part) if part.isdigit() else part]
+    table[misspelt] = table.pop(right)
+    with pytest.raises(ConfigKeyError) as caught:
+        parse_config(tables)
+    assert (caught.value.problem, caught.value.remedy) == (problem, f'Did you mean "{right}"?')
+
+
+def test_what_needs_no_quotes_is_said(two_tables: Tables) -> None:
+    """A number between quotes is text."""
+    tables = copy.deepcopy(two_tables)
+    tables["federation"]["port"] = "8080"
+    with pytest.raises(ConfigValueError, match=r"Write it without quotes\.$"):
+        parse_config(tables)
+
+
+def test_notepads_mark_is_no_mistake(tmp_path: Path) -> None:
+    """A file that begins with a byte-order mark is read, a contract too."""
+    contract = 'label = "y"\n[columns.age]\ntype = "numeric"\n'
+    example = Path("config/example.toml").read_text(encoding="utf-8")
+    named = example.replace("[federation]\n", '[federation]\ncontract = "contract.toml"\n', 1)
+    for name, text in (("mine.toml", named), ("contract.toml", contract)):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    config = load_config(tmp_path / "mine.toml")
+    agreed = contract_of(config, tmp_path / "mine.toml")
+    assert agreed is not None
+    assert set(agreed.columns) == {"age"}
+    (tmp_path / "out").mkdir()
+    rehearsed = write_effective_config(tmp_path / "mine.toml", tmp_path / "out" / "rehearsed.toml")
+    assert rehearsed.clients[0].name == config.clients[0].name
+
+
+def test_the_examples_external_id_is_for_a_look_and_a_rehearsal_only(tmp_path: Path) -> None:
+    """Everybody can read it. What uses AWS refuses a copy that still has it."""
+    mine = tmp_path / "mine.toml"
+    example = Path("config/example.toml").read_text(encoding="utf-8")
+    mine.write_text(example, encoding="utf-8")
+    assert load_config(mine).clients[0].external_id.startswith("replace-me")
+    with pytest.raises(ExternalIdError, match=r'client "hospital-a": clients\.external_id is still'):
+        load_own_config(mine)
+    for door in (publish, preflight, server):
+        words = ["--config", str(mine), *(["--server"] if door is publish else ["--label", "y"])]
+        with pytest.raises(SystemExit) as ended:
+            run(door.main, words)
+        assert ended.value.code == ExternalIdError.exit_code, door
+    rehearsed = write_effective_config(mine, tmp_path / "rehearsed.toml", clients=2)
+    assert not any("replace-me" in client.external_id for client in rehearsed.clients)
+    mine.write_text(example.replace("replace-me", "mine"), encoding="utf-8")
+    assert load_own_config(mine).clients[0].external_id.startswith("mine")
+
+
 def test_the_example_is_valid_and_has_two_parties(example: FederationConfig) -> None:
     """What the README deploys is one server and the client stack it names."""
     assert example.server.cidr == IPv4Network("10.0.0.0/24")
@@ -165,7 +246,7 @@ def test_a_client_without_a_stack_name_gets_one(two: FederationConfig) -> None:
 
 def test_an_unknown_client_is_a_typed_error(two: FederationConfig) -> None:
     """A misspelt client is answered with the names there are."""
-    with pytest.raises(ConfigValueError, match="hospital-a, hospital-b"):
+    with pytest.raises(ConfigValueError, match="hospital-a and hospital-b"):
         two.client("hospital-c")
 
 

@@ -81,6 +81,15 @@ def test_a_bad_configuration_ends_with_its_own_exit_code(tmp_path: Path) -> None
     assert "Traceback" not in done.stderr
 
 
+def test_a_copy_of_the_example_is_not_deployed_with_its_external_id(tmp_path: Path) -> None:
+    """Only the example itself, which `make deploy` refuses, gives templates with it."""
+    mine = tmp_path / "mine.toml"
+    mine.write_bytes((ROOT / "config/example.toml").read_bytes())
+    done = _run_app({"config": str(mine)})
+    assert done.returncode == 48
+    assert done.stderr.startswith('error: client "hospital-a": clients.external_id is still the placeholder')
+
+
 def test_the_app_without_the_cdk_cli_says_how_to_run_it() -> None:
     """The configuration comes from the CLI, which reads cdk.json."""
     done = _run_app({})

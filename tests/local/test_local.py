@@ -264,7 +264,8 @@ import datetime as dt, sys
 from pathlib import Path
 from federation.cli.progress import Progress
 from federation.learning.settings import TrainingSettings
-from federation.runs.local.training import LocalRun, choose_preparation, train_locally
+from federation.data.preparation.options import choose_preparation
+from federation.runs.local.training import LocalRun, train_locally
 
 train_locally(
     LocalRun(source=None, preparation=choose_preparation(None, 0), training=TrainingSettings(rounds=1),

@@ -73,7 +73,7 @@ def connector(aws: EmbeddedAws) -> Connect:
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Deploy and publish once, for all tests that leave it as it was."""
     folder = tmp_path_factory.mktemp("federation")
-    data = prepare_data(None, folder / "data", ("site-1", "site-2"), label=None)
+    data = prepare_data(None, folder / "data", ("site-1", "site-2"))
     with embedded_aws() as aws:
         deployed = Federation(stage(aws, folder), data=folder / "data", label=data.label)
         deployed.deployment.deploy()

@@ -9,7 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from federation.aws.jobs.request import ClientNetwork, JobSettings, RunIdentity, build_job_request
+from federation.config.schema import load_config
 from federation.rehearse.machine.embedded_aws import EmbeddedAws
+from tests.conftest import ROOT
 from tests.rehearsal.conftest import CLIENT, Connect, connector
 from tests.rehearsal.federations import embedded_aws
 from tests.rehearsal.jobs import FAIL, TRAIN, WAIT, Account, permissions
@@ -49,6 +52,25 @@ def test_a_job_trains_and_leaves_model_output_logs_and_metrics(account: Account)
     assert account.artifact("runs/fl-job-1/output/output.tar.gz") == {"egress.jsonl": b"{}"}
     assert "rounds=7 loss=0.5;" in account.log("fl-job-1")
     assert [(m["MetricName"], m["Value"]) for m in job["FinalMetricDataList"]] == [("loss", 0.5)]
+
+
+def test_hyperparameters_arrive_as_they_were_sent(account: Account) -> None:
+    """The toolkit itself decodes them: neither a label nor a client's name becomes a number or a truth."""
+    config = load_config(ROOT / "config" / "rehearsal.toml")
+    client = config.clients[0].model_copy(update={"name": "true"})
+    network = ClientNetwork(subnets=("subnet-1",), security_group="sg-1", key_arn="arn:aws:kms:::key/k")
+    run = RunIdentity(run_id="1e3", server_address="10.0.0.5:8080", certificate="1234")
+    settings = JobSettings(label="250.00", source_key="code/source.tar.gz")
+    sent = build_job_request(config, client, network, run, settings)["HyperParameters"]
+    account.publish("import sys, json\nprint(json.dumps(sys.argv[1:]), flush=True)")
+    own = account.request()["HyperParameters"]
+    toolkit = {name: value for name, value in own.items() if name.startswith("sagemaker_")}
+    job = account.run(HyperParameters={**sent, **toolkit})
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    [words] = [json.loads(line) for line in account.log("fl-job-1") if line.startswith('["--')]
+    arrived = dict(zip(words[::2], words[1::2], strict=True))
+    assert (arrived["--label"], arrived["--client-name"], arrived["--run-id"]) == ("250.00", "true", "1e3")
+    assert (arrived["--server-certificate"], arrived["--max-iter"]) == ("1234", "10")
 
 
 def test_requirements_are_installed_for_the_job_alone(account: Account, tmp_path: Path) -> None:

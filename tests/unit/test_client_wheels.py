@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pandas as pd
@@ -13,8 +14,10 @@ from moto import mock_aws
 
 import memory
 from capacity import decoded_bytes
+from client_code.protocol.contract import Contract, Rule
+from client_code.protocol.frames import schema_hash
 from federation.aws.checks.checks import Check, Finding
-from federation.aws.checks.client import client_checks
+from federation.aws.checks.client import Expected, client_checks
 from federation.aws.edge.buckets.s3 import Store, stores
 from federation.aws.ports import Caller
 from federation.aws.publishing.client_wheels import LARGE_CSV, client_locks, needs_pyarrow
@@ -23,7 +26,13 @@ from federation.aws.publishing.wheel_lock import LockedWheel, format_lock, read_
 from federation.checkout import CLIENT_CODE, NOTEBOOK_LOCK
 from federation.config.schema import Client, FederationConfig, load_config
 from federation.data.preparation.prepared import CLIENT_FILES, SERVER_FILES, prepared_files
-from federation.errors import DataError, FederationError, MissingFileError, UnpublishedError
+from federation.errors import (
+    DataError,
+    FederationError,
+    MissingFileError,
+    SchemaMismatchError,
+    UnpublishedError,
+)
 from tests.conftest import ROOT
 
 ACCOUNT = "123456789012"  # moto's
@@ -121,15 +130,14 @@ class Site:
             path = self.data / f"{name}.{suffix}"
             frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
 
-    def check(self, name: str) -> str | Finding:
+    def check(self, name: str, **expected: Any) -> str | Finding:
         """Return what one check of ``federation.preflight --client`` finds; it raises what is wrong."""
         checks: list[Check] = client_checks(
             self.config,
             self.client,
             caller=_nobody,
             open_store=self.open,
-            digest="",
-            label=LABEL,
+            expected=Expected(digest="", label=LABEL, publish="PUBLISH", **expected),
             code=self.code,
         )
         [look] = [check.look for check in checks if check.name == name]
@@ -206,6 +214,20 @@ def test_an_old_one_is_no_difference_and_goes_at_the_next_publishing(site: Site)
     site.put_by_hand(site.store, "wheels/stray.whl", b"stray")
     with pytest.raises(UnpublishedError, match=r"not wanted \(wheels/stray\.whl\)"):
         site.publish(check=True)
+
+
+def test_the_preflight_compares_the_columns_that_were_agreed_on(site: Site) -> None:
+    """With the contract by name, with the server's test rows by a digest that its own preflight prints."""
+    site.publish()
+    same, other = schema_hash(LABEL, ["a"]), schema_hash(LABEL, ["a", "cost"])
+    assert (
+        site.check("columns", columns=same) == '1 features and the label "y", as in the server\'s test rows'
+    )
+    with pytest.raises(SchemaMismatchError, match="other columns than the server's test rows have: a"):
+        site.check("columns", columns=other)
+    contract = Contract(label=LABEL, columns={name: Rule(type="numeric") for name in ("a", "cost")})
+    with pytest.raises(SchemaMismatchError, match=r"train\.csv lacks cost, which the contract has"):
+        site.check("columns", contract=contract)
 
 
 def test_the_preflight_follows_the_same_rule(site: Site) -> None:

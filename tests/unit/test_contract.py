@@ -130,6 +130,21 @@ def test_a_contract_that_cannot_be_is_refused(tmp_path: Path, text: str, words: 
 
 
 @pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ('label = "y"\n[columns.a]\ntype = "numeric"\nmax = 1', 'Did you mean "maximum"?'),
+        ('label = "y"\npositiv = "1"\n[columns.a]\ntype = "numeric"', 'Did you mean "positive"?'),
+        ('label = "y"\n[colums.a]\ntype = "numeric"', 'Did you mean "columns"?'),
+    ],
+)
+def test_a_misspelt_key_is_answered_with_the_nearest(tmp_path: Path, text: str, remedy: str) -> None:
+    """As in the configuration."""
+    with pytest.raises(ContractFileError) as caught:
+        load(tmp_path, text)
+    assert caught.value.remedy == remedy
+
+
+@pytest.mark.parametrize(
     ("lines", "remedy"),
     [
         ('type = "numeric"\nminimum = -1\nlog1p = true', "Remove log1p, or set minimum = 0."),

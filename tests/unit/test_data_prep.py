@@ -388,7 +388,8 @@ def test_the_command_asks_for_the_label_of_a_file(tmp_path: Path, capsys: pytest
     source = save(tmp_path, make_table(40, 20))
     with pytest.raises(SystemExit, match="20"):
         run(main, ["--input", str(source), "--out", str(tmp_path / "out")])
-    assert 'error: --input without --label. The 4 columns are "y", "a", "b", "c".' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert 'is the label? Name it with --label. The 4 columns are "y", "a", "b", "c".' in said
 
 
 # Texts and gaps ---------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What a client's training job is asked to be, by value."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from federation.aws.jobs.request import (
 )
 from federation.config.schema import FederationConfig, load_config
 from tests.conftest import ROOT
+from tests.script_mode import arguments
 
 NETWORK = ClientNetwork(subnets=("subnet-1",), security_group="sg-1", key_arn="arn:aws:kms:us-east-1:2:key/k")
 RUN = RunIdentity(run_id="r1", server_address="10.0.0.5:8080", certificate="TUlJ")
@@ -33,7 +35,7 @@ def test_a_job_runs_the_clients_own_code_on_its_own_data(config: FederationConfi
     names = config.client_names(config.clients[0])
     uris = re.findall(r"s3://([^/']+)/", str(request))
     assert set(uris) == {names.code_bucket, names.data_bucket, names.artifacts_bucket}
-    assert request["HyperParameters"]["sagemaker_submit_directory"].endswith("/source/abc/source.tar.gz")
+    assert request["HyperParameters"]["sagemaker_submit_directory"].endswith('/source/abc/source.tar.gz"')
     assert request["RoleArn"] == names.training_role_arn
 
 
@@ -63,7 +65,7 @@ def test_a_job_is_given_no_secret(config: FederationConfig) -> None:
 def test_a_client_signs_for_the_sts_that_the_server_reaches(config: FederationConfig) -> None:
     """Wherever the job runs, its proof is for the server's region, and for this run."""
     elsewhere = config.clients[0].model_copy(update={"region": "eu-west-1"})
-    parameters = build_job_request(config, elsewhere, NETWORK, RUN, SETTINGS)["HyperParameters"]
+    parameters = arguments(build_job_request(config, elsewhere, NETWORK, RUN, SETTINGS))
     assert parameters["sts-region"] == config.server.region == "us-east-1"
     assert parameters["run-id"] == RUN.run_id
 
@@ -81,17 +83,17 @@ def test_spot_jobs_may_wait_and_have_checkpoints(config: FederationConfig) -> No
     assert request["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 600
 
 
-def test_every_hyperparameter_is_an_argument_of_the_client(config: FederationConfig) -> None:
-    """What the request passes, client.py takes."""
+@pytest.mark.parametrize("text", ["250.00", "1e3", "null", "true", "02139", '"', "-x", "{}", "ä b"])
+def test_the_client_gets_what_the_server_sent(config: FederationConfig, text: str) -> None:
+    """A label that is JSON, or looks like an option, is the same text after script mode."""
     import client  # noqa: PLC0415 - the other end
 
-    request = build_job_request(config, config.clients[0], NETWORK, RUN, SETTINGS)
-    passed = {k: v for k, v in request["HyperParameters"].items() if not k.startswith("sagemaker_")}
-    passed["server-certificate"] = ""
-    arguments = [part for key, value in passed.items() if value for part in (f"--{key}", value)]
-    folders = ["--train", ".", "--model-dir", ".", "--output-data-dir", ".", "--server-certificate", ""]
-    with pytest.raises(SystemExit):
-        client.parse_arguments([*arguments, *folders, "--no-such-argument"])
+    named = config.clients[0].model_copy(update={"name": text})
+    request = build_job_request(config, named, NETWORK, RUN, replace(SETTINGS, label=text))
+    words = [part for name, value in arguments(request).items() for part in (f"--{name}", value)]
+    options = client.parse_arguments([*words, "--train", ".", "--model-dir", ".", "--output-data-dir", "."])
+    assert (options.label, options.client_name) == (text, text)
+    assert (options.max_iter, options.patience, options.run_id) == (10, 600.0, "r1")
 
 
 def test_names_of_jobs_fit_sagemaker(config: FederationConfig) -> None:

@@ -4,12 +4,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from federation.data.contract_check import types_of
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.prepared import CLIENT_FILES, SERVER_FILES, prepared_files
 from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
+from federation.data.table import read_table
 from federation.errors import (
     DataError,
     FederationError,
@@ -104,3 +107,20 @@ def test_what_a_run_could_not_use_is_refused(
     with pytest.raises(FederationError) as refused:
         prepared_files(folder, "site-1", CLIENT_FILES)
     assert type(refused.value) is expected
+
+
+@pytest.mark.parametrize("witness", ["contract.json", "manifest.json", "server/test.csv"])
+def test_a_column_that_the_parties_agreed_on_must_be_there(folder: Path, witness: str) -> None:
+    """The tables agree with each other and not with the file that says what all have."""
+    own = folder / "site-1"
+    for name in CLIENT_FILES:
+        rows = pd.read_csv(own / name)
+        lacking = next(column for column in rows.columns if column != LABEL)
+        rows.drop(columns=lacking).to_csv(own / name, index=False)
+    for other in {"manifest.json", "server/test.csv"} - {witness}:
+        (folder / other).unlink()
+    if witness == "contract.json":
+        (own / witness).write_text(types_of(read_table(folder / "site-2/train.csv", label=LABEL)).to_json())
+    with pytest.raises(SchemaMismatchError) as refused:
+        prepared_files(folder, "site-1", CLIENT_FILES, label=LABEL)
+    assert refused.value.problem == f'{own / "train.csv"}: lacks "{lacking}", which {witness} has.'

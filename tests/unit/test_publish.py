@@ -370,20 +370,20 @@ def test_the_command_wants_one_party(options: list[str], capsys: pytest.CaptureF
 
 
 @mock_aws
-def test_the_command_checks_through_boto3(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_checks_through_boto3(capsys: pytest.CaptureFixture[str], own_config: Path) -> None:
     """End to end against an S3 in this process: an empty bucket differs."""
     s3 = boto3.client("s3", region_name="us-east-1")
     for bucket in (CODE, DATA):
         s3.create_bucket(Bucket=bucket)
     with pytest.raises(SystemExit) as ended:
-        run(main, ["--config", str(CONFIG), "--client", "hospital-a", "--check"])
+        run(main, ["--config", str(own_config), "--client", "hospital-a", "--check"])
     assert ended.value.code == UnpublishedError.exit_code
     assert f"s3://{CODE}/source/: 1 not there" in capsys.readouterr().err
 
 
 @mock_aws
 def test_the_command_prints_what_is_published(
-    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_config: Path
 ) -> None:
     """JSON on stdout, progress and the next command on stderr."""
     cache = site.wheelhouse.parent / "cache"
@@ -394,7 +394,7 @@ def test_the_command_prints_what_is_published(
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=SERVER)
     with pytest.raises(SystemExit) as ended:
-        run(main, ["--config", str(CONFIG), "--server", "--data", str(site.data), "--json"])
+        run(main, ["--config", str(own_config), "--server", "--data", str(site.data), "--json"])
     assert ended.value.code == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["parts"][0]["uploaded"] == 6

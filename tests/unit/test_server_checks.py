@@ -1,19 +1,23 @@
 """What keeps a run from starting, where no account is needed to see it."""
 
+import shlex
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from federation.aws.checks.checks import Check
+from client_code.protocol.frames import schema_hash
+from federation.aws.checks.checks import Check, Finding
 from federation.aws.checks.server import ServerView, server_checks
 from federation.aws.jobs.found_jobs import FoundJob
 from federation.aws.ports import JobStatus
 from federation.checkout import PROJECT
 from federation.config.schema import FederationConfig, load_config
+from federation.data.table import read_table
 from federation.errors import ActiveRunError, PortTakenError
 
 RUN = "20261122-155228-3f46"
@@ -32,7 +36,11 @@ def _job(name: str, status: str = "InProgress") -> FoundJob:
 
 
 def _checks(
-    config: FederationConfig, jobs: Sequence[FoundJob] = (), *, resumed: str | None = None
+    config: FederationConfig,
+    jobs: Sequence[FoundJob] = (),
+    *,
+    resumed: str | None = None,
+    test_rows: Callable[[], Any] | None = None,
 ) -> Mapping[str, Check]:
     """Return the server's checks and those of site-1, by name; only jobs can be looked at."""
     unseen: Any = lambda *_: pytest.fail("nothing but jobs and the port is looked at")  # noqa: E731
@@ -43,9 +51,10 @@ def _checks(
         accounts={client.name: account for client in config.clients},
         results=unseen,
         jobs=lambda _client: list(jobs),
-        test_rows=unseen,
+        test_rows=test_rows or unseen,
     )
-    checks = server_checks(config, view, host=HOST, digest="", resumed=resumed)
+    path = Path("my own.toml")
+    checks = server_checks(config, view, host=HOST, digest="", config_file=path, resumed=resumed)
     return {check.name: check for check in checks if check.party in {"the server", 'client "site-1"'}}
 
 
@@ -95,5 +104,24 @@ def test_jobs_of_the_run_to_go_on_with_are_no_obstacle(config: FederationConfig)
 def test_jobs_of_another_run_are(config: FederationConfig, resumed: str | None) -> None:
     """All are named."""
     jobs = [_job(RUN), _job("20261122-160000-bbbb")]
-    with pytest.raises(ActiveRunError, match="20261122-160000-bbbb"):
+    with pytest.raises(ActiveRunError, match="20261122-160000-bbbb") as refused:
         _checks(config, jobs, resumed=resumed)["jobs"].look()
+    assert refused.value.remedy.endswith(": python -m federation.stop --config 'my own.toml'")
+
+
+def test_the_client_is_told_what_to_compare_its_columns_with(
+    config: FederationConfig, tmp_path: Path
+) -> None:
+    """The printed command has the label and the digest of the test rows' columns, where they can be read."""
+    path = tmp_path / "test.csv"
+    path.write_text("a,in debt,b\n1,0,2\n3,1,4\n", encoding="utf-8")
+    look = _checks(config, test_rows=lambda: read_table(path, label="in debt"))["code and data"].look
+    found = look()
+    assert isinstance(found, Finding)
+    words = shlex.split(found.remedy.partition("looks: ")[2])
+    assert words[words.index("--label") + 1] == "in debt"
+    assert words[words.index("--columns") + 1] == schema_hash("in debt", ["b", "a"])
+    unread = _checks(config, test_rows=lambda: read_table(tmp_path / "absent.csv", label="y"))
+    found = unread["code and data"].look()
+    assert isinstance(found, Finding)
+    assert "--columns" not in found.remedy

@@ -41,6 +41,7 @@ from federation.learning.settings import TrainingSettings
 from federation.runs.folder import read_egress
 from federation.runs.on_aws import ServerRun, keep_in_bucket, run_on_aws
 from federation.stream.admission.role_proof import SignedRequest
+from tests.script_mode import arguments
 
 # The client silences this warning, but not for other threads of the process, and here clients are threads.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -61,7 +62,7 @@ class ThreadAccount:
         return ClientNetwork(subnets=("subnet-1",), security_group="sg-1", key_arn="arn:aws:kms:::key/k")
 
     def create_job(self, request: Mapping[str, Any]) -> None:
-        given = {k: v for k, v in request["HyperParameters"].items() if not k.startswith("sagemaker_")}
+        given = arguments(request)
         given |= {
             "train": str(self._data),
             "label": self._label,

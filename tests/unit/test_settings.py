@@ -6,14 +6,17 @@ import logging
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pytest
 from flwr.app import Context, RecordDict
 
 from federation.cli.command import click_command, run
+from federation.cli.options import PREPARATION
+from federation.data.preparation.settings import PreparationSettings
 from federation.errors import SettingError, UnknownStrategyError
 from federation.learning.settings import TrainingSettings, settings_of_training
 from federation.runs.logs import quiet_flower
@@ -100,15 +103,13 @@ def test_an_invalid_value_is_refused_by_the_type(name: str, value: Any) -> None:
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize(("name", "value"), INVALID)
 def test_every_command_refuses_it_with_the_same_error(
-    door: str, name: str, value: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    door: str, name: str, value: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, own_config: Path
 ) -> None:
     """The command line says what Python says, with that error's exit code, before anything is done."""
     with pytest.raises(SettingError) as caught:
         TrainingSettings(**{name: value})
     out = tmp_path / "out"
-    required = (
-        ["--config", str(ROOT / "config" / "example.toml"), "--label", "y"] if door.endswith("server") else []
-    )
+    required = ["--config", str(own_config), "--label", "y"] if door.endswith("server") else []
     with pytest.raises(SystemExit) as ended:
         run(
             importlib.import_module(door).main,
@@ -147,14 +148,28 @@ def test_the_flower_app_has_every_setting_with_its_default() -> None:
     assert TrainingSettings.from_run_config(run_config()) == TrainingSettings()
 
 
+@pytest.mark.parametrize("name", ["local", "data_prep", "rehearse"])
+def test_every_field_of_preparation_is_an_option_of_the_commands(name: str) -> None:
+    """Under one name and with one help text, but for the rehearsal's number of clients."""
+    module, _, function = COMMANDS[name].partition(":")
+    command = click_command(getattr(importlib.import_module(module), function))
+    options = {one.name: one for one in command.params if isinstance(one, click.Option)}
+    own = {field.name for field in fields(PreparationSettings)} - {"seed", "test_share", "validation_share"}
+    assert set(PREPARATION) == own
+    for field, hint in PREPARATION.items():
+        if (name, field) != ("rehearse", "clients"):
+            assert options[field].help == get_args(hint)[1].help
+        assert options[field].default in (None, False)
+
+
 @pytest.mark.parametrize("name", ["local", "server", "rehearse"])
 def test_every_setting_is_an_option_of_the_commands(name: str) -> None:
-    """With its default; only ``federation.local`` takes the balance of the classes from the data."""
+    """With its default; where data are prepared, they tell the balance of the classes."""
     module, _, function = COMMANDS[name].partition(":")
     command = click_command(getattr(importlib.import_module(module), function))
     options = {one.name: one for one in command.params if isinstance(one, click.Option)}
     for setting in settings_of_training():
-        if (name, setting.name) == ("local", "balanced"):
+        if setting.name == "balanced" and name != "server":
             assert setting.flag not in options
         else:
             assert options[setting.flag].default == setting.default

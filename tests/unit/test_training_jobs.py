@@ -59,7 +59,7 @@ def requests(*names: str) -> dict[str, dict[str, Any]]:
 
 
 def test_a_failed_job_is_reported_with_the_clients_own_words() -> None:
-    """The last error line in the log explains more than SageMaker's reason."""
+    """The last error line in the log explains more than SageMaker's reason, and ends with one full stop."""
     account = FakeAccount(log=("Traceback", "error: train.csv has no label column."))
     heard = threading.Event()
     reasons: list[str] = []
@@ -73,7 +73,8 @@ def test_a_failed_job_is_reported_with_the_clients_own_words() -> None:
         account.status = FAILED
         assert heard.wait(5)
         explained = jobs.explanation_of(RoundError("round 1 failed.", ""))
-    assert reasons == ["anna: its training job is Failed: train.csv has no label column."]
+    assert reasons == ["anna: its training job is Failed: train.csv has no label column"]
+    assert explained.problem == 'client "anna": its training job is Failed: train.csv has no label column.'
     assert isinstance(explained, TrainingJobError)
     assert "job-anna" in explained.remedy
 

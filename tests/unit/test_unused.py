@@ -13,6 +13,7 @@ from federation.cli.command import run
 from federation.config.contract import load_contract
 from federation.data.contract_check import infer
 from federation.data.preparation.manifest import Manifest
+from federation.data.preparation.options import choose_preparation
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.prepared import manifest_beside
 from federation.data.preparation.settings import PreparationSettings
@@ -20,7 +21,6 @@ from federation.data.table import read_header, read_table
 from federation.data.unused import ASKED, BY_CONTRACT, lines, unused
 from federation.data_prep import main
 from federation.errors import DataError, FeatureError, SettingError
-from federation.runs.local.training import choose_preparation
 
 ROWS = 600
 ID = "whole numbers, all different: an identifier"

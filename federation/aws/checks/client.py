@@ -2,12 +2,15 @@
 
 import csv
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
 from pyarrow.parquet import read_schema
 
+from client_code.protocol.contract import Contract
+from client_code.protocol.frames import schema_hash
 from federation.aws.checks.checks import Check, Finding
 from federation.aws.checks.identity import identity_checks
 from federation.aws.ports import Bucket, Caller, OpenBucket, ReadableBucket
@@ -20,11 +23,37 @@ from federation.config.schema import Client, FederationConfig
 from federation.data.preparation.prepared import CLIENT_FILES, given_name
 from federation.data.readers import near
 from federation.errors import DataError, LabelError, MissingFileError, SchemaMismatchError, UnpublishedError
+from federation.words import some
 
 HEADER_BYTES = 1 << 20
 """Read of a table to see its header: no more of the rows than that travels."""
 FOOTER_BYTES = 16 << 20
 """As above, of a Parquet file, whose end tells its columns, and more the more groups of rows it has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What the server and the other parties expect of a client's buckets.
+
+    Parameters
+    ----------
+    digest : str
+        The sha256 of the code that the server will ask for.
+    label : str, optional
+        The column that the server will ask for.
+    columns : str, optional
+        The `schema_hash` of the server's test rows; without it, the columns are not compared with theirs.
+    contract : Contract, optional
+        The configuration's contract.
+    publish : str
+        The command with which the client's operator publishes.
+    """
+
+    digest: str
+    label: str | None = None
+    columns: str | None = None
+    contract: Contract | None = None
+    publish: str
 
 
 def client_checks(
@@ -33,8 +62,7 @@ def client_checks(
     *,
     caller: Callable[[], Caller],
     open_store: OpenBucket[ReadableBucket],
-    digest: str,
-    label: str | None,
+    expected: Expected,
     code: Path = CLIENT_CODE,
 ) -> list[Check]:
     """Return the checks of a client's own account.
@@ -47,10 +75,8 @@ def client_checks(
         Returns the identity of the current credentials.
     open_store : OpenBucket[ReadableBucket]
         Opens a bucket with them.
-    digest : str
-        The sha256 of the code that the server will ask for.
-    label : str, optional
-        The column that the server will ask for.
+    expected : Expected
+        What they should hold.
     code : Path
         The code of the training jobs, with its locks.
     """
@@ -62,10 +88,10 @@ def client_checks(
     headers = cache(lambda: {_name(key): _header(data(), key) for key in _keys(tables())})
     publisher = Publisher(open_store=open_store, code=code)
     looks: list[tuple[str, Callable[[], str | Finding]]] = [
-        ("code", lambda: _code(client, code_bucket(), digest)),
-        ("packages", lambda: _packages(client, publisher.wheels_of(code_bucket(), tables()))),
-        ("data", lambda: _data(client, f"s3://{own.data_bucket}/{DATA_PREFIX}", tables())),
-        ("columns", lambda: _columns(client, headers(), label)),
+        ("code", lambda: _code(client, code_bucket(), expected)),
+        ("packages", lambda: _packages(client, publisher.wheels_of(code_bucket(), tables()), expected)),
+        ("data", lambda: _data(client, f"s3://{own.data_bucket}/{DATA_PREFIX}", tables(), expected)),
+        ("columns", lambda: _columns(client, headers(), expected)),
     ]
     return [
         *identity_checks(client, caller, expected_role=None),
@@ -73,14 +99,15 @@ def client_checks(
     ]
 
 
-def _code(client: Client, bucket: Bucket, digest: str) -> str:
+def _code(client: Client, bucket: Bucket, expected: Expected) -> str:
     """Compare the sha256 that S3 computed when the archive arrived with the digest in the archive's name."""
+    digest = expected.digest
     key = archive_key(digest)
     place = f"s3://{bucket.bucket}/{key}"
     if key not in bucket.sizes(key):
         raise UnpublishedError(
             f"{client.label}: {place} is not there: other code is published, or none.",
-            "Publish from the commit that the server runs: python -m federation.publish.",
+            f"Publish from the commit that the server runs: {expected.publish}",
         )
     if (found := bucket.head(key).sha256) != digest:
         raise UnpublishedError(
@@ -91,11 +118,11 @@ def _code(client: Client, bucket: Bucket, digest: str) -> str:
     return f"sha256 {digest}, as S3 computed it"
 
 
-def _packages(client: Client, part: Part) -> str:
+def _packages(client: Client, part: Part, expected: Expected) -> str:
     difference = compare(part)
     if difference.wanting:
         raise UnpublishedError(
-            f"{client.label}: {part.place}: {difference}.", "Publish them: python -m federation.publish."
+            f"{client.label}: {part.place}: {difference}.", f"Publish them: {expected.publish}"
         )
     return f"{len(part.items)} wheels, {megabytes(sum(difference.sizes.values()))}, as the code pins them"
 
@@ -108,12 +135,12 @@ def _name(key: str) -> str:
     return key.removeprefix(DATA_PREFIX)
 
 
-def _data(client: Client, place: str, tables: Mapping[str, int]) -> str:
+def _data(client: Client, place: str, tables: Mapping[str, int], expected: Expected) -> str:
     names = [_name(key) for key in _keys(tables)]
     if absent := [_name(key) for key in _keys(tables) if not tables.get(key)]:
         raise MissingFileError(
             f"{client.label}: {place} has no {' and no '.join(absent)}.",
-            "Publish them: python -m federation.publish ... --data DIR.",
+            f"Publish them: {expected.publish} --data DIR",
         )
     return f"{place} has {' and '.join(names)}, {megabytes(sum(tables.values()))}"
 
@@ -135,19 +162,35 @@ def _parquet_header(bucket: ReadableBucket, key: str) -> tuple[str, ...]:
         ) from error
 
 
-def _columns(client: Client, headers: dict[str, tuple[str, ...]], label: str | None) -> str | Finding:
+def _columns(client: Client, headers: Mapping[str, tuple[str, ...]], expected: Expected) -> str | Finding:
     first, *others = headers
-    for name in others:
-        if odd := set(headers[name]) ^ set(headers[first]):
+    columns, label, contract = headers[first], expected.label, expected.contract
+    needed = {*contract.kinds, contract.label} if contract else set[str]()
+    for name, found in headers.items():
+        if lacking := sorted(needed - set(found)):
             raise SchemaMismatchError(
-                f"{client.label}: {name} and {first} have different columns: {', '.join(sorted(odd)[:5])}.",
+                f"{client.label}: {name} lacks {some(lacking)}, which the contract has.",
+                "Prepare the data with the contract (--contract), and publish them.",
+            )
+    for name in others:
+        if odd := set(headers[name]) ^ set(columns):
+            raise SchemaMismatchError(
+                f"{client.label}: {name} and {first} have different columns: {some(sorted(odd))}.",
                 "Prepare and publish the data again.",
             )
-    columns = headers[first]
     if label is None:
         return Finding(
             outcome="unseen", text=f"{len(columns)} columns", remedy="Name the label column with --label."
         )
     if label not in columns:
         raise LabelError(f'{client.label}: its data have no label column "{label}".', near(label, columns))
-    return f'{len(columns) - 1} features and the label "{label}"'
+    features = [name for name in columns if name != label]
+    said = f'{len(features)} features and the label "{label}"'
+    if expected.columns is None:
+        return said
+    if expected.columns != schema_hash(label, features):
+        raise SchemaMismatchError(
+            f"{client.label}: {said}, but other columns than the server's test rows have: {some(features)}.",
+            "Compare them with the header of the server's test.csv, and publish those that all agreed on.",
+        )
+    return f"{said}, as in the server's test rows"

@@ -4,9 +4,13 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
+from shlex import quote
 
+from client_code.protocol.frames import schema_hash
 from federation.aws.checks.checks import Check, Finding
 from federation.aws.checks.identity import identity_checks
 from federation.aws.checks.network_path import Side, check_peering, check_routes, check_rules, check_subnets
@@ -19,9 +23,11 @@ from federation.data.table import Table
 from federation.errors import (
     ActiveRunError,
     ClientNetworkError,
+    FederationError,
     PortTakenError,
     ServerAddressError,
 )
+from federation.words import some
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +59,13 @@ class ServerView:
 
 
 def server_checks(
-    config: FederationConfig, view: ServerView, *, host: str | None, digest: str, resumed: str | None = None
+    config: FederationConfig,
+    view: ServerView,
+    *,
+    host: str | None,
+    digest: str,
+    config_file: Path,
+    resumed: str | None = None,
 ) -> list[Check]:
     """Return the server's checks before a run.
 
@@ -67,21 +79,25 @@ def server_checks(
         The address to listen on; None finds this machine's own.
     digest : str
         The sha256 of the code that the clients will be asked to run.
+    config_file : Path
+        The configuration's file, for the commands that remedies name.
     resumed : str, optional
         The run to go on with: its jobs may still be there, and will be stopped.
     """
-    server = config.server.label
-    own_side = cache(view.own_side)
+    server, stop = config.server.label, f"python -m federation.stop --config {quote(str(config_file))}"
+    own_side, test_rows = cache(view.own_side), cache(view.test_rows)
     return [
         *identity_checks(config.server, view.caller, expected_role=config.server_names.notebook_role),
-        Check(party=server, name="test data", look=partial(_test_data, view.test_rows)),
+        Check(party=server, name="test data", look=partial(_test_data, test_rows)),
         Check(party=server, name="port", look=partial(_port, config, host)),
         Check(party=server, name="results bucket", look=partial(_results, view.results)),
         Check(party=server, name="notebook", look=lambda: f"its network is {own_side().vpc}"),
         *(
             check
             for client in config.clients
-            for check in _client_checks(config, client, view, own_side, digest, resumed)
+            for check in _client_checks(
+                config, client, replace(view, own_side=own_side, test_rows=test_rows), digest, resumed, stop
+            )
         ),
     ]
 
@@ -171,9 +187,9 @@ def _client_checks(
     config: FederationConfig,
     client: Client,
     view: ServerView,
-    own_side: Callable[[], Side],
     digest: str,
     resumed: str | None,
+    stop: str,
 ) -> list[Check]:
     account = view.accounts[client.name]
     network = cache(account.network)
@@ -194,36 +210,40 @@ def _client_checks(
 
     looks: list[tuple[str, Callable[[], str | Finding]]] = [
         ("training network", training_network),
-        ("peering", lambda: check_peering(client, own_side(), side())),
-        ("routes", lambda: check_routes(config, client, own_side(), side())),
-        ("security groups", lambda: check_rules(config, client, own_side(), side())),
+        ("peering", lambda: check_peering(client, view.own_side(), side())),
+        ("routes", lambda: check_routes(config, client, view.own_side(), side())),
+        ("security groups", lambda: check_rules(config, client, view.own_side(), side())),
         ("image", lambda: f"{config.image_uri(client)}, that region's own"),
-        ("jobs", lambda: _no_other_run(config, client, view.jobs(client.name), resumed)),
-        ("code and data", lambda: _unseen(client, digest)),
+        ("jobs", lambda: _no_other_run(config, client, view.jobs(client.name), resumed, stop)),
+        ("code and data", lambda: _unseen(client, digest, view.test_rows)),
     ]
     gate = Check(party=client.label, name="kickoff role", look=kickoff_role, gate="party")
     return [gate, *(Check(party=client.label, name=name, look=look) for name, look in looks)]
 
 
-def _unseen(client: Client, digest: str) -> Finding:
+def _unseen(client: Client, digest: str, test_rows: Callable[[], Table | tuple[str, ...]]) -> Finding:
+    """Return the command with which the client's operator sees whether the server would get what it needs."""
+    look = f"python -m federation.preflight --config FILE --client {client.name} --code {digest}"
+    with suppress(FederationError):  # another check tells it
+        if isinstance(rows := test_rows(), Table):
+            look += f" --label {quote(rows.label)} --columns {schema_hash(rows.label, rows.features)}"
     return Finding(
         outcome="unseen",
         text=f"the server may not look; it will ask for {archive_key(digest)}",
-        remedy="The client's operator looks: python -m federation.preflight --config FILE "
-        f"--client {client.name} --code {digest}",
+        remedy=f"The client's operator looks: {look}",
     )
 
 
 def _no_other_run(
-    config: FederationConfig, client: Client, jobs: Sequence[FoundJob], resumed: str | None
+    config: FederationConfig, client: Client, jobs: Sequence[FoundJob], resumed: str | None, stop: str
 ) -> str:
     running = [job for job in jobs if not job.status.ended]
     if not running:
         return "none of this federation is running"
     if resumed and all(is_of_run(job, config, client, resumed) for job in running):
         return f"{len(running)} of the run to go on with, to be stopped"
-    names = ", ".join(f"{job.name} ({job.status.status})" for job in running)
+    names = some([f"{job.name} ({job.status.status})" for job in running])
     raise ActiveRunError(
         f"{client.label}: jobs of an earlier run have not ended: {names}.",
-        "Wait for that run, or stop them: python -m federation.stop",
+        f"Wait for that run, or stop them: {stop}",
     )

@@ -1,5 +1,6 @@
 """Build the whole ``CreateTrainingJob`` request of a client's training job, as a value."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -167,10 +168,12 @@ def _hyperparameters(
 ) -> Mapping[str, str]:
     """Return the hyperparameters, from which script mode builds the command line of ``client.py``.
 
-    No secret is among it: the client proves who it is with its role, to the STS that the server reaches.
+    Each is JSON text, as SageMaker's own SDK sends it: the toolkit decodes every value that is JSON, so that
+    a label ``250.00`` would become ``250.0`` otherwise. No secret is among it: the client proves who it is
+    with its role, to the STS that the server reaches.
     """
     code_bucket = config.client_names(client).code_bucket
-    return {
+    given = {
         "sagemaker_program": PROGRAM,
         "sagemaker_submit_directory": f"s3://{code_bucket}/{settings.source_key}",
         "max-iter": str(settings.max_iter),
@@ -184,6 +187,7 @@ def _hyperparameters(
         "train-file": "train.csv",
         "test-file": "validation.csv",
     }
+    return {name: json.dumps(value) for name, value in given.items()}
 
 
 def _channel(name: str, bucket: str, prefix: str) -> dict[str, Any]:

@@ -126,8 +126,8 @@ class TrainingJobs:
         self._ended[name] = status
 
     def _reason(self, name: str, status: JobStatus) -> str:
-        """Return why a job did not complete: the client's last error line, otherwise SageMaker's reason."""
-        reason = self._last_error(name) or " ".join(status.failure.split())
+        """Return why a job did not complete, without a full stop: what the client said, or SageMaker."""
+        reason = (self._last_error(name) or " ".join(status.failure.split())).rstrip(".")
         return f"its training job is {status.status}" + (f": {reason}" if reason else "")
 
     def _last_error(self, name: str) -> str:

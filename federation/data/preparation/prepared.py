@@ -1,10 +1,12 @@
 """Find a party's files in what `federation.data_prep` wrote, and refuse what a run could not use."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from client_code.protocol.contract import NAME as CONTRACT
 from client_code.protocol.contract import Contract
+from federation.config.contract import contract_beside
 from federation.data.contract_check import require
 from federation.data.preparation.beside import NAMES as BESIDE
 from federation.data.preparation.manifest import NAME, Manifest, read_manifest
@@ -19,6 +21,7 @@ from federation.errors import (
     SettingError,
 )
 from federation.files import sha256_of
+from federation.words import some
 
 CLIENT_FILES = ("train.csv", "validation.csv")
 SERVER_FILES = ("test.csv",)
@@ -65,7 +68,7 @@ def prepared_files(
     LabelError
         A file has no such column.
     SchemaMismatchError
-        The files' columns differ.
+        The files' columns differ, or are not those that were agreed on.
     DataError
         A file is not the one that was prepared.
     """
@@ -76,7 +79,8 @@ def prepared_files(
         if not path.is_file():
             raise MissingFileError(f"{path}: no such file.", _where_to_look(folder, party, path.name))
     manifest = _manifest_of(own)
-    _check_columns(paths, label or _label(manifest, own))
+    label = label or _label(manifest, own)
+    _check_columns(paths, label, _agreed_columns(own, manifest))
     paths += [own / name for name in BESIDE if (own / name).is_file()]
     files = tuple(PreparedFile(path=path, sha256=sha256_of(path)) for path in paths)
     for file in files:
@@ -108,9 +112,8 @@ def refuse_other_rows(contract: Contract, tables: Sequence[Path]) -> None:
     require(contract, list(tables))
     for path in tables:
         if unused := sorted(set(read_header(path)) & set(contract.ignored)):
-            names = ", ".join(f'"{name}"' for name in unused[:5])
             raise PublishError(
-                f"{path}: holds columns that the contract ignores: {names}.",
+                f"{path}: holds columns that the contract ignores: {_quoted(unused)}.",
                 "Prepare the data with the configuration's contract (--contract).",
             )
 
@@ -135,17 +138,41 @@ def _label(manifest: Manifest | None, own: Path) -> str:
     return manifest.label
 
 
-def _check_columns(paths: Sequence[Path], label: str) -> None:
+def _agreed_columns(own: Path, manifest: Manifest | None) -> dict[str, set[str]]:
+    """Return the columns that a party's tables must have, by the file that says so, as far as any is there.
+
+    The data contract, the manifest, and the server's test rows if the whole prepared folder is there.
+    """
+    contract, test = contract_beside(own / NAME), own.absolute().parent / "server" / SERVER_FILES[0]
+    agreed = {CONTRACT: {*contract.kinds, contract.label}} if contract else {}
+    if manifest:
+        agreed[NAME] = {*manifest.features, manifest.label}
+    if test.is_file():
+        agreed[f"{test.parent.name}/{test.name}"] = set(read_header(test))
+    return agreed
+
+
+def _check_columns(paths: Sequence[Path], label: str, agreed: Mapping[str, set[str]]) -> None:
     first = read_header(paths[0])
     for path in paths:
         columns = read_header(path)
         if label not in columns:
             raise LabelError(f'{path}: no column "{label}".', near(label, columns))
-        if set(columns) != set(first):
-            odd = ", ".join(f'"{name}"' for name in sorted(set(columns) ^ set(first))[:5])
+        for file, needed in agreed.items():
+            if lacking := sorted(needed - set(columns)):
+                raise SchemaMismatchError(
+                    f"{path}: lacks {_quoted(lacking)}, which {file} has.",
+                    "Prepare the data again, with all columns that the parties agreed on.",
+                )
+        if odd := sorted(set(columns) ^ set(first)):
             raise SchemaMismatchError(
-                f"{path} and {paths[0].name} have different columns: {odd}.", "Prepare the data again."
+                f"{path} and {paths[0].name} have different columns: {_quoted(odd)}.",
+                "Prepare the data again.",
             )
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return some([f'"{name}"' for name in names])
 
 
 def _check_unchanged(file: PreparedFile, manifest: Manifest | None) -> None:

@@ -1,14 +1,15 @@
 """Prepare the data of a rehearsal: a folder for each client of the configuration, one for the server."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from federation.data.preparation.manifest import read_manifest
+from federation.data.preparation.options import choose_preparation
 from federation.data.preparation.prepare import prepare
-from federation.data.preparation.settings import PreparationSettings
-from federation.data.synthetic import LABEL
 from federation.errors import SettingError
+from federation.words import some
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,8 @@ class RehearsalData:
     ----------
     label : str
         The column to predict.
+    balanced : bool
+        Whether both classes get the same weight.
     server : pathlib.Path
         Folder with the server's held-back rows, ``test.csv``.
     clients : mapping of str to pathlib.Path
@@ -26,27 +29,28 @@ class RehearsalData:
     """
 
     label: str
+    balanced: bool
     server: Path
     clients: Mapping[str, Path]
 
 
 def prepare_data(
-    source: Path | None, out: Path, clients: Sequence[str], *, label: str | None, seed: int = 0
+    source: Path | None, out: Path, clients: Sequence[str], *, seed: int = 0, **options: Any
 ) -> RehearsalData:
     """Prepare a table for the clients of a configuration, or use prepared data.
 
     Parameters
     ----------
     source : pathlib.Path, optional
-        A CSV file, a folder that ``federation.data_prep`` wrote, or None for synthetic data.
+        A table, a folder of tables, a folder that ``federation.data_prep`` wrote, or None for synthetic data.
     out : pathlib.Path
         The folder to write.
     clients : sequence of str
         Names of the clients. Rows dealt at random have no client of their own, and go to them in this order.
-    label : str, optional
-        The label column of a CSV file.
     seed : int
         The seed of all random choices.
+    **options
+        The other options of data preparation, see `federation.data.preparation.options.settings_of`.
 
     Raises
     ------
@@ -55,22 +59,18 @@ def prepare_data(
     SettingError
         The label is not named, or prepared data is for other clients.
     """
-    if source is not None and source.is_dir():
-        folder, manifest = source, read_manifest(source)
-        if label not in {None, manifest.label}:
-            raise SettingError(
-                f'{source} is prepared for the label "{manifest.label}".', "Leave out --label."
-            )
+    settings = choose_preparation(source, seed, **options)
+    if settings:
+        by_name = (settings.partition or "").startswith("column:")
+        folder = out
+        manifest = prepare(source, out, settings if by_name else replace(settings, clients=len(clients)))
     else:
-        if source is not None and label is None:
-            raise SettingError(f"which column of {source} is the label?", "Name it with --label.")
-        settings = PreparationSettings(label=label or LABEL, clients=len(clients), partition="iid", seed=seed)
-        if source is None:
-            settings = PreparationSettings(label=label or LABEL, clients=len(clients), seed=seed)
-        folder, manifest = out, prepare(source, out, settings)
+        assert source
+        folder, manifest = source, read_manifest(source)
     folders = _by_client(list(manifest.clients), clients)
     return RehearsalData(
         label=manifest.label,
+        balanced=manifest.resample == "balanced",
         server=folder / "server",
         clients={name: folder / prepared for name, prepared in folders.items()},
     )
@@ -84,6 +84,6 @@ def _by_client(prepared: Sequence[str], clients: Sequence[str]) -> dict[str, str
     if len(prepared) == len(clients) and numbered:
         return dict(zip(clients, prepared, strict=True))
     raise SettingError(
-        f"the data is for {', '.join(sorted(prepared))}, the configuration has {', '.join(clients)}.",
+        f"the data is for {some(sorted(prepared))}, the configuration has {some(clients)}.",
         "Give the clients in the configuration the names that the data has.",
     )

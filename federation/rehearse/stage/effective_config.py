@@ -2,13 +2,14 @@
 
 import shutil
 import socket
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
+from federation.config.rules import is_placeholder
 from federation.config.schema import FederationConfig, load_config, parse_config
+from federation.config.toml import read_toml
 from federation.errors import SettingError
 
 _HOST = "127.0.0.1"
@@ -36,9 +37,12 @@ def write_effective_config(given: Path, target: Path, *, clients: int | None = N
         There are too many clients, or too few.
     """
     contract = load_config(given).federation.contract
-    tables = tomllib.loads(given.read_text(encoding="utf-8"))
+    tables = read_toml(given)
     if clients is not None:
         tables["clients"] = _clients(tables["clients"], clients)
+    for number, client in enumerate(tables["clients"], 1):
+        if is_placeholder(client["external_id"]):  # of the example, which is good for a rehearsal only
+            client["external_id"] = f"rehearsal-client-{number}-{number:08d}"
     tables["federation"]["port"] = _free_port(tables["federation"].get("port", 0))
     config = parse_config(tables)
     target.write_text(f"# {given.name}, as it was rehearsed.\n\n{tomli_w.dumps(tables)}", encoding="utf-8")

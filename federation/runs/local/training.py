@@ -7,13 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from federation.config.contract import contract_beside, load_contract
+from federation.config.contract import contract_beside
 from federation.data.contract_check import read_prepared
-from federation.data.preparation.manifest import NAME as MANIFEST
 from federation.data.preparation.manifest import Manifest, changed_files, read_manifest
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
-from federation.data.readers import table_files
 from federation.data.synthetic import LABEL
 from federation.data.table import Table
 from federation.errors import (
@@ -31,6 +29,7 @@ from federation.runs.federation import Launcher, OnExit, Server, run_federation
 from federation.runs.folder import read_egress, write_run
 from federation.runs.local.clients import PATIENCE_SECONDS, ClientJob, LocalClients
 from federation.runs.local.comparison import compare, describe
+from federation.runs.local.machine import Machine
 from federation.runs.logs import quiet_flower
 from federation.runs.observer import RunObserver
 from federation.runs.record.checkpoint import ROUNDS
@@ -39,8 +38,10 @@ from federation.runs.record.record import RunRecord
 from federation.runs.record.settings import remember
 from federation.stream.admission.decision import Admission, by_token
 from federation.stream.certificate import RunCertificate
+from federation.words import some
 
 HOST = "127.0.0.1"
+WORTH_SAYING_SECONDS = 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +60,14 @@ class LocalRun:
         The run folder; new or empty.
     port : int
         Where the server listens on loopback; 0 takes a free one.
-    join_timeout : float
-        Seconds until a client that has not joined is given up.
+    join_timeout : float, optional
+        Seconds until a client that has not joined is given up; by default more the more clients a core has.
     started : datetime
         When the run began.
     clients : callable
         Makes what starts the clients, from the token that admits them.
+    machine : Machine
+        What this machine has for them.
     options : mapping
         The command's options, kept for a resume.
     resumed : bool
@@ -76,9 +79,10 @@ class LocalRun:
     training: TrainingSettings
     out: Path
     port: int = 0
-    join_timeout: float = 120.0
+    join_timeout: float | None = None
     started: dt.datetime
     clients: Callable[[str], LocalClients] = LocalClients
+    machine: Machine = field(default_factory=Machine.here)
     options: Mapping[str, Any] = field(default_factory=dict)
     resumed: bool = False
 
@@ -93,6 +97,8 @@ def train_locally(settings: LocalRun, progress: RunObserver) -> RunMetrics:
         What is wrong with the data, the settings, a client or a round. A mistake in what was given leaves
         nothing behind; what was trained stays, whatever fails, and so do the clients' logs.
     """
+    if settings.preparation and settings.preparation.clients:
+        settings.machine.check_clients(settings.preparation.clients)
     with exclusive(settings.out, new=not settings.resumed):
         try:
             return _train_and_compare(settings, progress)
@@ -104,46 +110,12 @@ def train_locally(settings: LocalRun, progress: RunObserver) -> RunMetrics:
             raise
 
 
-def choose_preparation(data: Path | None, seed: int, **options: Any) -> PreparationSettings | None:
-    """Return how to prepare ``data``, or None if that has been done.
-
-    Parameters
-    ----------
-    data : Path, optional
-        A CSV file, a prepared folder, or None for synthetic data.
-    seed : int
-        Of everything random.
-    **options
-        The other fields of ``PreparationSettings``; None, or false or empty, where not given.
-
-    Raises
-    ------
-    SettingError
-        An option is missing, out of range, or contradicts prepared data.
-    """
-    given = {
-        name: value
-        for name, value in options.items()
-        if value is not None and value is not False and value not in ([], ())
-    }
-    if "contract" in given:
-        contract = load_contract(given["contract"])
-        given |= {"contract": contract, "label": given.get("label", contract.label)}
-    if data is not None and data.is_dir() and ((data / MANIFEST).exists() or not table_files(data)):
-        if given:
-            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-            raise SettingError(f"{names} cannot change {data}, which is prepared already.", "Leave it out.")
-        return None
-    if data is not None and "label" not in given:
-        raise SettingError(f"which column of {data} is the label?", "Name it with --label.")
-    return PreparationSettings(seed=seed, **{"label": LABEL, **given})
-
-
 def _train_and_compare(settings: LocalRun, progress: RunObserver) -> RunMetrics:
     data, manifest = _prepared(settings, progress)
     balanced = manifest.resample == "balanced"
     training = replace(settings.training, balanced=balanced)
     training.check_clients(len(manifest.clients))  # what does not fit is found before anything starts
+    settings.machine.check_clients(len(manifest.clients))
     test = read_prepared(data / "server" / "test.csv", label=manifest.label)
     remember(settings.out, settings.options)
     record = RunRecord(settings.out)
@@ -207,7 +179,7 @@ def _resumed_data(settings: LocalRun, progress: RunObserver) -> tuple[Path, Mani
     manifest = read_manifest(data)
     if changed := changed_files(data, manifest):
         raise ResumeError(
-            f"{', '.join(changed)} in {data} changed since the run began.",
+            f"{some(changed)} in {data} changed since the run began.",
             "Put back the data that the run began with, or start a new run.",
         )
     return data, manifest
@@ -227,7 +199,11 @@ def _train(
     with settings.clients(token) as clients:
 
         def start(address: str, on_exit: OnExit) -> None:
-            progress.step(f"Starting {len(server.names)} clients; the server listens on {address} (TLS)")
+            count = len(server.names)
+            progress.step(
+                f"Starting {count} clients{_for_seconds(settings.machine.seconds_to_start(count))}; "
+                f"the server listens on {address} (TLS)"
+            )
             jobs = _jobs(settings, manifest, data, address=address, certificate=server.certificate)
             clients.start(jobs, on_exit=on_exit)
 
@@ -261,8 +237,17 @@ def _server(settings: LocalRun, manifest: Manifest, data: Path, test: Table, tok
             features=test.features,
             contract=agreed.digest if agreed else "",
         ),
-        join_timeout=settings.join_timeout,
+        join_timeout=(
+            settings.machine.seconds_to_join(len(names))
+            if settings.join_timeout is None
+            else settings.join_timeout
+        ),
     )
+
+
+def _for_seconds(seconds: float) -> str:
+    """Say how long something takes if one would ask oneself."""
+    return f", for about {seconds:.0f} s" if seconds > WORTH_SAYING_SECONDS else ""
 
 
 def _jobs(

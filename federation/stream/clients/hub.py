@@ -17,6 +17,7 @@ from federation.stream.clients.members import Arrived, Member, Outbox, Pending, 
 from federation.stream.limits import Limits, one_line
 from federation.stream.messages import MessageEncoder
 from federation.stream.service import StreamServer
+from federation.words import some
 
 DEAD_STREAM_SECONDS = 16.0  # keepalive asks after 5 s of silence and waits 9 s for the answer
 LAST_SECONDS = 5.0  # for clients to acknowledge the end of the run, and to come back for it if they are away
@@ -186,7 +187,7 @@ class ClientHub:
                 while missing := self._missing(on_change, enough):
                     await self._changed.wait()
         except TimeoutError:
-            names = ", ".join(f'"{name}"' for name in missing)
+            names = some([f'"{name}"' for name in missing])
             if len(self._members) - len(missing) >= enough:
                 self._event("start-without", clients=missing)
                 return
