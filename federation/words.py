@@ -1,5 +1,6 @@
 """Lists of names in messages: the first few, and how many more there are."""
 
+import difflib
 from collections.abc import Sequence
 
 MAXIMUM = 5
@@ -19,3 +20,19 @@ def some(names: Sequence[str], maximum: int = MAXIMUM) -> str:
     shown, rest = list(names[:maximum]), len(names) - maximum
     *first, last = [*shown, f"{rest} more"] if rest > 0 else shown
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """Say which of some names a mistyped one may mean, or which there are.
+
+    Parameters
+    ----------
+    name : str
+        What was typed.
+    names : sequence of str
+        One at least.
+    """
+    of_lower = {other.lower(): other for other in names}
+    if close := difflib.get_close_matches(name.lower(), of_lower, n=MAXIMUM):
+        return f"Did you mean {' or '.join(of_lower[one] for one in close)}?"
+    return f"There {'is' if len(names) == 1 else 'are'} {some(names)}."
