@@ -72,7 +72,7 @@ class Found:
             case = f"; {self.other_case:,} of them in another case of letters" if self.other_case else ""
             yield (
                 f"{self.unknown:,} of {rows:,} rows hold a level that the model does not know{case}: "
-                f"{self.fallback}"
+                f"they count as {self.fallback}"
             )
         if self.other_number:
             yield (
@@ -87,7 +87,7 @@ class Found:
             )
             yield f"{self.far:,} of {rows:,} rows {where}"
         if self.gaps and self.gap:
-            yield f"{self.gaps:,} of {rows:,} rows are empty: {self.gap}"
+            yield f"{self.gaps:,} of {rows:,} rows are empty: they count as {self.gap}"
 
 
 @dataclass

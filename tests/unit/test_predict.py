@@ -162,8 +162,8 @@ def test_model_of_another_kind_is_named(run: Path) -> None:
 def test_output_that_cannot_be_written_is_named(run: Path) -> None:
     """A file in place of a folder is a setting to change, not a traceback."""
     (run / "rows.csv").write_text("claims,delta\n1,1\n")
+    out = str(run / "rows.csv" / "out.csv")
     with pytest.raises(SettingError, match="cannot be written"):
-        out = str(run / "rows.csv" / "out.csv")
         main(model=str(run / "model.json"), source=str(run / "rows.csv"), out=out)
 
 
