@@ -37,12 +37,15 @@ class Found:
     others : bool
         Whether the model has a feature for such levels: then some rows held one in training.
     gap : str
-        What a gap counts as, in words; "" where the model fills it in or marks it.
+        What a gap counts as, in words, if neither this column nor another one marks it.
     binary : bool
         Whether every training row held 0 or 1.
-    gaps, unknown, other_case, other_number, far : int
-        Rows without a value; with an unknown level; with one that is known in another case of letters; with
-        a level that is written as another number; and with a number that is far from those of training.
+    gaps, unmarked : int
+        Rows without a value that is filled in, or marked here or, as columns that lack values in the same
+        rows have one mark, elsewhere; and rows without a value that nothing marks.
+    unknown, other_case, other_number, far : int
+        Rows with an unknown level; with one that is known in another case of letters; with a level that is
+        written as another number; and with a number that is far from those of training.
     values : int
         Rows with a value.
     problems : dict of str to Problem
@@ -55,6 +58,7 @@ class Found:
     binary: bool = False
     values: int = 0
     gaps: int = 0
+    unmarked: int = 0
     unknown: int = 0
     other_case: int = 0
     other_number: int = 0
@@ -86,8 +90,8 @@ class Found:
                 else f"lie more than {FAR:g} standard deviations from the mean of training"
             )
             yield f"{self.far:,} of {rows:,} rows {where}"
-        if self.gaps and self.gap:
-            yield f"{self.gaps:,} of {rows:,} rows are empty: they count as {self.gap}"
+        if self.unmarked:
+            yield f"{self.unmarked:,} of {rows:,} rows are empty: they count as {self.gap}"
 
 
 @dataclass
@@ -116,7 +120,7 @@ class Findings:
     def notes(self) -> list[str]:
         """Return `remarks`, how many values are missing as in training, and which rows have no score."""
         notes = self.remarks()
-        if usual := [f"{name} {it.gaps:,}" for name, it in self.columns.items() if it.gaps and not it.gap]:
+        if usual := [f"{name} {it.gaps:,}" for name, it in self.columns.items() if it.gaps]:
             notes.append(f"rows without a value, filled in or marked as in training: {', '.join(usual)}")
         if self.unscored:
             notes.append(f"{self.unscored:,} rows have a reason instead of a score: {self._problems()}")

@@ -75,7 +75,7 @@ class LevelColumn:
         self.found = Found(
             fallback="other levels of training" if "other" in kinds else base,
             others="other" in kinds,
-            gap="" if "missing" in kinds else base,
+            gap=base,
         )
 
     @property
@@ -86,14 +86,19 @@ class LevelColumn:
     def read(self, cells: Sequence[str]) -> tuple[Floats, Mapping[int, str]]:
         """Return the positions of levels, NaN in a gap; no cell is wrong."""
         read = self._reader.read(cells)
-        gaps = int(np.count_nonzero(np.isnan(read.codes)))
-        self.found.gaps += gaps
-        self.found.values += len(cells) - gaps
+        self.found.values += int(np.count_nonzero(~np.isnan(read.codes)))
         if self._has_levels:
             self.found.unknown += read.unknown
             self.found.other_case += read.other_case
             self.found.other_number += read.other_number
         return read.codes, {}
+
+    def count_gaps(self, codes: Floats, marked: NDArray[np.bool_]) -> None:
+        """Count the gaps among what `read` returned, and those in rows of which no gap is marked."""
+        gaps = np.isnan(codes)
+        unmarked = int(np.count_nonzero(gaps & ~marked))
+        self.found.unmarked += unmarked
+        self.found.gaps += int(np.count_nonzero(gaps)) - unmarked
 
 
 def raw_columns(model: LinearModel) -> dict[str, NumberColumn | LevelColumn]:

@@ -13,7 +13,7 @@ from federation.data.readers import open_records
 from federation.errors import DataError, MissingFileError, SchemaMismatchError, SettingError
 from federation.model.findings import FAR, Findings, Problem
 from federation.model.linear import LinearModel, Preprocessing
-from federation.model.raw_columns import raw_columns, was_binary
+from federation.model.raw_columns import LevelColumn, raw_columns, was_binary
 from federation.words import nearest
 
 _CHUNK = 4096
@@ -109,6 +109,7 @@ class Scorer:
     def __init__(self, model: LinearModel, name: str) -> None:
         self._model, self._columns = model, raw_columns(model)
         self._features = model.preprocessing.encoding.features
+        self._marking = [feature.column for feature in self._features if feature.kind == "missing"]
         self._low, self._high = _bounds(model.preprocessing)
         self.findings = Findings(name=name, columns={at: it.found for at, it in self._columns.items()})
         """What is found in the rows so far; complete when `of_file` is."""
@@ -170,6 +171,12 @@ class Scorer:
             values[name], wrong = column.read(cells[name])
             for row, what in wrong.items():
                 reasons.setdefault(row, {})[name] = what
+        marked = np.zeros(len(lines), dtype=np.bool_)
+        for name in self._marking:
+            marked |= np.isnan(values[name])
+        for name, column in self._columns.items():
+            if isinstance(column, LevelColumn):
+                column.count_gaps(values[name], marked)
         X = np.column_stack(
             [it.values(values[it.column], self._columns[it.column].levels) for it in self._features]
         )

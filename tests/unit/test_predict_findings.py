@@ -189,11 +189,11 @@ def test_numbers_far_from_training_are_counted(score: Any, capsys: pytest.Captur
 
 
 def test_gaps_are_counted_by_column(score: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """Those the model fills in, and those in a column of levels that had none."""
-    score(table({"age": ""}, {"age": "NA", "sex": ""}, {}))
+    """Those the model fills in, or marks if only by another column, and those that nothing marks."""
+    score(table({"age": ""}, {"age": "NA", "sex": ""}, {"code": ""}))
     err = capsys.readouterr().err
-    assert "note: rows without a value, filled in or marked as in training: age 2.\n" in err
-    assert "note: sex: 1 of 3 rows are empty: they count as its reference level.\n" in err
+    assert "note: rows without a value, filled in or marked as in training: age 2, sex 1.\n" in err
+    assert "note: code: 1 of 3 rows are empty: they count as its reference level.\n" in err
 
 
 BAD = table({"amount": ""}, {}, {"amount": "-1", "urgent": "secret"}, {"age": "secret"}, {"amount": ""})
