@@ -49,7 +49,7 @@ class LabelError(DataError, code=12):
 
 
 class FeatureError(DataError, code=13):
-    """A feature value is not a finite number."""
+    """A feature value is not a finite number, or no level of a column is known."""
 
 
 class EmptyClientError(DataError, code=14):

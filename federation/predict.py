@@ -1,40 +1,43 @@
 """Score rows with a model.json, in constant memory: ``python -m federation.predict --help``."""
 
 import csv
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
 from federation.cli.command import Debug, run
-from federation.errors import SettingError
-from federation.files import replacing
+from federation.cli.places import STDOUT, open_file, writing
+from federation.cli.tables import open_tables
+from federation.model.findings import OnError
+from federation.model.outcomes import Outcomes
 from federation.model.sampling import remark_on
-from federation.model.scoring import read_model, score_file
+from federation.model.scoring import Scorer, at_site, read_model
 
-_STDOUT = Path("-")
 _MEAN_INTERCEPT = (
     "scores use the mean of the clients' intercepts, for rows of no client: they are not calibrated for the "
-    "rows of one client"
+    "rows of one client. Choose a client's with --site"
 )
 
 
-def main(
+def main(  # noqa: PLR0913 - its options
     *,
-    model: Annotated[Path, typer.Option(help="File model.json of a run.", metavar="FILE")],
+    model: Annotated[
+        str, typer.Option(help="File model.json of a run; also s3://BUCKET/KEY.", metavar="FILE")
+    ],
     source: Annotated[
-        Path,
+        str,
         typer.Option(
             "--input",
-            metavar="FILE",
-            help="CSV file of raw rows: the model's columns in any order; others are ignored.",
+            metavar="PATH",
+            help="CSV or Parquet file of raw rows, or a folder of them; also s3://BUCKET/KEY. It has the "
+            "model's columns, in any order; others are ignored.",
         ),
     ],
     out: Annotated[
-        Path, typer.Option(help="CSV file to write; - writes to standard output.", metavar="FILE")
+        str,
+        typer.Option(
+            help="CSV file to write; also s3://BUCKET/KEY; - writes to standard output.", metavar="FILE"
+        ),
     ],
     id_column: Annotated[
         str | None,
@@ -42,46 +45,76 @@ def main(
             "--id", metavar="COLUMN", help="Column that identifies a row. [default: its number, from 1]"
         ),
     ] = None,
+    on_error: Annotated[
+        OnError,
+        typer.Option(
+            help="What a row that cannot be scored does: stop writes nothing; row writes an empty score, "
+            "and the reason in a third column.",
+            metavar="stop|row",
+        ),
+    ] = "stop",
+    allow_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown",
+            help="Score the rows even if a column holds no level that the model knows. [default: refuse]",
+        ),
+    ] = False,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of labels in the input, for metrics. [default: the model's label, if it is there]",
+            metavar="COLUMN",
+            show_default=False,
+        ),
+    ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            help="Value of the label that counts as positive, if it is not 1, true or yes.", metavar="VALUE"
+        ),
+    ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(
+            help="Client whose intercept is used, of a model with site intercepts. [default: their mean]",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
-    """Score the rows of a CSV file with a trained model.
+    """Score the rows of a table with a trained model.
 
     Writes one line per row: its number (or its value in the column --id) and its score, the probability of
-    the positive class. The input needs no label. If a row cannot be scored, nothing is written. A note says
-    whether the training rows were resampled, or that the model does not know; another, that clients have
-    intercepts of their own.
+    the positive class. Everything is written, or nothing. Notes say, in counts per column, which levels the
+    model does not know, which numbers are far from those of training, and which values are missing; and what
+    resampling and site intercepts mean for the scores. If the input has labels, metrics are printed.
 
     \b
     Example:
       python -m federation.predict --model run/model.json --input rows.csv --out scores.csv
     """
-    linear_model = read_model(model)
-    count = 0
-    with _writing(out) as sink:
+    with open_file(model) as file:
+        linear_model = at_site(read_model(file), site)
+    with open_tables(source) as path, writing(out) as sink:
+        assert path is not None, "typer requires --input"
+        scorer = Scorer(linear_model, str(path))
+        outcomes = Outcomes(str(path), label or linear_model.label, positive)
         writer = csv.writer(sink, lineterminator="\n")
-        writer.writerow([id_column or "row", "score"])
-        for ids, scores in score_file(linear_model, source, id_column):
-            writer.writerows(zip(ids, scores.tolist(), strict=True))
-            count += len(ids)
-    if remark := remark_on(linear_model.sampling, linear_model.provenance):
-        typer.echo(f"note: {remark}.", err=True)
-    if linear_model.site_intercepts:
-        typer.echo(f"note: {_MEAN_INTERCEPT}.", err=True)
-    typer.echo(f"Scored {count:,} rows{'' if out == _STDOUT else f': {out}'}", err=True)
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[TextIO]:
-    if out == _STDOUT:
-        yield sys.stdout
-        return
-    try:
-        with replacing(out) as path, path.open("w", encoding="utf-8", newline="") as file:
-            yield file
-    except OSError as error:
-        raise SettingError(
-            f"{out}: cannot be written ({error.strerror}).", "Choose another --out."
-        ) from error
+        writer.writerow([id_column or "row", "score", *(["reason"] if on_error == "row" else [])])
+        for scored in scorer.of_file(path, id_column=id_column, label=label):
+            writer.writerows(scored.lines(with_reasons=on_error == "row"))
+            outcomes.add(scored)
+        scorer.findings.require(on_error=on_error, allow_unknown=allow_unknown)
+        metrics = outcomes.metrics(asked=label is not None or positive is not None)
+    remark = remark_on(linear_model.sampling, linear_model.provenance)
+    own = [remark, _MEAN_INTERCEPT if linear_model.site_intercepts else ""]
+    for note in filter(None, [*scorer.findings.notes(), *metrics.notes, *own]):
+        typer.echo(f"note: {note}.", err=True)
+    for line in metrics.lines:
+        typer.echo(line, err=out == STDOUT)
+    typer.echo(f"Scored {scorer.findings.scored}{'' if out == STDOUT else f': {out}'}", err=True)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,21 @@ def some(names: Sequence[str], maximum: int = MAXIMUM) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def meant(name: str, names: Sequence[str]) -> str:
-    """Return 'Did you mean "…"?' with the name that is nearest to a misspelt one, or ""."""
+def meant(name: str, names: Sequence[str], maximum: int = 1) -> str:
+    """Return 'Did you mean "a" or "b"?' with the names that are nearest to a mistyped one, or ""."""
     of_lower = {other.lower(): other for other in names}
-    near = difflib.get_close_matches(name.lower(), of_lower, n=1)
-    return f'Did you mean "{of_lower[near[0]]}"?' if near else ""
+    close = difflib.get_close_matches(name.lower(), of_lower, n=maximum)
+    return "Did you mean " + " or ".join(f'"{of_lower[one]}"' for one in close) + "?" if close else ""
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """Say which of some names a mistyped one may mean, or which there are.
+
+    Parameters
+    ----------
+    name : str
+        What was typed.
+    names : sequence of str
+        One at least.
+    """
+    return meant(name, names, 3) or f"There {'is' if len(names) == 1 else 'are'} {some(names)}."

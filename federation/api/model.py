@@ -1,5 +1,6 @@
 """A trained model in a notebook: its probabilities, its coefficients, and scikit-learn's form of it."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -7,10 +8,12 @@ import numpy as np
 import pandas as pd
 
 from federation.api.frames import as_file
+from federation.cli.tables import open_tables
 from federation.errors import FeatureError, SchemaMismatchError
+from federation.model.findings import OnError
 from federation.model.linear import LinearModel
 from federation.model.pipeline import to_pipeline
-from federation.model.scoring import read_model, score_file
+from federation.model.scoring import Scorer, at_site, read_model
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -50,14 +53,30 @@ class Model:
         """The name of the column that it predicts."""
         return self._linear.label
 
-    def predict_proba(self, rows: pd.DataFrame | Path | str) -> pd.Series:
+    def predict_proba(
+        self,
+        rows: pd.DataFrame | Path | str,
+        *,
+        on_error: OnError = "stop",
+        allow_unknown: bool = False,
+        site: str | None = None,
+    ) -> pd.Series:
         """Return the probability of the positive class for each row, in [0, 1].
+
+        Warns of levels that the model does not know, numbers far from those of training, and gaps in columns
+        of levels that had none: in counts per column.
 
         Parameters
         ----------
         rows : DataFrame, Path or str
             Raw rows with the columns of training, in any order; other columns are ignored. A path is that of
-            a CSV file.
+            a CSV or Parquet file or of a folder of them; it may begin with ``s3://``.
+        on_error : {"stop", "row"}
+            What a row that cannot be scored does: raise, or have NaN instead of a score.
+        allow_unknown : bool
+            Score rows even if a column holds no level that the model knows.
+        site : str, optional
+            The client whose intercept is used; by default the mean of all, if each has its own.
 
         Returns
         -------
@@ -69,18 +88,25 @@ class Model:
         SchemaMismatchError
             A column is missing.
         FeatureError
-            A value cannot be used; the message has its column and row.
+            A value cannot be used, or no level of a column is known; the message has columns and rows.
+        SettingError
+            The model has no such client.
         """
+        model = at_site(self._linear, site)
         if isinstance(rows, pd.DataFrame) and rows.empty:
             return pd.Series(index=rows.index, dtype=np.float64, name="score")
-        with as_file(rows) as path:
+        with as_file(rows) as given, open_tables(str(given)) as path:
+            assert path is not None, "there are rows"
+            scorer = Scorer(model, str(path))
             try:
-                scored = list(score_file(self._linear, Path(str(path))))
+                scores = np.concatenate([scored.scores for scored in scorer.of_file(path)])
+                scorer.findings.require(on_error=on_error, allow_unknown=allow_unknown)
             except (FeatureError, SchemaMismatchError) as error:
                 if not isinstance(rows, pd.DataFrame):
                     raise
                 raise type(error)(error.problem.replace(str(path), "the frame"), error.remedy) from None
-        scores = np.concatenate([chunk for _, chunk in scored])
+        for remark in scorer.findings.remarks():
+            warnings.warn(f"{remark}.", stacklevel=2)
         index = rows.index if isinstance(rows, pd.DataFrame) else range(1, len(scores) + 1)
         return pd.Series(scores, index=index, name="score")
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from federation.errors import FederationError
+
 S3 = "s3://"
 
 
@@ -28,5 +30,15 @@ def open_tables(given: str | None) -> Iterator[Path | None]:
         return
     from federation.aws.edge.buckets.tables import downloaded  # noqa: PLC0415 - boto3, which other tables do not need
 
-    with downloaded(given, lambda line: typer.echo(line, err=True)) as tables:
+    with downloaded(given, lambda line: typer.echo(line, err=True)) as tables, naming(tables, given):
         yield tables
+
+
+@contextmanager
+def naming(path: Path, given: str) -> Iterator[None]:
+    """Call a downloaded file or folder in errors what the user calls it."""
+    try:
+        yield
+    except FederationError as error:
+        problem = error.problem.replace(str(path), given.rstrip("/"))
+        raise type(error)(problem, error.remedy) from error

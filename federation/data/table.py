@@ -205,7 +205,7 @@ def _read_numbers(
     return Table(
         features=tuple(header[i] for i in keep),
         X=np.array(values, dtype=np.float64).reshape(len(labels), len(keep)),
-        y=_binary(path, label, labels, positive),
+        y=binary(path, label, labels, positive),
         label=label,
     )
 
@@ -241,7 +241,7 @@ def _read_mixed(path: Path, label: str, positive: str | None, readers: Mapping[s
     return Table(
         features=tuple(readers),
         X=np.concatenate(parts),
-        y=_binary(path, label, labels, positive),
+        y=binary(path, label, labels, positive),
         label=label,
         levels=levels_of(readers),
     )
@@ -266,7 +266,10 @@ def _label(path: Path, label: str, text: str, number: int, line: int) -> str:
     return text.strip()
 
 
-def _binary(path: Path, label: str, labels: list[str], positive: str | None) -> npt.NDArray[np.int64]:
+def binary(
+    path: Path | str, label: str, labels: Sequence[str], positive: str | None
+) -> npt.NDArray[np.int64]:
+    """Return 1 for each positive label, 0 for each other; parameters and errors as in `read_table`."""
     distinct = sorted(set(labels))
     coding = {value: CLEAR_LABELS.get(value.lower(), -1) for value in distinct}
     if positive is not None or -1 in coding.values():

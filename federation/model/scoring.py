@@ -1,20 +1,27 @@
 """Score the rows of a file with a model.json, a few thousand at a time; no scikit-learn."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from federation.data.columns import BadValueError, Reader, levels_of
 from federation.data.readers import open_records
-from federation.data.table import Table
-from federation.errors import DataError, FeatureError, MissingFileError, SchemaMismatchError
-from federation.model.features import Encoding
-from federation.model.linear import LinearModel
+from federation.errors import DataError, MissingFileError, SchemaMismatchError, SettingError
+from federation.model.findings import FAR, Findings, Problem
+from federation.model.linear import LinearModel, Preprocessing
+from federation.model.raw_columns import LevelColumn, raw_columns, was_binary
+from federation.words import nearest
 
 _CHUNK = 4096
+_GAP = "empty or NaN, as no training row was"
+_NEGATIVE = "negative, and the model takes the logarithm"
+Floats = NDArray[np.float64]
+Reasons = dict[int, dict[str, str]]
+"""What is wrong in a row, by its position and by column."""
 
 
 def read_model(path: Path) -> LinearModel:
@@ -37,72 +44,195 @@ def read_model(path: Path) -> LinearModel:
         raise type(error)(f"{path}: {error.problem}", error.remedy) from error
 
 
-def score_file(
-    model: LinearModel, path: Path, id_column: str | None = None
-) -> Iterator[tuple[Sequence[object], NDArray[np.float64]]]:
-    """Yield ids and probabilities of the rows of a CSV file, a few thousand rows at a time.
+def at_site(model: LinearModel, site: str | None) -> LinearModel:
+    """Return the model with the intercept of one client, for that client's rows; as it is without a client.
+
+    Raises
+    ------
+    SettingError
+        There is no such client, or one intercept for all.
+    """
+    if site is None:
+        return model
+    sites = model.site_intercepts
+    if not sites:
+        raise SettingError(
+            f'--site "{site}": the model has one intercept for all clients.',
+            "Leave out --site, or train with --site-intercepts.",
+        )
+    if site not in sites:
+        raise SettingError(f'--site "{site}": the model has no such client.', nearest(site, list(sites)))
+    return replace(model, intercept=float(sites[site]), site_intercepts=None)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scored:
+    """Some rows, one after the other.
+
+    Parameters
+    ----------
+    ids : sequence
+        What identifies each row.
+    scores : ndarray of float64, shape (n,)
+        The probability of the positive class, in [0, 1]; NaN where a row cannot be scored.
+    reasons : mapping of int to str
+        Why not, by position.
+    labels : sequence of str, optional
+        The cells of the label column, if there is one.
+    """
+
+    ids: Sequence[object]
+    scores: Floats
+    reasons: Mapping[int, str]
+    labels: Sequence[str] | None
+
+    def lines(self, *, with_reasons: bool) -> Iterator[tuple[object, ...]]:
+        """Return id and score of each row, and, if wanted, why it has none; "" stands for nothing."""
+        if not with_reasons and not self.reasons:
+            return zip(self.ids, self.scores.tolist(), strict=True)
+        scores = ["" if math.isnan(score) else score for score in self.scores.tolist()]
+        reasons = [self.reasons.get(row, "") for row in range(len(scores))]
+        return zip(self.ids, scores, *([reasons] if with_reasons else []), strict=True)
+
+
+class Scorer:
+    """Score raw rows part by part, in memory that does not grow with them.
 
     Parameters
     ----------
     model : LinearModel
         What scores them.
-    path : Path
-        CSV with a header that holds the model's features, in any order; other columns are ignored.
-    id_column : str, optional
-        Column whose text is a row's id; unless given, the id is the row's number, from 1.
-
-    Raises
-    ------
-    MissingFileError
-        When the file cannot be read.
-    SchemaMismatchError
-        When it lacks a column, naming all that it lacks.
-    FeatureError
-        When a value cannot be used, naming its column and row.
-    DataError
-        When it is no well-formed CSV.
+    name : str
+        What messages call the rows.
     """
-    encoding = model.preprocessing.encoding
-    with open_records(path) as (header, rows):
-        wanted = [*encoding.columns, *([id_column] if id_column else [])]
-        if missing := [name for name in wanted if name not in header]:
-            raise SchemaMismatchError(
-                f"{path}: {len(missing)} columns are missing: {', '.join(missing)}.",
-                "Name the columns as they were named in training.",
-            )
-        at = {name: header.index(name) for name in wanted}
-        first = 1
-        while chunk := [row for _, row in islice(rows, _CHUNK)]:
-            try:
-                scores = model.score(_table(encoding, chunk, at, first), first)
-            except FeatureError as error:
-                raise FeatureError(f"{path}: {error.problem}", error.remedy) from None  # it quotes values
-            ids = [row[at[id_column]] for row in chunk] if id_column else range(first, first + len(chunk))
-            yield ids, scores
-            first += len(chunk)
+
+    def __init__(self, model: LinearModel, name: str) -> None:
+        self._model, self._columns = model, raw_columns(model)
+        self._features = model.preprocessing.encoding.features
+        self._marking = [feature.column for feature in self._features if feature.kind == "missing"]
+        self._low, self._high = _bounds(model.preprocessing)
+        self.findings = Findings(name=name, columns={at: it.found for at, it in self._columns.items()})
+        """What is found in the rows so far; complete when `of_file` is."""
+
+    def of_file(
+        self, path: Path, *, id_column: str | None = None, label: str | None = None
+    ) -> Iterator[Scored]:
+        """Yield the rows of a table, a few thousand at a time.
+
+        Parameters
+        ----------
+        path : Path
+            A table that `open_records` reads and that has the model's columns, in any order; other columns
+            are ignored.
+        id_column : str, optional
+            Column whose text is a row's id; unless given, the id is the row's number, from 1.
+        label : str, optional
+            Column whose cells are wanted too, if there is one.
+
+        Raises
+        ------
+        MissingFileError
+            When the file cannot be read.
+        SchemaMismatchError
+            When it lacks a column, naming all that it lacks.
+        SettingError
+            When it lacks the column of the ids, or the given one of the labels.
+        DataError
+            When it is no well-formed table.
+        """
+        with open_records(path) as (header, rows):
+            if missing := [name for name in self._columns if name not in header]:
+                raise SchemaMismatchError(
+                    f"{path}: {len(missing)} columns are missing: {', '.join(missing)}.",
+                    "Name the columns as they were named in training.",
+                )
+            for option, name in (("--id", id_column), ("--label", label)):
+                if name is not None and name not in header:
+                    raise SettingError(f'{path}: {option} "{name}": no such column.', nearest(name, header))
+            label = label or self._model.label
+            while (chunk := _next(rows))[0]:
+                lines, texts = chunk
+                cells = dict(zip(header, zip(*texts, strict=True), strict=True))
+                first = self.findings.rows + 1
+                scores, reasons = self._score(cells, lines)
+                yield Scored(
+                    ids=cells[id_column] if id_column else range(first, first + len(texts)),
+                    scores=scores,
+                    reasons=reasons,
+                    labels=cells.get(label),
+                )
+
+    def _score(
+        self, cells: Mapping[str, Sequence[str]], lines: Sequence[int]
+    ) -> tuple[Floats, dict[int, str]]:
+        """Return the scores of n rows, and why some have none."""
+        values, reasons = dict[str, Floats](), Reasons()
+        for name, column in self._columns.items():
+            values[name], wrong = column.read(cells[name])
+            for row, what in wrong.items():
+                reasons.setdefault(row, {})[name] = what
+        marked = np.zeros(len(lines), dtype=np.bool_)
+        for name in self._marking:
+            marked |= np.isnan(values[name])
+        for name, column in self._columns.items():
+            if isinstance(column, LevelColumn):
+                column.count_gaps(values[name], marked)
+        X = np.column_stack(
+            [it.values(values[it.column], self._columns[it.column].levels) for it in self._features]
+        )
+        self._require(np.isnan(X), _GAP, reasons)
+        self._require((X < 0) & np.array(self._model.preprocessing.log1p), _NEGATIVE, reasons)
+        bad = sorted(reasons)
+        X[bad] = 0.0
+        self._count_far(X, bad)
+        scores = self._model.predict_proba(X)
+        scores[bad] = np.nan
+        self._add(reasons, lines)
+        return scores, {row: _sentence(wrong) for row, wrong in reasons.items()}
+
+    def _require(self, broken: NDArray[np.bool_], what: str, reasons: Reasons) -> None:
+        for row, at in np.argwhere(broken).tolist() if broken.any() else ():
+            reasons.setdefault(row, {}).setdefault(self._features[at].column, what)
+
+    def _count_far(self, X: Floats, bad: list[int]) -> None:
+        far = np.less(X, self._low) | np.greater(X, self._high)
+        far[bad] = False
+        for at in np.flatnonzero(far.any(axis=0)).tolist():
+            self._columns[self._features[at].column].found.far += int(np.count_nonzero(far[:, at]))
+
+    def _add(self, reasons: Reasons, lines: Sequence[int]) -> None:
+        first = self.findings.rows + 1
+        for row, wrong in sorted(reasons.items()):
+            for name, what in wrong.items():
+                problem = Problem(first_row=first + row, first_line=lines[row])
+                self._columns[name].found.problems.setdefault(what, problem).rows += 1
+        self.findings.rows += len(lines)
+        self.findings.unscored += len(reasons)
 
 
-def _table(encoding: Encoding, rows: list[list[str]], at: Mapping[str, int], first: int) -> Table:
-    """Return rows of texts as a table of the model's columns; a label it does not need is 0."""
-    readers = {column: _reader(encoding, column) for column in encoding.columns}
-    values = []
-    for column, reader in readers.items():
-        try:
-            values.append(reader.read([row[at[column]] for row in rows]))
-        except BadValueError as error:
-            raise FeatureError(
-                f'column "{column}", data row {first + error.index}: {error.problem}.',
-                "Correct or remove the row.",
-            ) from None  # as above
-    return Table(
-        features=encoding.columns,
-        X=np.column_stack(values),
-        y=np.zeros(len(rows), dtype=np.int64),
-        label="",
-        levels=levels_of(readers),
-    )
+def _next(rows: Iterator[tuple[int, list[str]]]) -> tuple[list[int], list[list[str]]]:
+    """Return the lines and texts of the next rows, without keeping a tuple of each: a lot to collect."""
+    lines, texts = list[int](), list[list[str]]()
+    for line, row in islice(rows, _CHUNK):
+        lines.append(line)
+        texts.append(row)
+    return lines, texts
 
 
-def _reader(encoding: Encoding, column: str) -> Reader:
-    numeric = any(feature.kind == "number" for feature in encoding.features if feature.column == column)
-    return Reader("numeric" if numeric else "categorical")
+def _sentence(wrong: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {what}" for name, what in wrong.items())
+
+
+def _bounds(preprocessing: Preprocessing) -> tuple[Floats, Floats]:
+    """Return the numbers beyond which each feature is far from its mean in training, before any logarithm."""
+    low = preprocessing.mean - FAR * preprocessing.scale
+    high = preprocessing.mean + FAR * preprocessing.scale
+    logged = np.array(preprocessing.log1p)
+    with np.errstate(over="ignore"):
+        low, high = np.where(logged, np.expm1(low), low), np.where(logged, np.expm1(high), high)
+    for at, feature in enumerate(preprocessing.encoding.features):
+        if feature.kind != "number":
+            low[at], high[at] = -math.inf, math.inf
+        elif was_binary(preprocessing, at):
+            low[at], high[at] = 0.0, 1.0
+    return low, high

@@ -65,7 +65,7 @@ def score(run: Path, text: str, **options: Any) -> list[list[str]]:
     """Score a CSV given as text and return the lines written."""
     source, out = run / "rows.csv", run / "scores.csv"
     source.write_text(text, encoding="utf-8")
-    main(model=run / "model.json", source=source, out=out, **options)
+    main(model=str(run / "model.json"), source=str(source), out=str(out), **options)
     return list(csv.reader(io.StringIO(out.read_text(encoding="utf-8"))))
 
 
@@ -113,12 +113,12 @@ def test_id_column_may_be_a_feature(run: Path) -> None:
     ("text", "options", "error", "message"),
     [
         ("delta\n1\n", {}, SchemaMismatchError, "claims"),
-        ("claims,delta\n1,1\n", {"id_column": "name"}, SchemaMismatchError, "name"),
-        ("claims,delta\n1,1\n3,secret\n", {}, FeatureError, '"delta", data row 2: not a number'),
-        ("claims,delta\n1,1\n,1\n", {}, FeatureError, '"claims", data row 2: empty or NaN'),
-        ("claims,delta\n1,nan\n", {}, FeatureError, '"delta", data row 1: empty or NaN'),
-        ("claims,delta\n1,1e999\n", {}, FeatureError, '"delta", data row 1: infinity'),
-        ("claims,delta\n-0.5,1\n", {}, FeatureError, '"claims", data row 1: negative'),
+        ("claims,delta\n1,1\n", {"id_column": "dleta"}, SettingError, '--id "dleta": .* Did you mean delta'),
+        ("claims,delta\n1,1\n3,secret\n", {}, FeatureError, '"delta", 1 not a number .* row 2, line 3'),
+        ("claims,delta\n1,1\n,1\n", {}, FeatureError, '"claims", 1 empty or NaN.* row 2, line 3'),
+        ("claims,delta\n1,nan\n", {}, FeatureError, '"delta", 1 empty or NaN.* row 1, line 2'),
+        ("claims,delta\n1,1e999\n", {}, FeatureError, '"delta", 1 infinity .* row 1, line 2'),
+        ("claims,delta\n-0.5,1\n", {}, FeatureError, '"claims", 1 negative.* row 1, line 2'),
         ("claims,delta\n1,2,3\n", {}, DataError, "3 values"),
         ("", {}, DataError, "header"),
     ],
@@ -137,7 +137,7 @@ def test_unusable_input_is_named_and_nothing_is_written(
 def test_row_of_a_later_chunk_is_counted_from_the_start(run: Path) -> None:
     """Rows have one number, whatever chunk they are read in; earlier scores are not left behind."""
     lines = ["claims,delta", *["1,1"] * (module._CHUNK + 4), "-1,1"]
-    with pytest.raises(FeatureError, match=f"data row {module._CHUNK + 5}:"):
+    with pytest.raises(FeatureError, match=f"data row {module._CHUNK + 5:,}, line {module._CHUNK + 6:,}"):
         score(run, "\n".join(lines))
     assert not (run / "scores.csv").exists()
 
@@ -145,9 +145,9 @@ def test_row_of_a_later_chunk_is_counted_from_the_start(run: Path) -> None:
 def test_missing_files_are_named(run: Path) -> None:
     """Which of the two files is missing is said."""
     with pytest.raises(MissingFileError, match=r"rows\.csv"):
-        main(model=run / "model.json", source=run / "rows.csv", out=run / "out.csv")
+        main(model=str(run / "model.json"), source=str(run / "rows.csv"), out=str(run / "out.csv"))
     with pytest.raises(MissingFileError, match=r"other\.json"):
-        main(model=run / "other.json", source=run / "rows.csv", out=run / "out.csv")
+        main(model=str(run / "other.json"), source=str(run / "rows.csv"), out=str(run / "out.csv"))
 
 
 def test_model_of_another_kind_is_named(run: Path) -> None:
@@ -162,8 +162,9 @@ def test_model_of_another_kind_is_named(run: Path) -> None:
 def test_output_that_cannot_be_written_is_named(run: Path) -> None:
     """A file in place of a folder is a setting to change, not a traceback."""
     (run / "rows.csv").write_text("claims,delta\n1,1\n")
+    out = str(run / "rows.csv" / "out.csv")
     with pytest.raises(SettingError, match="cannot be written"):
-        main(model=run / "model.json", source=run / "rows.csv", out=run / "rows.csv" / "out.csv")
+        main(model=str(run / "model.json"), source=str(run / "rows.csv"), out=out)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +253,7 @@ def test_command_scores_to_stdout_without_scikit_learn(run: Path) -> None:
         text=True,
         check=False,
     )
-    assert (out.returncode, out.stderr) == (0, "Scored 1 rows\n")
+    assert (out.returncode, out.stderr) == (0, "Scored 1 row\n")
     (expected,) = MODEL.predict_proba(np.array([[6.4, 0.1]])).tolist()
     assert out.stdout == f"row,score\n1,{expected}\n"
 
