@@ -6,6 +6,7 @@ Blanks around a value do not count, nor does the case of the words for a gap and
 
 import itertools
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,15 +16,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .contract import Kind
-
 What = Literal["numbers", "booleans", "texts", "missing"]
+
+Kind = Literal["numeric", "boolean", "categorical"]
+"""What a column of features holds."""
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null"})
 TRUTHS = MappingProxyType({"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1})
 CLEAR_LABELS = MappingProxyType({**TRUTHS, "no": 0, "yes": 1, "n": 0, "y": 1, "negative": 0, "positive": 1})
 """Values of a label that say themselves which class they are, in any case."""
 _CODES = 0.01
+_ZERO_IN_FRONT = r"0\d"
 
 
 def word(cell: str) -> str:
@@ -40,6 +43,39 @@ def spellings() -> list[str]:
     """Return every way to write a gap without blanks, for readers that compare letter by letter."""
     cases = (itertools.product(*({letter, letter.upper()} for letter in it)) for it in MISSING)
     return sorted("".join(letters) for of_word in cases for letters in of_word)
+
+
+class Words:
+    """Words for a gap that one table declares, besides those that stand for one in every table.
+
+    A cell is such a word if it is the same text without the blanks around it, in the same case. A word that
+    is a number (999) is meant however a number is written (999.0), but no code with a 0 in front is (0999).
+
+    Parameters
+    ----------
+    declared : iterable of str
+        The words.
+    """
+
+    def __init__(self, declared: Iterable[str] = ()) -> None:
+        self.texts = frozenset(one.strip() for one in declared)
+        self._numbers = frozenset(found for one in self.texts if (found := number(one)) is not None)
+
+    def __contains__(self, cell: str) -> bool:
+        """Return whether a cell is one of the words."""
+        text = cell.strip()
+        if text in self.texts:
+            return True
+        return bool(self._numbers) and not re.match(_ZERO_IN_FRONT, text) and number(text) in self._numbers
+
+    def emptied(self, cells: Sequence[str]) -> Sequence[str]:
+        """Return the cells with nothing in the place of each word."""
+        found = {cell for cell in set(cells) if cell in self} if self.texts else set()
+        return ["" if cell in found else cell for cell in cells] if found else cells
+
+    def without(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return numbers with NaN in the place of each word."""
+        return np.where(np.isin(values, sorted(self._numbers)), np.nan, values) if self._numbers else values
 
 
 def number(cell: str) -> float | None:

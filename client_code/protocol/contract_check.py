@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cells import CLEAR_LABELS, TRUTHS, is_missing, numbers, word
-from .contract import BOOLEAN, IGNORED, NUMERIC, Contract, Rule
+from .contract import BOOLEAN, DATE, IGNORED, NUMERIC, Contract, Rule
 
 MAX_ROWS_NAMED = 5
 MAX_COLUMNS_NAMED = 5
 
 Bools = NDArray[np.bool_]
+_NUMBERS_TOO = "numbers among dates"  # a prepared file has nothing else in a column of dates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,9 @@ class Check:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
+        self._words = contract.words
+        self._dates = contract.dates
+        self._written = set[str]()
         self._rows = 0
         self._missing: Counter[str] = Counter()
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -72,6 +76,7 @@ class Check:
     def add(self, columns: Mapping[str, Sequence[str]]) -> None:
         """Look at the cells of the next rows, by column; every cell is a text, as in the file."""
         contract = self._contract
+        columns = {name: self._words.emptied(cells) for name, cells in columns.items()}
         for name in columns:
             if name != contract.label and name not in contract.columns:
                 self._whole[name] = "is not in the contract"
@@ -85,12 +90,18 @@ class Check:
                 self._add_column(name, rule, columns[name])
         self._rows += max(map(len, columns.values()), default=0)
 
+    @property
+    def plain(self) -> bool:
+        """Whether no date was met that has yet to become a number."""
+        return not self._written
+
     def violations(self) -> list[Violation]:
         """Return what was found, by column."""
         found = [Violation(column=name, problem=problem) for name, problem in self._whole.items()]
         found += [
             Violation(column=name, problem=problem, count=count, rows=self._first[name, problem])
             for (name, problem), count in self._counts.items()
+            if problem != _NUMBERS_TOO or name in self._written
         ]
         for name, missing in self._missing.items():
             allowed = self._contract.columns[name].missing
@@ -117,14 +128,31 @@ class Check:
         if rule.type == NUMERIC:
             self._add_numbers(name, rule, numbers(cells))
             return
+        if rule.type == DATE:
+            self._add_dates(name, rule, cells)
+            return
         self._missing[name] += int(_where(cells, is_missing).sum())
         if rule.type == BOOLEAN:
             wrong = _where(cells, lambda cell: not is_missing(cell) and word(cell) not in TRUTHS)
             self._note(name, "values that are neither true nor false", wrong)
 
-    def _add_numbers(self, name: str, rule: Rule, values: NDArray[np.float64]) -> None:
+    def _add_dates(self, name: str, rule: Rule, cells: Sequence[str]) -> None:
+        values = self._dates[name].numbers(cells)
+        written = _where(cells, lambda cell: self._dates[name].days(cell) is not None)
+        if written.any():
+            self._written.add(name)
+        self._note(name, _NUMBERS_TOO, np.isfinite(values) & ~written)
+        self._add_numbers(name, rule, values, f'values that are no dates as "{self._dates[name].written}"')
+
+    def _add_numbers(
+        self,
+        name: str,
+        rule: Rule,
+        values: NDArray[np.float64],
+        problem: str = "values that are no finite numbers",
+    ) -> None:
         self._missing[name] += int(np.isnan(values).sum())
-        self._note(name, "values that are no finite numbers", np.isinf(values))
+        self._note(name, problem, np.isinf(values))
         there = np.isfinite(values)
         if rule.log1p:
             self._note(

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from client_code.protocol.cells import TRUTHS, finite, is_missing, number, word
-from client_code.protocol.contract import Kind
+from client_code.protocol.cells import TRUTHS, Kind, finite, is_missing, number, word
 from federation.data.notation import of_cell
 
 

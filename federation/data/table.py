@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from client_code.protocol.cells import CLEAR_LABELS, Profile, finite, is_missing
-from client_code.protocol.contract import Kind
+from client_code.protocol.cells import CLEAR_LABELS, Kind, Profile, finite, is_missing
 from federation.data.columns import BadValueError, Reader, levels_of
 from federation.data.readers import near, open_records
 from federation.errors import DataError, FeatureError, LabelError
