@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from errors import TableError
-from protocol.cells import Profile, Words, is_missing, numbers
+from protocol.cells import Profile, Words, days, is_missing, numbers
 from protocol.columns import CATEGORICAL, MOMENTS, MOST_LEVELS
 from protocol.contract import Rule
 from protocol.dates import Dates
@@ -62,7 +62,7 @@ def read_columns(
             if given.get(name) == CATEGORICAL or (name not in given and _kind(cells) == CATEGORICAL):
                 X[:, position], levels[name] = _codes(cells)
                 continue
-            X[:, position] = dates[name].numbers(cells) if name in dates else numbers(cells)
+            X[:, position] = days(cells, dates[name]) if name in dates else numbers(cells)
         if (bad := np.isinf(X[:, position])).any():
             raise TableError(
                 f'{file}: column "{name}", data row {int(np.argmax(bad)) + 1}: not a finite number.'

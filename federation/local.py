@@ -18,13 +18,16 @@ from federation.cli.options import (
     DATA,
     RUN,
     AsJson,
+    Categorical,
     Clients,
     ContractFile,
+    Decimal,
     DropDuplicates,
     Ignore,
     JoinTimeout,
     Keep,
     Label,
+    Missing,
     Out,
     Partition,
     Positive,
@@ -64,6 +67,9 @@ def main(  # noqa: PLR0913 - a command's options
     drop_duplicates: DropDuplicates = False,
     ignore: Ignore = None,
     keep: Keep = None,
+    missing: Missing = None,
+    categorical: Categorical = None,
+    decimal: Decimal = None,
     join_timeout: JoinTimeout = 120.0,
     port: Annotated[
         int,
@@ -147,7 +153,10 @@ def _settings(
     """Return what to run, from the options of this command or of the one that is resumed."""
     from federation.runs.local.training import LocalRun, choose_preparation
 
-    how = ("label", "positive", "clients", "partition", "resample", "drop_duplicates", "ignore", "keep")
+    how = (
+        *("label", "positive", "clients", "partition", "resample", "drop_duplicates", "ignore", "keep"),
+        *("missing", "categorical", "decimal"),
+    )
     contract = Path(options["contract"]) if options.get("contract") else None
     given = {name: options.get(name) for name in how}  # a run of an earlier version lacks some
     preparation = choose_preparation(data, options["seed"], **given, contract=contract)

@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-What = Literal["numbers", "booleans", "texts", "missing"]
+from .contract import Kind
+from .dates import Dates
 
-Kind = Literal["numeric", "boolean", "categorical"]
-"""What a column of features holds."""
+What = Literal["numbers", "booleans", "texts", "missing"]
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null"})
 TRUTHS = MappingProxyType({"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1})
@@ -108,6 +108,15 @@ def numbers(cells: Sequence[str]) -> NDArray[np.float64]:
     return np.array([known[cell] for cell in cells], dtype=np.float64)
 
 
+def days(cells: Sequence[str], dates: Dates) -> NDArray[np.float64]:
+    """Return a number for each date: its days, NaN for a gap, and what is no date infinite.
+
+    A number counts as days already: so prepared files hold them.
+    """
+    known = {cell: _number(cell) if (found := dates.days(cell)) is None else found for cell in set(cells)}
+    return np.array([known[cell] for cell in cells], dtype=np.float64)
+
+
 def _number(cell: str) -> float:
     match what(cell):
         case "missing":
@@ -150,8 +159,8 @@ class Profile:
     digits: int = 0
     zeros: int = 0
 
-    def add(self, cells: Iterable[str]) -> None:
-        """Count these cells too."""
+    def add(self, cells: Iterable[str] | Mapping[str, int]) -> None:
+        """Count these cells too, or so many of each."""
         for cell, count in Counter(cells).items():
             kind = what(cell)
             setattr(self, kind, getattr(self, kind) + count)

@@ -11,10 +11,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
-from .cells import Kind, Words
 from .dates import Dates
+
+Kind = Literal["numeric", "boolean", "categorical"]
+"""What a column of features holds."""
 
 NAME = "contract.json"
 """What a contract is called beside the files of a party."""
@@ -189,11 +191,6 @@ class Contract:
             for name, rule in self.columns.items()
             if rule.type == DATE
         }
-
-    @property
-    def words(self) -> Words:
-        """The words that stand for a missing value."""
-        return Words(self.missing_values)
 
     @property
     def ignored(self) -> tuple[str, ...]:

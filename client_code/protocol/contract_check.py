@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import CLEAR_LABELS, TRUTHS, is_missing, numbers, word
+from .cells import CLEAR_LABELS, TRUTHS, Words, days, is_missing, numbers, word
 from .contract import BOOLEAN, DATE, IGNORED, NUMERIC, Contract, Rule
 
 MAX_ROWS_NAMED = 5
@@ -63,7 +63,7 @@ class Check:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        self._words = contract.words
+        self._words = Words(contract.missing_values)
         self._dates = contract.dates
         self._written = set[str]()
         self._rows = 0
@@ -137,7 +137,7 @@ class Check:
             self._note(name, "values that are neither true nor false", wrong)
 
     def _add_dates(self, name: str, rule: Rule, cells: Sequence[str]) -> None:
-        values = self._dates[name].numbers(cells)
+        values = days(cells, self._dates[name])
         written = _where(cells, lambda cell: self._dates[name].days(cell) is not None)
         if written.any():
             self._written.add(name)

@@ -1,16 +1,9 @@
 """Dates as numbers: the days since a reference day, as a contract says of a column."""
 
 import datetime as dt
-import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
-
-import numpy as np
-from numpy.typing import NDArray
-
-from .cells import is_missing, number
 
 ISO = "%Y-%m-%d"
 _PARTS, _MONTHS = frozenset({"%Y", "%d"}), frozenset({"%m", "%b", "%B"})
@@ -64,18 +57,3 @@ class Dates:
         except ValueError:
             return None
         return float((found.date() - self.reference).days)
-
-    def numbers(self, cells: Sequence[str]) -> NDArray[np.float64]:
-        """Return a number for each cell: its days, NaN for a gap, and infinity for what is no date.
-
-        A number counts as days already: so prepared files hold them.
-        """
-        known = {cell: self._number(cell) for cell in set(cells)}
-        return np.array([known[cell] for cell in cells], dtype=np.float64)
-
-    def _number(self, cell: str) -> float:
-        if is_missing(cell):
-            return math.nan
-        found = self.days(cell)
-        found = number(cell) if found is None else found
-        return math.inf if found is None else found

@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from click.core import ParameterSource
@@ -111,6 +111,33 @@ Keep = Annotated[
     typer.Option(
         help="Column to train on that would be left out, as an identifier is; may be repeated.",
         metavar="COLUMN",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Word that stands for a missing value, besides NA, N/A, NaN and null; its case counts; may be "
+        "repeated.",
+        metavar="WORD",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Categorical = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column whose values are words, also where they look like numbers; may be repeated.",
+        metavar="COLUMN",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Decimal = Annotated[
+    Literal["point", "comma"] | None,
+    typer.Option(
+        help="What separates decimals where numbers such as 1,234 leave it open.",
         show_default=False,
         rich_help_panel=DATA,
     ),

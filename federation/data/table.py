@@ -7,6 +7,7 @@ import csv
 import math
 import re
 from array import array
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -15,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from client_code.protocol.cells import CLEAR_LABELS, Kind, Profile, finite, is_missing
-from federation.data.columns import BadValueError, Reader, levels_of
+from client_code.protocol.cells import CLEAR_LABELS, Profile, Words, finite, is_missing
+from client_code.protocol.contract import Kind
+from federation.data.columns import BadValueError, Reader, Told, levels_of, reader_of
 from federation.data.readers import near, open_records
 from federation.errors import DataError, FeatureError, LabelError
 
@@ -40,6 +42,8 @@ class Table:
         Name of the label column.
     levels : mapping of str to tuple of str
         The levels of each categorical column.
+    notes : tuple of str
+        What a user should know of how it was read: a line each, without a row's value.
     """
 
     features: tuple[str, ...]
@@ -47,6 +51,7 @@ class Table:
     y: npt.NDArray[np.int64]
     label: str
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit each other."""
@@ -97,6 +102,8 @@ def read_table(
     ignore: Sequence[str] = (),
     kinds: Mapping[str, Kind] | None = None,
     codes: bool = False,
+    told: Told | None = None,
+    lenient: bool = False,
 ) -> Table:
     """Read a CSV with a header into a table.
 
@@ -117,8 +124,12 @@ def read_table(
     kinds : mapping of str to Kind, optional
         What each feature holds; found out from its values where it is not given.
     codes : bool
-        Read whole numbers as texts where some of them begin with a 0, see `Profile.codes`. Not for files of
-        a run, which clients read without knowing what other clients' files hold.
+        Read a user's own table, as `federation.data.columns.reader_of` says. Not for files of a run, which
+        clients read without knowing what other clients' files hold.
+    told : Told, optional
+        What the user tells of its cells.
+    lenient : bool
+        Take a column that would be refused for one of words.
 
     Raises
     ------
@@ -131,18 +142,34 @@ def read_table(
     DataError
         If the file is no well-formed CSV, or its columns cannot make a table.
     """
+    told = told or Told()
     given = dict(kinds or {})
-    if not set(given.values()) - {"numeric"} and (
-        table := _read_numbers(path, label, positive, ignore, codes=codes)
-    ):
+    words = Words(told.missing)
+    quick = not set(given.values()) - {"numeric"} and not told.missing and told.decimal != "comma"
+    if quick and (table := _read_numbers(path, label, positive, ignore, codes=codes)):
         return table
-    profiled = _profile(path, [label, *ignore, *given])
-    for name, profile in profiled.items():
-        given[name] = "categorical" if codes and profile.codes else profile.kind
-    readers = {
-        name: Reader(given[name]) for name in read_header(path) if name != label and name not in ignore
-    }
-    return _read_mixed(path, label, positive, readers)
+    names = [name for name in read_header(path) if name != label and name not in ignore]
+    counts = _count(path, names, words)
+    readers, notes = dict[str, Reader](), list[str]()
+    for name in names:
+        kind = given.get(name)
+        if name in told.dates or not codes:
+            reader = Reader(kind or _kind(counts[name]), dates=told.dates.get(name))
+        else:
+            reader = reader_of(name, counts[name], kind=kind, decimal=told.decimal)
+        if reader.refusal and lenient:
+            notes.append(f'"{name}": words, but for those that are numbers. {reader.refusal.remedy}')
+            reader = Reader("categorical")
+        if reader.notation:
+            notes.append(f'"{name}": read as {reader.notation.words}.')
+        readers[name] = reader
+    return replace(_read_mixed(path, label, positive, readers, words), notes=tuple(notes))
+
+
+def _kind(counts: Counter[str]) -> Kind:
+    profile = Profile()
+    profile.add(counts)
+    return profile.kind
 
 
 def read_header(path: Path) -> tuple[str, ...]:
@@ -209,17 +236,19 @@ def _read_numbers(
     )
 
 
-def _profile(path: Path, known: Sequence[str]) -> dict[str, Profile]:
+def _count(path: Path, names: Sequence[str], words: Words) -> dict[str, Counter[str]]:
+    counts = {name: Counter[str]() for name in names}
     with open_records(path) as (header, rows):
-        profiles = {name: Profile() for name in header if name not in known}
         while chunk := [row for _, row in islice(rows, _CHUNK)]:
             for name, values in zip(header, zip(*chunk, strict=True), strict=True):
-                if name in profiles:
-                    profiles[name].add(values)
-    return profiles
+                if name in counts:
+                    counts[name].update(words.emptied(values))
+    return counts
 
 
-def _read_mixed(path: Path, label: str, positive: str | None, readers: Mapping[str, Reader]) -> Table:
+def _read_mixed(
+    path: Path, label: str, positive: str | None, readers: Mapping[str, Reader], words: Words
+) -> Table:
     parts, labels = list[npt.NDArray[np.float64]](), list[str]()
     with open_records(path) as (header, rows):
         at = header.index(label)
@@ -230,7 +259,7 @@ def _read_mixed(path: Path, label: str, positive: str | None, readers: Mapping[s
             for position, (name, reader) in enumerate(readers.items()):
                 column = header.index(name)
                 try:
-                    part[:, position] = reader.read([row[column] for _, row in chunk])
+                    part[:, position] = reader.read([*words.emptied([row[column] for _, row in chunk])])
                 except BadValueError as error:
                     where = f"data row {first + error.index} (line {chunk[error.index][0]})"
                     raise FeatureError(

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from federation.cli.command import Debug, run
-from federation.cli.options import DATA, OUTPUT, RUN, training_options
+from federation.cli.options import (
+    DATA,
+    OUTPUT,
+    RUN,
+    Categorical,
+    Decimal,
+    Missing,
+    training_options,
+)
 from federation.learning.settings import TrainingSettings
 from federation.rehearse.machine.image.image_python import ImagePython
 
@@ -55,6 +63,9 @@ def main(  # noqa: PLR0913 - a command's options
             rich_help_panel=DATA,
         ),
     ] = None,
+    missing: Missing = None,
+    categorical: Categorical = None,
+    decimal: Decimal = None,
     keep: Annotated[
         bool,
         typer.Option(
@@ -107,6 +118,7 @@ def main(  # noqa: PLR0913 - a command's options
         data=data,
         label=label,
         clients=clients,
+        cells={"missing": missing or (), "categorical": categorical or (), "decimal": decimal},
         training=TrainingSettings.from_options(training),
         out=out or Path("rehearsals") / f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}",
         image_python=image_python,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from federation.config.schema import FederationConfig
 from federation.errors import FederationError, OutputExistsError
@@ -41,6 +42,8 @@ class RehearsalSettings:
         The label column of a CSV file.
     clients : int, optional
         Number of clients, instead of the configuration's.
+    cells : mapping of str to object
+        The fields of `PreparationSettings` that tell how cells are read, by name.
     training : TrainingSettings
         Settings of the run, and the seed of the data.
     image_python : ImagePython
@@ -54,6 +57,7 @@ class RehearsalSettings:
     data: Path | None = None
     label: str | None = None
     clients: int | None = None
+    cells: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     image_python: ImagePython = ImagePython.AUTO
     explore: Callable[[EmbeddedAws, FederationConfig], None] | None = None
@@ -136,7 +140,12 @@ def _prepare(settings: RehearsalSettings, out: Path, steps: Steps) -> tuple[Fede
     source = settings.data or "synthetic data"
     with steps.step("data", f"Preparing {source} for {len(names)} clients"):
         data = prepare_data(
-            settings.data, out / "data", names, label=settings.label, seed=settings.training.seed
+            settings.data,
+            out / "data",
+            names,
+            label=settings.label,
+            seed=settings.training.seed,
+            cells=settings.cells,
         )
     return config, data
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from client_code.protocol.contract import Contract
 from federation.data import synthetic
-from federation.data.contract_check import require, types_of
+from federation.data.contract_check import as_words, require, told_by, types_of
 from federation.data.preparation.beside import files_beside
 from federation.data.preparation.choice import chosen, sizes, unused_but
 from federation.data.preparation.copies import Copies
@@ -135,15 +135,17 @@ def _make_up(settings: PreparationSettings) -> _Input:
 def _read(path: Path, settings: PreparationSettings) -> _Input:
     column, left_out = chosen(settings, read_header(path))
     contract = settings.contract
+    told = told_by(contract, missing=settings.missing, decimal=settings.decimal)
     if contract:
-        require(contract, table_files(path) if path.is_dir() else [path])
+        require(contract, table_files(path) if path.is_dir() else [path], told)
     table = read_table(
         path,
         label=settings.label,
         positive=settings.positive or (contract.positive if contract else None),
         ignore=(*([column] if column else []), *left_out),
-        kinds=contract.kinds if contract else None,
+        kinds=contract.kinds if contract else as_words(settings.categorical),
         codes=True,
+        told=told,
     )
     if contract is None:
         left_out |= unused_but(settings.keep, table, str(path))
@@ -268,6 +270,7 @@ def _describe(
             for name, client in clients.items()
         },
         notes=(
+            *given.table.notes,
             *([note] if note else []),
             *(f'client "{name}": {client.note}.' for name, client in clients.items() if client.note),
         ),

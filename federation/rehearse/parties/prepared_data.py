@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from federation.data.preparation.manifest import read_manifest
 from federation.data.preparation.prepare import prepare
@@ -31,7 +33,13 @@ class RehearsalData:
 
 
 def prepare_data(
-    source: Path | None, out: Path, clients: Sequence[str], *, label: str | None, seed: int = 0
+    source: Path | None,
+    out: Path,
+    clients: Sequence[str],
+    *,
+    label: str | None,
+    seed: int = 0,
+    cells: Mapping[str, Any] = MappingProxyType({}),
 ) -> RehearsalData:
     """Prepare a table for the clients of a configuration, or use prepared data.
 
@@ -47,6 +55,8 @@ def prepare_data(
         The label column of a CSV file.
     seed : int
         The seed of all random choices.
+    cells : mapping of str to object
+        The fields of `PreparationSettings` that tell how cells are read, by name.
 
     Raises
     ------
@@ -56,6 +66,9 @@ def prepare_data(
         The label is not named, or prepared data is for other clients.
     """
     if source is not None and source.is_dir():
+        if given := [name for name, value in cells.items() if value]:
+            names = ", ".join(f"--{name}" for name in given)
+            raise SettingError(f"{names} cannot change {source}, which is prepared already.", "Leave it out.")
         folder, manifest = source, read_manifest(source)
         if label not in {None, manifest.label}:
             raise SettingError(
@@ -64,7 +77,9 @@ def prepare_data(
     else:
         if source is not None and label is None:
             raise SettingError(f"which column of {source} is the label?", "Name it with --label.")
-        settings = PreparationSettings(label=label or LABEL, clients=len(clients), partition="iid", seed=seed)
+        settings = PreparationSettings(
+            label=label or LABEL, clients=len(clients), partition="iid", seed=seed, **cells
+        )
         if source is None:
             settings = PreparationSettings(label=label or LABEL, clients=len(clients), seed=seed)
         folder, manifest = out, prepare(source, out, settings)
