@@ -7,7 +7,7 @@ Blanks around a value do not count, nor does the case of the words for a gap and
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -42,6 +42,15 @@ def spellings() -> list[str]:
     return sorted("".join(letters) for of_word in cases for letters in of_word)
 
 
+def text_of(value: object) -> str:
+    """Return a value of a typed table as the cell that a CSV file has for it."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="backslashreplace")
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
 def number(cell: str) -> float | None:
     """Return the number that a cell holds, which may be infinite, or None if it holds something else."""
     if "_" in cell or not cell.isascii():  # Python alone reads 1_000 and other scripts' digits as numbers
@@ -50,6 +59,14 @@ def number(cell: str) -> float | None:
         return float(cell)
     except ValueError:
         return None
+
+
+def label_of(cell: str) -> int | None:
+    """Return the class that a label names itself: 0 or 1 as a word, or as a number in any notation."""
+    if (found := CLEAR_LABELS.get(word(cell))) is not None:
+        return found
+    value = number(cell.strip())
+    return int(value) if value in (0, 1) else None
 
 
 def finite(cells: Sequence[str]) -> NDArray[np.float64] | None:
@@ -79,7 +96,7 @@ def _number(cell: str) -> float:
         case "booleans":
             return TRUTHS[word(cell)]
         case "numbers":
-            return number(cell) or 0.0
+            return number(cell.strip()) or 0.0
         case _:
             return math.inf
 
@@ -114,8 +131,8 @@ class Profile:
     digits: int = 0
     zeros: int = 0
 
-    def add(self, cells: Iterable[str]) -> None:
-        """Count these cells too."""
+    def add(self, cells: Iterable[str] | Mapping[str, int]) -> None:
+        """Count these cells too; a mapping tells how many hold each."""
         for cell, count in Counter(cells).items():
             kind = what(cell)
             setattr(self, kind, getattr(self, kind) + count)

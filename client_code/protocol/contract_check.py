@@ -4,17 +4,19 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import CLEAR_LABELS, TRUTHS, is_missing, numbers, word
+from .cells import TRUTHS, is_missing, label_of, numbers, word
 from .contract import BOOLEAN, IGNORED, NUMERIC, Contract, Rule
 
 MAX_ROWS_NAMED = 5
 MAX_COLUMNS_NAMED = 5
 
 Bools = NDArray[np.bool_]
+Cells = Sequence[str] | NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +71,11 @@ class Check:
         self._whole: dict[str, str] = {}
         self._labels: set[str] = set()
 
-    def add(self, columns: Mapping[str, Sequence[str]]) -> None:
-        """Look at the cells of the next rows, by column; every cell is a text, as in the file."""
+    def add(self, columns: Mapping[str, Cells]) -> None:
+        """Look at the cells of the next rows, by column: texts, as in the file.
+
+        The cells of a numeric column may also be what `cells.numbers` makes of them.
+        """
         contract = self._contract
         for name in columns:
             if name != contract.label and name not in contract.columns:
@@ -79,7 +84,7 @@ class Check:
             if name not in columns:
                 self._whole[name] = "is not there"
         if contract.label in columns:
-            self._add_label(columns[contract.label])
+            self._add_label(cast("Sequence[str]", columns[contract.label]))
         for name, rule in contract.columns.items():
             if rule.type != IGNORED and name in columns:
                 self._add_column(name, rule, columns[name])
@@ -108,15 +113,19 @@ class Check:
 
     def _add_label(self, cells: Sequence[str]) -> None:
         self._note(self._contract.label, "rows without a label", _where(cells, is_missing))
-        self._labels |= {cell.strip() for cell in set(cells) if not is_missing(cell)}
+        there = {cell.strip() for cell in set(cells) if not is_missing(cell)}
         if self._contract.positive is None:
-            wrong = _where(cells, lambda cell: not is_missing(cell) and word(cell) not in CLEAR_LABELS)
+            self._labels |= {cell if (found := label_of(cell)) is None else str(found) for cell in there}
+            wrong = _where(cells, lambda cell: not is_missing(cell) and label_of(cell) is None)
             self._note(self._contract.label, "values that are not 0 and 1", wrong)
+        else:
+            self._labels |= there
 
-    def _add_column(self, name: str, rule: Rule, cells: Sequence[str]) -> None:
+    def _add_column(self, name: str, rule: Rule, cells: Cells) -> None:
         if rule.type == NUMERIC:
-            self._add_numbers(name, rule, numbers(cells))
+            self._add_numbers(name, rule, cells if isinstance(cells, np.ndarray) else numbers(cells))
             return
+        assert not isinstance(cells, np.ndarray), "only numeric columns come as numbers"
         self._missing[name] += int(_where(cells, is_missing).sum())
         if rule.type == BOOLEAN:
             wrong = _where(cells, lambda cell: not is_missing(cell) and word(cell) not in TRUTHS)

@@ -6,20 +6,19 @@ to it before it joins.
 
 import json
 import math
-from itertools import islice
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from client_code.protocol.contract import Contract, Rule
+from client_code.protocol.contract import NUMERIC, Contract, Rule
 from client_code.protocol.contract_check import Check, Violation, in_words
 from federation.config.contract import contract_beside
-from federation.data.readers import open_records
-from federation.data.table import Table, read_table
+from federation.data.scan import Scan, scan
+from federation.data.table import Table, read_table, texts_needed
 from federation.data.unused import unused
 from federation.errors import ContractBrokenError, DataError, MissingFileError
 
-_CHUNK = 4096
 _HEAD = """\
 # What every party's table must be, found out from {rows} rows of {file}. Widen what other parties need wider.
 # A type is numeric, boolean, categorical or ignored (not used, and need not be there); missing is the largest
@@ -96,34 +95,56 @@ def check(contract: Contract, files: list[Path]) -> dict[str, list[Violation]]:
     ContractBrokenError
         A file cannot be read as a table.
     """
-    found = {}
+    found: dict[str, list[Violation]] = {}
     for path in files:
-        try:
-            broken = _violations(contract, path)
-        except (DataError, MissingFileError) as error:
-            raise ContractBrokenError(
-                f"{path.name} cannot be read as a table: {error.problem}", error.remedy
-            ) from error
-        if broken:
-            found[path.name] = broken
+        found |= violations(contract, scan_for(contract, path))
     return found
 
 
-def _violations(contract: Contract, path: Path) -> list[Violation]:
-    looking = Check(contract)
-    with open_records(path) as (header, rows):
-        while chunk := [row for _, row in islice(rows, _CHUNK)]:
-            looking.add(dict(zip(header, zip(*chunk, strict=True), strict=True)))
-    return looking.violations()
+def scan_for(contract: Contract, path: Path, *, texts: Collection[str] = ()) -> Scan:
+    """Read a table that must keep a contract; of `texts` the texts, too.
+
+    Raises
+    ------
+    ContractBrokenError
+        It cannot be read.
+    """
+    try:
+        return scan(path, texts={*texts, *texts_needed(contract.label, contract.kinds)})
+    except (DataError, MissingFileError) as error:
+        raise ContractBrokenError(
+            f"{path.name} cannot be read as a table: {error.problem}", error.remedy
+        ) from error
 
 
-def require(contract: Contract, files: list[Path]) -> None:
-    """Refuse files that break the contract.
+def violations(contract: Contract, scanned: Scan) -> dict[str, list[Violation]]:
+    """Return what in each file of a table breaks the contract, by the file's name; others are left out."""
+    cells = {
+        name: column.texts() if column.as_texts and contract.kinds.get(name) != NUMERIC else column.numbers()
+        for name, column in scanned.columns.items()
+    }
+    found, start = {}, 0
+    for file in scanned.files:
+        looking = Check(contract)
+        looking.add({name: of_column[start : start + file.rows] for name, of_column in cells.items()})
+        if broken := looking.violations():
+            found[file.path.name] = broken
+        start += file.rows
+    return found
+
+
+def refuse(broken: Mapping[str, Sequence[Violation]]) -> None:
+    """Refuse files that break a contract.
 
     Raises
     ------
     ContractBrokenError
         Names file, columns, counts and rows.
     """
-    for name, broken in check(contract, files).items():
-        raise ContractBrokenError(in_words(name, broken), "Correct the table, or widen the contract.")
+    for name, of_file in broken.items():
+        raise ContractBrokenError(in_words(name, of_file), "Correct the table, or widen the contract.")
+
+
+def require(contract: Contract, files: list[Path]) -> None:
+    """Refuse files that break the contract; errors as in `refuse`."""
+    refuse(check(contract, files))
