@@ -78,6 +78,15 @@ class Words:
         return np.where(np.isin(values, sorted(self._numbers)), np.nan, values) if self._numbers else values
 
 
+def text_of(value: object) -> str:
+    """Return a value of a typed table as the cell that a CSV file has for it."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="backslashreplace")
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
 def number(cell: str) -> float | None:
     """Return the number that a cell holds, which may be infinite, or None if it holds something else."""
     if "_" in cell or not cell.isascii():  # Python alone reads 1_000 and other scripts' digits as numbers
@@ -86,6 +95,14 @@ def number(cell: str) -> float | None:
         return float(cell)
     except ValueError:
         return None
+
+
+def label_of(cell: str) -> int | None:
+    """Return the class that a label names itself: 0 or 1 as a word, or as a number in any notation."""
+    if (found := CLEAR_LABELS.get(word(cell))) is not None:
+        return found
+    value = number(cell.strip())
+    return int(value) if value in (0, 1) else None
 
 
 def finite(cells: Sequence[str]) -> NDArray[np.float64] | None:
@@ -124,7 +141,7 @@ def _number(cell: str) -> float:
         case "booleans":
             return TRUTHS[word(cell)]
         case "numbers":
-            return number(cell) or 0.0
+            return number(cell.strip()) or 0.0
         case _:
             return math.inf
 
@@ -160,7 +177,7 @@ class Profile:
     zeros: int = 0
 
     def add(self, cells: Iterable[str] | Mapping[str, int]) -> None:
-        """Count these cells too, or so many of each."""
+        """Count these cells too; a mapping tells how many hold each."""
         for cell, count in Counter(cells).items():
             kind = what(cell)
             setattr(self, kind, getattr(self, kind) + count)

@@ -4,17 +4,19 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import CLEAR_LABELS, TRUTHS, Words, days, is_missing, numbers, word
+from .cells import TRUTHS, Words, days, is_missing, label_of, numbers, word
 from .contract import BOOLEAN, DATE, IGNORED, NUMERIC, Contract, Rule
 
 MAX_ROWS_NAMED = 5
 MAX_COLUMNS_NAMED = 5
 
 Bools = NDArray[np.bool_]
+Cells = Sequence[str] | NDArray[np.float64]
 _NUMBERS_TOO = "numbers among dates"  # a prepared file has nothing else in a column of dates
 
 
@@ -73,10 +75,13 @@ class Check:
         self._whole: dict[str, str] = {}
         self._labels: set[str] = set()
 
-    def add(self, columns: Mapping[str, Sequence[str]]) -> None:
-        """Look at the cells of the next rows, by column; every cell is a text, as in the file."""
+    def add(self, columns: Mapping[str, Cells]) -> None:
+        """Look at the cells of the next rows, by column: texts, as in the file.
+
+        The cells of a numeric column may also be what `cells.numbers` makes of them.
+        """
         contract = self._contract
-        columns = {name: self._words.emptied(cells) for name, cells in columns.items()}
+        columns = {name: self._without_words(cells) for name, cells in columns.items()}
         for name in columns:
             if name != contract.label and name not in contract.columns:
                 self._whole[name] = "is not in the contract"
@@ -84,7 +89,7 @@ class Check:
             if name not in columns:
                 self._whole[name] = "is not there"
         if contract.label in columns:
-            self._add_label(columns[contract.label])
+            self._add_label(cast("Sequence[str]", columns[contract.label]))
         for name, rule in contract.columns.items():
             if rule.type != IGNORED and name in columns:
                 self._add_column(name, rule, columns[name])
@@ -117,17 +122,25 @@ class Check:
             found.append(Violation(column=self._contract.label, problem=problem))
         return found
 
+    def _without_words(self, cells: Cells) -> Cells:
+        words = self._words
+        return words.without(cells) if isinstance(cells, np.ndarray) else words.emptied(cells)
+
     def _add_label(self, cells: Sequence[str]) -> None:
         self._note(self._contract.label, "rows without a label", _where(cells, is_missing))
-        self._labels |= {cell.strip() for cell in set(cells) if not is_missing(cell)}
+        there = {cell.strip() for cell in set(cells) if not is_missing(cell)}
         if self._contract.positive is None:
-            wrong = _where(cells, lambda cell: not is_missing(cell) and word(cell) not in CLEAR_LABELS)
+            self._labels |= {cell if (found := label_of(cell)) is None else str(found) for cell in there}
+            wrong = _where(cells, lambda cell: not is_missing(cell) and label_of(cell) is None)
             self._note(self._contract.label, "values that are not 0 and 1", wrong)
+        else:
+            self._labels |= there
 
-    def _add_column(self, name: str, rule: Rule, cells: Sequence[str]) -> None:
+    def _add_column(self, name: str, rule: Rule, cells: Cells) -> None:
         if rule.type == NUMERIC:
-            self._add_numbers(name, rule, numbers(cells))
+            self._add_numbers(name, rule, cells if isinstance(cells, np.ndarray) else numbers(cells))
             return
+        assert not isinstance(cells, np.ndarray), "only numeric columns come as numbers"
         if rule.type == DATE:
             self._add_dates(name, rule, cells)
             return

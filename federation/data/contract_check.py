@@ -6,27 +6,25 @@ to it before it joins.
 
 import json
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from client_code.protocol.cells import Words
+from client_code.protocol.cells import number
 from client_code.protocol.contract import NUMERIC, Contract, Kind, Rule
 from client_code.protocol.contract_check import Check, Violation, in_words
 from federation.config.contract import contract_beside
 from federation.data.columns import Told, reader_of
-from federation.data.notation import Decimal, Notation
-from federation.data.readers import open_records
-from federation.data.table import Table, read_table
+from federation.data.notation import Decimal
+from federation.data.scan import Scan, scan
+from federation.data.settling import settled
+from federation.data.table import Table, read_table, texts_needed
 from federation.data.unused import unused
+from federation.data.whole import Column
 from federation.errors import ContractBrokenError, DataError, MissingFileError
 
-_CHUNK = 4096
 _HEAD = """\
 # What every party's table must be, found out from {rows} rows of {file}. Widen what other parties need wider.
 # A type is numeric, boolean, categorical, date or ignored (not used, and need not be there); missing is the
@@ -92,13 +90,19 @@ def _rule(table: Table, at: int) -> list[str]:
     missing = [f"missing = {share:g}"] if share else []
     if not there.size:
         return ['type = "ignored"  # it is empty']
-    if table.features[at] in table.levels:
-        return ['type = "categorical"', *missing]
+    if levels := table.levels.get(table.features[at]):
+        return [f'type = "categorical"{_like_numbers(levels)}', *missing]
     if set(np.unique(there)) <= {0.0, 1.0}:
         return ['type = "boolean"', *missing]
     low, high = float(there.min()), float(there.max())
     bounds = [f"minimum = {_outwards(min(low, 0.0)):g}", f"maximum = {_outwards(max(high, 0.0)):g}"]
     return ['type = "numeric"', *bounds, *missing]
+
+
+def _like_numbers(levels: Sequence[str]) -> str:
+    """Return a comment where levels look like numbers."""
+    numbers = sum(number(level) is not None for level in levels)
+    return "" if not numbers else "  # codes" if numbers == len(levels) else "  # numbers and words"
 
 
 def _outwards(value: float) -> float:
@@ -114,71 +118,87 @@ def _quoted(text: str) -> str:
 
 
 def check(contract: Contract, files: list[Path], told: Told | None = None) -> dict[str, list[Violation]]:
-    """Return what in each file breaks the contract, by the file's name; files that keep it are left out.
+    """Return what in each file breaks the contract, by the file's name; others are left out.
 
-    Numbers in another notation keep it where preparation reads them, see `federation.data.columns.reader_of`.
+    Parameters
+    ----------
+    contract : Contract
+        What must hold.
+    files : list of Path
+        The tables.
+    told : Told, optional
+        What the user tells of the cells of their own tables, which preparation will read; None for prepared
+        files, which clients read as they stand.
 
     Raises
     ------
     ContractBrokenError
         A file cannot be read as a table.
     """
-    told = told or told_by(contract)
-    contract = replace(contract, missing_values=told.missing)
-    found, written = {}, _notations(contract, files, told)
+    found: dict[str, list[Violation]] = {}
     for path in files:
-        try:
-            broken = _violations(contract, path, written)
-        except (DataError, MissingFileError) as error:
-            raise ContractBrokenError(
-                f"{path.name} cannot be read as a table: {error.problem}", error.remedy
-            ) from error
-        if broken:
-            found[path.name] = broken
+        found |= violations(contract, scan_for(contract, path), told)
     return found
 
 
-def _notations(contract: Contract, files: list[Path], told: Told) -> dict[str, Notation]:
-    counts = {name: Counter[str]() for name, kind in contract.kinds.items() if kind == NUMERIC}
-    words = Words(contract.missing_values)
-    for path in files:
-        with suppress(DataError, MissingFileError), open_records(path) as (header, rows):
-            at = [(header.index(name), counts[name]) for name in header if name in counts]
-            while chunk := [row for _, row in islice(rows, _CHUNK)]:
-                for position, of_column in at:
-                    of_column.update(words.emptied([row[position] for row in chunk]))
-    readers = {
-        name: reader_of(name, of_column, kind="numeric", decimal=told.decimal)
-        for name, of_column in counts.items()
-        if name not in told.dates
-    }
-    return {name: reader.notation for name, reader in readers.items() if reader.notation}
+def scan_for(contract: Contract, path: Path, *, texts: Collection[str] = ()) -> Scan:
+    """Read a table that must keep a contract; of `texts` the texts, too.
+
+    Raises
+    ------
+    ContractBrokenError
+        It cannot be read.
+    """
+    try:
+        return scan(path, texts={*texts, *texts_needed(contract.label, contract.kinds), *contract.dates})
+    except (DataError, MissingFileError) as error:
+        raise ContractBrokenError(
+            f"{path.name} cannot be read as a table: {error.problem}", error.remedy
+        ) from error
 
 
-def _violations(contract: Contract, path: Path, written: Mapping[str, Notation]) -> list[Violation]:
-    looking = Check(contract)
-    with open_records(path) as (header, rows):
-        while chunk := [row for _, row in islice(rows, _CHUNK)]:
-            cells = dict(zip(header, zip(*chunk, strict=True), strict=True))
-            for name, notation in written.items():
-                if name in cells:
-                    cells[name] = tuple(_plainly(cell, notation) for cell in cells[name])
-            looking.add(cells)
-    return looking.violations()
+def violations(contract: Contract, scanned: Scan, told: Told | None = None) -> dict[str, list[Violation]]:
+    """Return what in each file of a table breaks the contract, by the file's name, as `check` does."""
+    kinds = {name: kind for name, kind in contract.kinds.items() if name in scanned.columns}
+    if told:
+        scanned = settled(scanned, [contract.label, *kinds], kinds, told, codes=True)
+    cells = {name: _cells(contract, name, column, told) for name, column in scanned.columns.items()}
+    found, start = {}, 0
+    for file in scanned.files:
+        looking = Check(contract)
+        looking.add({name: of_column[start : start + file.rows] for name, of_column in cells.items()})
+        if broken := looking.violations():
+            found[file.path.name] = broken
+        start += file.rows
+    return found
 
 
-def _plainly(cell: str, notation: Notation) -> str:
-    found = notation.number(cell)
-    return cell if found is None else repr(found)
+def _cells(
+    contract: Contract, name: str, column: Column, told: Told | None
+) -> list[str] | npt.NDArray[np.float64]:
+    """Return a column as the check takes it: numbers, also those in another notation, or texts."""
+    rule = contract.columns.get(name)
+    if rule is None or rule.type != NUMERIC:
+        return column.texts() if column.as_texts else column.numbers()
+    if told and column.known:
+        reader = reader_of(name, column.counts(), kind="numeric", decimal=told.decimal)
+        if reader.notation:
+            return column.read(reader)
+    return column.numbers()
 
 
-def require(contract: Contract, files: list[Path], told: Told | None = None) -> None:
-    """Refuse files that break the contract.
+def refuse(broken: Mapping[str, Sequence[Violation]]) -> None:
+    """Refuse files that break a contract.
 
     Raises
     ------
     ContractBrokenError
         Names file, columns, counts and rows.
     """
-    for name, broken in check(contract, files, told).items():
-        raise ContractBrokenError(in_words(name, broken), "Correct the table, or widen the contract.")
+    for name, of_file in broken.items():
+        raise ContractBrokenError(in_words(name, of_file), "Correct the table, or widen the contract.")
+
+
+def require(contract: Contract, files: list[Path]) -> None:
+    """Refuse prepared files that break the contract; errors as in `refuse`."""
+    refuse(check(contract, files))
