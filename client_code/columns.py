@@ -55,7 +55,8 @@ def read_columns(
     X, levels, words = np.empty(frame.shape), {}, Words(missing)
     for position, name in enumerate(map(str, frame.columns)):
         values = frame.iloc[:, position]
-        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+        if is_number and name not in dates:
             X[:, position] = words.without(values.to_numpy(dtype=np.float64, na_value=np.nan))
         else:
             cells = words.emptied(texts(values))

@@ -1,7 +1,7 @@
 """The learning task: load the client's tables, fit, score and save its logistic regression."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -194,7 +194,7 @@ def load_table(
             # Rows longer than the header: pandas would drop values, or take the first for the row's name.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             is_parquet = path.suffix == ".parquet"
-            frame = pd.read_parquet(path) if is_parquet else _read_csv(path, kinds_given, missing)
+            frame = pd.read_parquet(path) if is_parquet else _read_csv(path, kinds_given, missing, dates)
     except (ValueError, OSError, pd.errors.ParserWarning) as error:
         what = "Parquet file" if is_parquet else "CSV file with a header"
         raise TableError(f"{path.name} is not a {what} ({type(error).__name__}).") from error
@@ -209,13 +209,16 @@ def load_table(
     return Table(features=features, X=X, y=_labels(frame[label], label, path.name), levels=levels)
 
 
-def _read_csv(path: Path, kinds_given: Mapping[str, str], missing: Sequence[str]) -> pd.DataFrame:
+def _read_csv(
+    path: Path, kinds_given: Mapping[str, str], missing: Sequence[str], dates: Iterable[str]
+) -> pd.DataFrame:
+    texts_given = [name for name, kind in kinds_given.items() if kind == CATEGORICAL]
     return pd.read_csv(
         path,
         index_col=False,
         keep_default_na=False,
         na_values=[*spellings(), *missing],
-        dtype={name: "str" for name, kind in kinds_given.items() if kind == CATEGORICAL},
+        dtype=dict.fromkeys([*texts_given, *dates], "str"),
     )
 
 

@@ -49,7 +49,7 @@ class Dates:
 
     def days(self, cell: str) -> float | None:
         """Return the days from the reference day to a date, or None if the cell is no date so written."""
-        text = cell.strip()
+        text = cell.strip().removesuffix(".0")  # of whole numbers in a column with gaps
         if text.isdigit() and len(text) != _DIGITS:  # else 202011 would be read as a date without separators
             return None
         try:

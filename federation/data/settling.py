@@ -67,9 +67,8 @@ def readers_of(
 def _needs_texts(name: str, column: Column, kind: Kind | None, told: Told, *, codes: bool) -> bool:
     if column.as_texts:
         return False
-    if kind not in (None, "numeric"):
+    if kind not in (None, "numeric") or name in told.dates:
         return True
     if not codes:
         return kind is None and column.profile().kind != "numeric"
-    undecided = bool(column.known) or told.decimal == "comma" or (column.zeros > 0 and kind is None)
-    return undecided and name not in told.dates
+    return bool(column.known) or told.decimal == "comma" or (column.zeros > 0 and kind is None)
