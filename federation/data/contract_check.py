@@ -49,7 +49,8 @@ def types_of(table: Table) -> Contract:
 def read_prepared(path: Path, *, label: str, contract: Contract | None = None) -> Table:
     """Read a prepared table as the contract, or the one beside it, says; errors as in `read_table`."""
     contract = contract or contract_beside(path)
-    return read_table(path, label=label, kinds=contract.kinds if contract else None)
+    kinds, told = (contract.kinds, told_by(contract)) if contract else (None, None)
+    return read_table(path, label=label, kinds=kinds, told=told)
 
 
 def told_by(

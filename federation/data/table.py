@@ -17,7 +17,9 @@ import numpy.typing as npt
 
 from client_code.protocol.cells import is_missing, label_of
 from client_code.protocol.contract import Kind
+from federation.data.by_file import other_labels, two_kinds
 from federation.data.columns import BadValueError, Reader, Told, levels_of
+from federation.data.mixed import option
 from federation.data.readers import near, open_records
 from federation.data.scan import Scan, scan
 from federation.data.settling import readers_of, settled
@@ -187,7 +189,7 @@ def table_of(
         raise DataError(f'{path}: "{label}" is the only column.', "Add at least one feature column.")
     given, told = dict(kinds or {}), told or Told()
     scanned = settled(scanned, [label, *features], given, told, codes=codes)
-    y = _binary(path, label, _labels(scanned, label), positive)
+    y = _binary(scanned, label, _labels(scanned, label), positive)
     readers, notes = readers_of({name: scanned.columns[name] for name in features}, given, told, codes=codes)
     for name, refusal in {name: reader.refusal for name, reader in readers.items()}.items():
         if lenient and refusal:
@@ -198,6 +200,11 @@ def table_of(
         try:
             X[:, position] = scanned.columns[name].read(reader)
         except BadValueError as error:
+            if found := two_kinds(scanned, name):
+                raise FeatureError(
+                    f'{path}: column "{name}" {found}.',
+                    f"Write it alike in all files, or add {option('--categorical', name)} to use it so.",
+                ) from None
             file, place = scanned.where(error.index)
             raise FeatureError(f'{file}: column "{name}", {place}: {error.problem}.', error.remedy) from None
     return Table(
@@ -316,15 +323,18 @@ def _labels(scanned: Scan, label: str) -> Column:
     return column
 
 
-def _binary(path: Path, label: str, column: Column, positive: str | None) -> npt.NDArray[np.int64]:
-    distinct = sorted({text.strip() for text in column.known})
+def _binary(scanned: Scan, label: str, column: Column, positive: str | None) -> npt.NDArray[np.int64]:
+    path, distinct = scanned.path, sorted({text.strip() for text in column.known})
     coding = {value: label_of(value) for value in distinct}
     if positive is not None or None in coding.values():
         if len(distinct) > 2 or (len(distinct) == 1 and positive is None):  # noqa: PLR2004 - binary
             values = "1 distinct value" if len(distinct) == 1 else f"{len(distinct)} distinct values"
+            aside = other_labels(scanned, label)
             raise LabelError(
-                f'{path}: label "{label}" has {values}: not binary.',
-                "Choose a column with two values, or reduce this one to two.",
+                f'{path}: label "{label}" has {values}{aside}: not binary.',
+                "Write the label alike in all files."
+                if aside
+                else "Choose a column with two values, or reduce this one to two.",
             )
         if positive not in coding:
             problem = "is not 0 and 1" if positive is None else f'is never "{positive}"'

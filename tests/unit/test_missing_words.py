@@ -22,7 +22,13 @@ from federation.data.preparation.manifest import Manifest
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import read_table
-from federation.errors import ContractBrokenError, ContractFileError, FeatureError, SettingError
+from federation.errors import (
+    ContractBrokenError,
+    ContractFileError,
+    FeatureError,
+    LabelError,
+    SettingError,
+)
 from federation.rehearse.parties.prepared_data import prepare_data
 
 ROWS = 600
@@ -188,6 +194,48 @@ def test_infer_takes_the_options_and_writes_the_words(
     with pytest.raises(SystemExit, match="0"):
         run(contract.main, ["check", "--data", str(path), "--contract", file])
     capsys.readouterr()
+
+
+# In a folder ------------------------------------------------------------------------------------------------
+
+
+def folder_of(folder: Path, **columns: tuple[list[str], list[str]]) -> Path:
+    """Write two files that differ in a column, and return their folder."""
+    for number, name in enumerate(("a.csv", "b.csv")):
+        own = {column: (values[number] * ROWS)[: ROWS // 2] for column, values in columns.items()}
+        write(frame()[number * ROWS // 2 :][: ROWS // 2].drop(columns="n").assign(**own), folder / "in", name)
+    return folder / "in"
+
+
+def test_files_that_write_a_column_in_two_ways_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """F and M in one, 1 and 2 in the other; the option works, for whom that is meant."""
+    path = folder_of(tmp_path, sex=(["F", "M"], ["1", "2"]))
+    shown = printed_by(path, tmp_path / "out", capsys)
+    assert f'{path}: column "sex" holds words in a.csv and numbers in b.csv.' in shown
+    (options,) = fragments(shown)
+    assert options == ["--categorical", "sex"]
+    printed_by(path, tmp_path / "out", capsys, *options)
+    assert set(pd.read_csv(tmp_path / "out/server/test.csv")["sex"]) == {"F", "M", "1", "2"}
+
+
+def test_files_that_write_the_label_in_two_ways_are_named(tmp_path: Path) -> None:
+    """Each has two values: the column is no wrong choice, the files differ."""
+    path = folder_of(tmp_path, y=(["no", "yes"], ["0", "2"]))
+    with pytest.raises(LabelError) as error:
+        read_table(path, label="y", codes=True)
+    assert str(error.value) == (
+        f'{path}: label "y" has 4 distinct values (2 in a.csv and 2 in b.csv: 2 different pairs): '
+        "not binary. Write the label alike in all files."
+    )
+
+
+def test_a_word_in_a_file_is_a_mistake_in_that_file(tmp_path: Path) -> None:
+    """With its name and its line there."""
+    path = folder_of(tmp_path, n=(["7", "8"], ["7", "8", "?"]))
+    with pytest.raises(FeatureError, match=r'b\.csv: column "n", data row 3 \(line 4\): .* "\?" in 100'):
+        read_table(path, label="y", codes=True)
 
 
 # What is declared -------------------------------------------------------------------------------------------
