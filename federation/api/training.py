@@ -4,7 +4,7 @@ import datetime as dt
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
@@ -34,7 +34,7 @@ def train(  # noqa: PLR0913 - as many as the command has options
     keep: Sequence[str] = (),
     missing: Sequence[str] = (),
     categorical: Sequence[str] = (),
-    decimal: Literal["point", "comma"] | None = None,
+    decimal: str | None = None,
     strategy: str = "fedavg",
     parameters: dict[str, object] | None = None,
     rounds: int | None = None,
@@ -69,7 +69,7 @@ def train(  # noqa: PLR0913 - as many as the command has options
         Words that stand for a missing value, besides NA, N/A, NaN and null.
     categorical : sequence of str
         Columns whose values are words, also where they look like numbers.
-    decimal : {"point", "comma"}, optional
+    decimal : {".", ","}, optional
         What separates decimals where numbers such as 1,234 leave it open.
     strategy : str
         How updates are aggregated, see :mod:`federation.strategies`.

@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from click.core import ParameterSource
@@ -135,9 +135,11 @@ Categorical = Annotated[
     ),
 ]
 Decimal = Annotated[
-    Literal["point", "comma"] | None,
+    str | None,
     typer.Option(
-        help="What separates decimals where numbers such as 1,234 leave it open.",
+        help="Decimal mark of numbers, . or a comma, where 1,234 leaves it open. [default: each column's "
+        "own]",
+        metavar="CHARACTER",
         show_default=False,
         rich_help_panel=DATA,
     ),

@@ -16,7 +16,8 @@ from client_code.protocol.cells import TRUTHS, Profile, finite, is_missing, numb
 from client_code.protocol.contract import Kind
 from client_code.protocol.dates import Dates
 from federation.data.mixed import Refusal, of_ambiguous, of_notations, of_words
-from federation.data.notation import Decimal, Notation, is_number, notations
+from federation.data.notation import Notation, is_number, notations
+from federation.errors import SettingError
 
 _FEW_WORDS, _MANY_NUMBERS = 5, 20
 
@@ -111,19 +112,31 @@ class Told:
     ----------
     missing : sequence of str
         Words that stand for a gap, see `client_code.protocol.cells.Words`.
-    decimal : {"point", "comma"}, optional
+    decimal : {".", ","}, optional
         What separates decimals where 1,234 leaves it open.
     dates : mapping of str to Dates
         How the dates of columns become numbers.
+
+    Raises
+    ------
+    SettingError
+        A word is empty, or the decimal mark is none.
     """
 
     missing: Sequence[str] = ()
-    decimal: Decimal | None = None
+    decimal: str | None = None
     dates: Mapping[str, Dates] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not all(one.strip() for one in self.missing):
+            raise SettingError("--missing: an empty word.", "Leave it out: an empty cell is missing anyway.")
+        if self.decimal not in (None, ".", ","):
+            raise SettingError(f'decimal "{self.decimal}": no such mark.', 'Choose "." or ",".')
 
 
 def reader_of(
-    name: str, counts: Mapping[str, int], *, kind: Kind | None = None, decimal: Decimal | None = None
+    name: str, counts: Mapping[str, int], *, kind: Kind | None = None, decimal: str | None = None
 ) -> Reader:
     """Return how to read a column of a user's own table, as all its cells together show.
 
@@ -135,7 +148,7 @@ def reader_of(
         How many rows hold each of its different texts.
     kind : {"numeric", "boolean", "categorical"}, optional
         What it holds, if that is known.
-    decimal : {"point", "comma"}, optional
+    decimal : {".", ","}, optional
         As in `Told`.
 
     Notes
@@ -155,7 +168,7 @@ def reader_of(
     profile.add(texts)
     if kind is None and profile.codes:
         return Reader("categorical")
-    pointed = decimal == "comma" and any("." in text for text in texts)
+    pointed = decimal == "," and any("." in text for text in texts)
     if not profile.booleans and (profile.texts or pointed):
         found = notations(texts, decimal)
         if len(found) == 1:

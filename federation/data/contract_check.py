@@ -17,7 +17,6 @@ from client_code.protocol.contract import NUMERIC, Contract, Kind, Rule
 from client_code.protocol.contract_check import Check, Violation, in_words
 from federation.config.contract import contract_beside
 from federation.data.columns import Told, reader_of
-from federation.data.notation import Decimal
 from federation.data.scan import Scan, scan
 from federation.data.settling import settled
 from federation.data.table import Table, read_table, texts_needed
@@ -53,9 +52,7 @@ def read_prepared(path: Path, *, label: str, contract: Contract | None = None) -
     return read_table(path, label=label, kinds=kinds, told=told)
 
 
-def told_by(
-    contract: Contract | None, *, missing: Sequence[str] = (), decimal: Decimal | None = None
-) -> Told:
+def told_by(contract: Contract | None, *, missing: Sequence[str] = (), decimal: str | None = None) -> Told:
     """Return what options and contract together tell of cells."""
     declared, dates = (contract.missing_values, contract.dates) if contract else ((), {})
     return Told(missing=(*declared, *missing), decimal=decimal, dates=dates)

@@ -60,7 +60,7 @@ def of_ambiguous(texts: Sequence[str], rows: int, total: int) -> Refusal:
     reads = ("1234", "1.234") if sign == "," else ("1.234", "1234")
     return Refusal(
         f'"{sign}" may separate thousands or decimals{_as_in(rows, total)}',
-        f"Add --decimal point to read 1{sign}234 as {reads[0]}, or --decimal comma to read it as {reads[1]}.",
+        f"Add --decimal . to read 1{sign}234 as {reads[0]}, or --decimal , to read it as {reads[1]}.",
     )
 
 

@@ -5,10 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal, NamedTuple
-
-Decimal = Literal["point", "comma"]
-"""What separates decimals."""
+from typing import NamedTuple
 
 _ALIKE = 0.9
 
@@ -31,7 +28,6 @@ _AROUND = re.compile(
     rf"([\d.,](?:[\d.,' ]*[\d.,])?) ?({_MONEY}|%)?(\)?)",
     flags=re.IGNORECASE,
 )
-_SIGNS: Mapping[Decimal, str] = MappingProxyType({"point": ".", "comma": ","})
 
 
 class _Parts(NamedTuple):
@@ -48,7 +44,7 @@ class _Parts(NamedTuple):
 class _Separators:
     """What separates decimals, and groups of three digits."""
 
-    decimal: Decimal
+    decimal: str
     group: str
 
     def fits(self, digits: str) -> bool:
@@ -57,17 +53,17 @@ class _Separators:
 
     def number(self, digits: str) -> float:
         """Return the number that digits are which are written so."""
-        return float(digits.replace(self.group, "").replace(_SIGNS[self.decimal], "."))
+        return float(digits.replace(self.group, "").replace(self.decimal, "."))
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        point, group = re.escape(_SIGNS[self.decimal]), re.escape(self.group)
+        point, group = re.escape(self.decimal), re.escape(self.group)
         return re.compile(rf"(0|[1-9]\d*|[1-9]\d{{0,2}}({group}\d{{3}})+)({point}\d*)?|{point}\d+")
 
 
 _SEPARATORS = (
-    *(_Separators("point", group) for group in ",' "),
-    *(_Separators("comma", group) for group in ".' "),
+    *(_Separators(".", group) for group in ",' "),
+    *(_Separators(",", group) for group in ".' "),
 )
 
 
@@ -101,14 +97,14 @@ def is_number(text: str) -> bool:
     return parts is not None and any(one.fits(parts.digits) for one in _SEPARATORS)
 
 
-def notations(texts: Iterable[str], decimal: Decimal | None = None) -> list[Notation]:
+def notations(texts: Iterable[str], decimal: str | None = None) -> list[Notation]:
     """Return the notations that all texts are written in, one for each way to read other numbers of them.
 
     Parameters
     ----------
     texts : iterable of str
         The different texts of a column, without gaps.
-    decimal : {"point", "comma"}, optional
+    decimal : {".", ","}, optional
         What separates decimals; if it is not known, 1,234 is two numbers.
 
     Returns
@@ -148,7 +144,7 @@ def _parts(text: str) -> _Parts | None:
 
 def _words(parts: list[_Parts], separators: _Separators) -> str:
     """Return what to call a column's numbers, with an example that is none of them."""
-    group, sign, unit = separators.group, _SIGNS[separators.decimal], parts[0].unit
+    group, sign, unit = separators.group, separators.decimal, parts[0].unit
     grouped, fractions = (any(one in part.digits for part in parts) for one in (group, sign))
     marks = {
         "a currency": unit not in ("", "%"),

@@ -71,4 +71,4 @@ def _needs_texts(name: str, column: Column, kind: Kind | None, told: Told, *, co
         return True
     if not codes:
         return kind is None and column.profile().kind != "numeric"
-    return bool(column.known) or told.decimal == "comma" or (column.zeros > 0 and kind is None)
+    return bool(column.known) or told.decimal == "," or (column.zeros > 0 and kind is None)

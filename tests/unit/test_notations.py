@@ -13,7 +13,7 @@ from client_code.protocol.contract import Contract, Rule
 from federation.config.contract import load_contract
 from federation.data.columns import reader_of
 from federation.data.contract_check import check, infer, told_by
-from federation.data.notation import Decimal, notations
+from federation.data.notation import notations
 from federation.data.preparation.manifest import Manifest
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
@@ -88,27 +88,27 @@ def test_a_column_in_one_notation_is_read_and_said(
     ("texts", "decimal", "numbers"),
     [
         (["1,234", "900"], None, None),
-        (["1,234", "900"], "point", [1234, 900]),
-        (["1,234", "900"], "comma", [1.234, 900]),
+        (["1,234", "900"], ".", [1234, 900]),
+        (["1,234", "900"], ",", [1.234, 900]),
         (["$1.234"], None, None),
         (["1,234,567", "1,234"], None, [1234567, 1234]),
         (["1,234", "0,5"], None, [1.234, 0.5]),
         (["1,234", "12.5"], None, [1234, 12.5]),
         (["1.234", "1,5"], None, [1234, 1.5]),
         (["1.234", "900"], None, [1.234, 900]),
-        (["1.234", "900"], "comma", [1234, 900]),
-        (["12.5", "900"], "comma", [12.5, 900]),
+        (["1.234", "900"], ",", [1234, 900]),
+        (["12.5", "900"], ",", [12.5, 900]),
         (["$4009", "$5"], None, [4009, 5]),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_not_guessed(
-    texts: list[str], decimal: Decimal | None, numbers: list[float] | None
+    texts: list[str], decimal: str | None, numbers: list[float] | None
 ) -> None:
     """One cell may decide for the column, as does the option; plain numbers are plain unless it says so."""
     reader = reader_of("cost", dict.fromkeys(texts, 1), decimal=decimal)
     if numbers is None:
         assert reader.refusal
-        assert "--decimal point" in reader.refusal.remedy
+        assert "--decimal ." in reader.refusal.remedy
     else:
         assert reader.read(texts).tolist() == numbers
 
@@ -119,8 +119,8 @@ def test_an_ambiguous_column_is_refused_where_it_begins(tmp_path: Path) -> None:
     texts = [f"{x:,.0f}" for x in cost]
     with pytest.raises(FeatureError, match=r'"cost", data row \d+ .*as in \d+ of 600 rows\.') as error:
         prepared(texts, tmp_path)
-    assert "--decimal point to read 1,234 as 1234" in str(error.value)
-    prepared(texts, tmp_path, decimal="point")
+    assert "--decimal . to read 1,234 as 1234" in str(error.value)
+    prepared(texts, tmp_path, decimal=".")
     files = [pd.read_csv(path)["cost"] for path in (tmp_path / "out").rglob("*.csv")]
     assert sorted(pd.concat(files)) == sorted(cost)
 
@@ -197,27 +197,27 @@ def load_contract_of(text: str, folder: Path) -> Contract:
 def test_the_check_takes_the_option_too(tmp_path: Path) -> None:
     """Else a contract could not be kept by what `--decimal` reads."""
     path = write([f"{x:,.0f}" for x in np.abs(amounts())], tmp_path)
-    text = infer(read_table(path, label="y", codes=True, told=told_by(None, decimal="point")))
+    text = infer(read_table(path, label="y", codes=True, told=told_by(None, decimal=".")))
     (tmp_path / "contract.toml").write_text(text, encoding="utf-8")
     contract = load_contract(tmp_path / "contract.toml")
     assert "no finite numbers" in str(check(contract, [path], told_by(contract))["rows.csv"][0])
-    assert check(contract, [path], told_by(contract, decimal="point")) == {}
+    assert check(contract, [path], told_by(contract, decimal=".")) == {}
 
 
 def test_a_separator_that_is_none_is_refused() -> None:
     """From Python, where no command line checks it."""
-    with pytest.raises(SettingError, match=r'"dot": no such separator\. Choose point'):
-        PreparationSettings(label="y", decimal="dot")  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match=r'"dot": no such mark'):
+        PreparationSettings(label="y", decimal="dot")
 
 
 @given(
     st.lists(st.floats(-1e12, 1e12).map(lambda x: round(x, 2)), min_size=1),
-    st.sampled_from(["point", "comma"]),
+    st.sampled_from([".", ","]),
 )
-def test_what_is_written_is_read(numbers: list[float], decimal: Decimal) -> None:
+def test_what_is_written_is_read(numbers: list[float], decimal: str) -> None:
     """To the last digit, in either way to write it."""
     texts = [f"{x:,.2f}" for x in numbers]
-    texts = texts if decimal == "point" else [swapped(text) for text in texts]
+    texts = texts if decimal == "." else [swapped(text) for text in texts]
     (notation,) = notations(texts, decimal)
     assert [notation.number(text) for text in texts] == numbers
 

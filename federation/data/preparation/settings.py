@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from client_code.protocol.contract import Contract
-from federation.data.notation import Decimal
+from federation.data.columns import Told
 from federation.data.preparation.partition import Resample
 from federation.errors import SettingError
 
@@ -46,7 +46,7 @@ class PreparationSettings:
         Words that stand for a gap, see `client_code.protocol.cells.Words`.
     categorical : sequence of str
         Columns whose values are words, also where they look like numbers.
-    decimal : {"point", "comma"}, optional
+    decimal : {".", ","}, optional
         What separates decimals where 1,234 leaves it open.
     test_share, validation_share : float
         Shares of all rows for the server's test set, and of a client's rows for its validation set; each
@@ -70,7 +70,7 @@ class PreparationSettings:
     keep: Sequence[str] = ()
     missing: Sequence[str] = ()
     categorical: Sequence[str] = ()
-    decimal: Decimal | None = None
+    decimal: str | None = None
     test_share: float = 0.1
     validation_share: float = 0.2
 
@@ -101,9 +101,4 @@ class PreparationSettings:
             for names, what in ((self.keep, "to keep"), (self.categorical, "categorical")):
                 if column in names:
                     raise SettingError(f'"{column}" is both {what} and to ignore.', "Choose one of the two.")
-        if not all(word.strip() for word in self.missing):
-            raise SettingError("--missing: an empty word.", "Leave it out: an empty cell is missing anyway.")
-        if self.decimal not in (None, *get_args(Decimal)):
-            raise SettingError(
-                f'decimal "{self.decimal}": no such separator.', f"Choose {' or '.join(get_args(Decimal))}."
-            )
+        Told(missing=self.missing, decimal=self.decimal)  # which refuses what cannot be
