@@ -5,7 +5,7 @@ Of a level that fewer than `LEAST_ROWS` training rows hold, neither name nor cou
 so few numbers where they lie.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -15,9 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from errors import TableError
-from protocol.cells import Profile, is_missing, numbers
+from protocol.cells import Profile, Words, days, is_missing, numbers
 from protocol.columns import CATEGORICAL, MOMENTS, MOST_LEVELS
 from protocol.contract import Rule
+from protocol.dates import Dates
 from protocol.medians import BINS, Cells, edges
 
 Floats = NDArray[np.float64]
@@ -33,28 +34,36 @@ class Columns(NamedTuple):
     levels: Mapping[str, tuple[str, ...]]
 
 
-def read_columns(frame: pd.DataFrame, file: str, given: Mapping[str, str] = MappingProxyType({})) -> Columns:
+def read_columns(
+    frame: pd.DataFrame,
+    file: str,
+    given: Mapping[str, str] = MappingProxyType({}),
+    *,
+    missing: Sequence[str] = (),
+    dates: Mapping[str, Dates] = MappingProxyType({}),
+) -> Columns:
     """Return the columns of a frame as numbers.
 
     What a cell is, and what a column of such cells holds, is in `protocol.cells`. What ``given`` says a
-    column holds, it holds.
+    column holds, it holds; words ``missing`` stand for a gap, and ``dates`` become numbers.
 
     Raises
     ------
     TableError
         A numeric column holds something else than a finite number; names column and row.
     """
-    X, levels = np.empty(frame.shape), {}
+    X, levels, words = np.empty(frame.shape), {}, Words(missing)
     for position, name in enumerate(map(str, frame.columns)):
         values = frame.iloc[:, position]
-        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-            X[:, position] = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+        if is_number and name not in dates:
+            X[:, position] = words.without(values.to_numpy(dtype=np.float64, na_value=np.nan))
         else:
-            cells = texts(values)
+            cells = words.emptied(texts(values))
             if given.get(name) == CATEGORICAL or (name not in given and _kind(cells) == CATEGORICAL):
                 X[:, position], levels[name] = _codes(cells)
                 continue
-            X[:, position] = numbers(cells)
+            X[:, position] = days(cells, dates[name]) if name in dates else numbers(cells)
         if (bad := np.isinf(X[:, position])).any():
             raise TableError(
                 f'{file}: column "{name}", data row {int(np.argmax(bad)) + 1}: not a finite number.'
@@ -67,13 +76,13 @@ def texts(values: pd.Series) -> list[str]:
     return [str(cell) for cell in values.astype(object).where(values.notna(), "")]
 
 
-def _kind(cells: list[str]) -> str:
+def _kind(cells: Sequence[str]) -> str:
     profile = Profile()
     profile.add(cells)
     return profile.kind
 
 
-def _codes(cells: list[str]) -> tuple[Floats, tuple[str, ...]]:
+def _codes(cells: Sequence[str]) -> tuple[Floats, tuple[str, ...]]:
     """Return the position of each cell's level, NaN for a gap; and the levels, in the order they come."""
     levels = dict.fromkeys(cell.strip() for cell in cells if not is_missing(cell))
     codes = dict(zip(levels, map(float, range(len(levels))), strict=True))

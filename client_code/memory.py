@@ -53,8 +53,10 @@ def open_task(
     if sum(sizes.values()) <= IN_MEMORY_BYTES or not terms.plain:
         if sum(sizes.values()) > IN_MEMORY_BYTES:
             check_fits(sum(sizes.values()), train.name)
-        table = utils.load_table(train, label, terms.kinds)
-        held_back = utils.load_table(validation, label, terms.kinds)
+        table, held_back = (
+            utils.load_table(path, label, terms.kinds, missing=terms.missing, dates=terms.dates)
+            for path in (train, validation)
+        )
         held_back = held_back.reordered(table.features, whose=train.name)
         return utils.Task(
             name=name, label=label, train=table, validation=held_back, medians=terms.medians, **settings

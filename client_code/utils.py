@@ -1,7 +1,7 @@
 """The learning task: load the client's tables, fit, score and save its logistic regression."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +24,7 @@ from preprocessing import Preprocessing, pipeline
 from protocol.cells import numbers, spellings
 from protocol.columns import CATEGORICAL, LOG1P, NUMERIC, kinds
 from protocol.contract import Rule
+from protocol.dates import Dates
 from protocol.medians import Cells
 
 Floats = NDArray[np.float64]
@@ -155,7 +156,14 @@ def design_chunks(table: Table, rows: int = 8192) -> Iterator[tuple[Floats, NDAr
         yield np.column_stack([table.X[part], np.ones(len(table.y[part]))]), table.y[part]
 
 
-def load_table(path: Path, label: str, kinds_given: Mapping[str, str] = MappingProxyType({})) -> Table:
+def load_table(
+    path: Path,
+    label: str,
+    kinds_given: Mapping[str, str] = MappingProxyType({}),
+    *,
+    missing: Sequence[str] = (),
+    dates: Mapping[str, Dates] = MappingProxyType({}),
+) -> Table:
     """Read a Parquet or CSV file whose label column holds 0 and 1.
 
     Parameters
@@ -166,6 +174,10 @@ def load_table(path: Path, label: str, kinds_given: Mapping[str, str] = MappingP
         Its label column.
     kinds_given : mapping of str to str
         What each column holds; found out from its values where it is not given.
+    missing : sequence of str
+        Words that stand for a gap, besides those that do in every table.
+    dates : mapping of str to Dates
+        How the dates of columns become numbers.
 
     Raises
     ------
@@ -182,7 +194,7 @@ def load_table(path: Path, label: str, kinds_given: Mapping[str, str] = MappingP
             # Rows longer than the header: pandas would drop values, or take the first for the row's name.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             is_parquet = path.suffix == ".parquet"
-            frame = pd.read_parquet(path) if is_parquet else _read_csv(path, kinds_given)
+            frame = pd.read_parquet(path) if is_parquet else _read_csv(path, kinds_given, missing, dates)
     except (ValueError, OSError, pd.errors.ParserWarning) as error:
         what = "Parquet file" if is_parquet else "CSV file with a header"
         raise TableError(f"{path.name} is not a {what} ({type(error).__name__}).") from error
@@ -193,17 +205,20 @@ def load_table(path: Path, label: str, kinds_given: Mapping[str, str] = MappingP
     if len(frame.columns) == 1:
         raise TableError(f'{path.name} has no column besides the label "{label}".')
     features = tuple(map(str, frame.columns.drop(label)))
-    X, levels = read_columns(frame.drop(columns=label), path.name, kinds_given)
+    X, levels = read_columns(frame.drop(columns=label), path.name, kinds_given, missing=missing, dates=dates)
     return Table(features=features, X=X, y=_labels(frame[label], label, path.name), levels=levels)
 
 
-def _read_csv(path: Path, kinds_given: Mapping[str, str]) -> pd.DataFrame:
+def _read_csv(
+    path: Path, kinds_given: Mapping[str, str], missing: Sequence[str], dates: Iterable[str]
+) -> pd.DataFrame:
+    texts_given = [name for name, kind in kinds_given.items() if kind == CATEGORICAL]
     return pd.read_csv(
         path,
         index_col=False,
         keep_default_na=False,
-        na_values=spellings(),
-        dtype={name: "str" for name, kind in kinds_given.items() if kind == CATEGORICAL},
+        na_values=[*spellings(), *missing],
+        dtype=dict.fromkeys([*texts_given, *dates], "str"),
     )
 
 

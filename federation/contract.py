@@ -12,9 +12,10 @@ from typing import Annotated, Literal
 import typer
 
 from federation.cli.command import Debug, run
+from federation.cli.options import Categorical, Decimal, Missing
 from federation.cli.tables import open_tables
 from federation.config.contract import load_contract
-from federation.data.contract_check import check, infer
+from federation.data.contract_check import as_words, check, infer, told_by
 from federation.data.readers import table_files
 from federation.data.table import read_table
 from federation.errors import ContractBrokenError, SettingError
@@ -23,7 +24,7 @@ from federation.files import replacing
 _CONTRACT = Path("contract.toml")
 
 
-def main(
+def main(  # noqa: PLR0913 - a command's options
     *,
     action: Annotated[
         Literal["infer", "check"], typer.Argument(help="infer writes a contract; check checks a table.")
@@ -43,6 +44,9 @@ def main(
             metavar="VALUE",
         ),
     ] = None,
+    missing: Missing = None,
+    categorical: Categorical = None,
+    decimal: Decimal = None,
     as_json: Annotated[bool, typer.Option("--json", help="check: print JSON instead of text.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -64,10 +68,20 @@ def main(
             raise SettingError(f"{contract} exists already.", "Choose another file with --contract.")
         with open_tables(data) as tables:
             assert tables
-            table = read_table(tables, label=label, positive=positive, codes=True)
-        text = infer(table, positive=positive, file=tables.name)
+            table = read_table(
+                tables,
+                label=label,
+                positive=positive,
+                kinds=as_words(categorical or ()),
+                codes=True,
+                told=told_by(None, missing=missing or (), decimal=decimal),
+                lenient=True,
+            )
+        text = infer(table, positive=positive, file=tables.name, missing=missing or ())
         with replacing(contract) as partial:
             partial.write_text(text, encoding="utf-8")
+        for note in table.notes:
+            typer.echo(f"note: {note}", err=True)
         words = ["check", "--data", data, *([] if contract == _CONTRACT else ["--contract", str(contract)])]
         typer.echo(f"Wrote {contract}. Next:\n  python -m federation.contract {shlex.join(words)}", err=True)
         return
@@ -77,7 +91,7 @@ def main(
         files = table_files(tables) if tables.is_dir() else [tables]
         if not files:
             raise SettingError(f"{data}: no CSV or Parquet file is there.", "Name a table.")
-        found = check(agreed, files)
+        found = check(agreed, files, told_by(agreed, missing=missing or (), decimal=decimal))
     if as_json:
         typer.echo(json.dumps({name: list(map(asdict, broken)) for name, broken in found.items()}))
     else:

@@ -6,8 +6,9 @@ Blanks around a value do not count, nor does the case of the words for a gap and
 
 import itertools
 import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .contract import Kind
+from .dates import Dates
 
 What = Literal["numbers", "booleans", "texts", "missing"]
 
@@ -24,6 +26,7 @@ TRUTHS = MappingProxyType({"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true
 CLEAR_LABELS = MappingProxyType({**TRUTHS, "no": 0, "yes": 1, "n": 0, "y": 1, "negative": 0, "positive": 1})
 """Values of a label that say themselves which class they are, in any case."""
 _CODES = 0.01
+_ZERO_IN_FRONT = r"0\d"
 
 
 def word(cell: str) -> str:
@@ -42,6 +45,48 @@ def spellings() -> list[str]:
     return sorted("".join(letters) for of_word in cases for letters in of_word)
 
 
+class Words:
+    """Words for a gap that one table declares, besides those that stand for one in every table.
+
+    A cell is such a word if it is the same text without the blanks around it, in the same case. A word that
+    is a number (999) is meant however a number is written (999.0), but no code with a 0 in front is (0999).
+
+    Parameters
+    ----------
+    declared : iterable of str
+        The words.
+    """
+
+    def __init__(self, declared: Iterable[str] = ()) -> None:
+        self.texts = frozenset(one.strip() for one in declared)
+        self._numbers = frozenset(found for one in self.texts if (found := number(one)) is not None)
+
+    def __contains__(self, cell: str) -> bool:
+        """Return whether a cell is one of the words."""
+        text = cell.strip()
+        if text in self.texts:
+            return True
+        return bool(self._numbers) and not re.match(_ZERO_IN_FRONT, text) and number(text) in self._numbers
+
+    def emptied(self, cells: Sequence[str]) -> Sequence[str]:
+        """Return the cells with nothing in the place of each word."""
+        found = {cell for cell in set(cells) if cell in self} if self.texts else set()
+        return ["" if cell in found else cell for cell in cells] if found else cells
+
+    def without(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return numbers with NaN in the place of each word."""
+        return np.where(np.isin(values, sorted(self._numbers)), np.nan, values) if self._numbers else values
+
+
+def text_of(value: object) -> str:
+    """Return a value of a typed table as the cell that a CSV file has for it."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="backslashreplace")
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
 def number(cell: str) -> float | None:
     """Return the number that a cell holds, which may be infinite, or None if it holds something else."""
     if "_" in cell or not cell.isascii():  # Python alone reads 1_000 and other scripts' digits as numbers
@@ -50,6 +95,14 @@ def number(cell: str) -> float | None:
         return float(cell)
     except ValueError:
         return None
+
+
+def label_of(cell: str) -> int | None:
+    """Return the class that a label names itself: 0 or 1 as a word, or as a number in any notation."""
+    if (found := CLEAR_LABELS.get(word(cell))) is not None:
+        return found
+    value = number(cell.strip())
+    return int(value) if value in (0, 1) else None
 
 
 def finite(cells: Sequence[str]) -> NDArray[np.float64] | None:
@@ -72,6 +125,15 @@ def numbers(cells: Sequence[str]) -> NDArray[np.float64]:
     return np.array([known[cell] for cell in cells], dtype=np.float64)
 
 
+def days(cells: Sequence[str], dates: Dates) -> NDArray[np.float64]:
+    """Return a number for each date: its days, NaN for a gap, and what is no date infinite.
+
+    A number counts as days already: so prepared files hold them.
+    """
+    known = {cell: _number(cell) if (found := dates.days(cell)) is None else found for cell in set(cells)}
+    return np.array([known[cell] for cell in cells], dtype=np.float64)
+
+
 def _number(cell: str) -> float:
     match what(cell):
         case "missing":
@@ -79,7 +141,7 @@ def _number(cell: str) -> float:
         case "booleans":
             return TRUTHS[word(cell)]
         case "numbers":
-            return number(cell) or 0.0
+            return number(cell.strip()) or 0.0
         case _:
             return math.inf
 
@@ -114,8 +176,8 @@ class Profile:
     digits: int = 0
     zeros: int = 0
 
-    def add(self, cells: Iterable[str]) -> None:
-        """Count these cells too."""
+    def add(self, cells: Iterable[str] | Mapping[str, int]) -> None:
+        """Count these cells too; a mapping tells how many hold each."""
         for cell, count in Counter(cells).items():
             kind = what(cell)
             setattr(self, kind, getattr(self, kind) + count)

@@ -2,15 +2,18 @@
 
 It travels as ``contract.json`` beside a party's files: the label, its positive value or null, and for each
 column a type, a minimum and a maximum or null, the largest share of missing values, and, where the contract
-sets it, whether the logarithm is taken and what stands for a missing value.
+sets it, whether the logarithm is taken, what stands for a missing value, and how dates become numbers; and
+the words that stand for a missing value in every column, if there are any.
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal, Self, cast
+
+from .dates import Dates
 
 Kind = Literal["numeric", "boolean", "categorical"]
 """What a column of features holds."""
@@ -18,9 +21,9 @@ Kind = Literal["numeric", "boolean", "categorical"]
 NAME = "contract.json"
 """What a contract is called beside the files of a party."""
 
-_LATER = "log1p", "impute"
+_LATER = "log1p", "impute", "format", "reference"
 _IMPUTED = "mean", "median"
-_TYPES = NUMERIC, BOOLEAN, CATEGORICAL, IGNORED = "numeric", "boolean", "categorical", "ignored"
+_TYPES = NUMERIC, BOOLEAN, CATEGORICAL, DATE, IGNORED = "numeric", "boolean", "categorical", "date", "ignored"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +32,11 @@ class Rule:
 
     Parameters
     ----------
-    type : {"numeric", "boolean", "categorical", "ignored"}
-        What it holds; an ignored column is not used, and need not be there.
+    type : {"numeric", "boolean", "categorical", "date", "ignored"}
+        What it holds; an ignored column is not used, and need not be there. A date becomes a number, the days
+        since ``reference``, and is a numeric column from then on.
     minimum, maximum : float, optional
-        Of a numeric column.
+        Of a numeric column, or of the days.
     missing : float
         Largest share of missing values, 0 to 1.
     log1p : bool, optional
@@ -40,6 +44,8 @@ class Rule:
     impute : {"mean", "median"}, optional
         What stands for a missing number, of all clients' values; the mean unless given. A median needs
         minimum, maximum and a share of missing values.
+    format, reference : str, optional
+        Of dates: how they are written (ISO unless given), and the day that becomes 0, see `dates.Dates`.
 
     Raises
     ------
@@ -53,6 +59,8 @@ class Rule:
     missing: float = 0.0
     log1p: bool | None = None
     impute: Any = None
+    format: Any = None
+    reference: Any = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, and make every number a float, for `Contract.digest` is of the text."""
@@ -63,16 +71,21 @@ class Rule:
         low, high = self.minimum, self.maximum
         _need(0 <= self.missing <= 1, "missing: a share from 0 to 1 is needed")
         has_range = (low, high) != (None, None)
-        _need(self.type == NUMERIC or not has_range, f"a {self.type} column has no minimum or maximum")
+        numeric = self.type in (NUMERIC, DATE)
+        _need(numeric or not has_range, f"a {self.type} column has no minimum or maximum")
         _need(low is None or high is None or low <= high, "the minimum is above the maximum")
         _need(isinstance(self.log1p, bool | None), "log1p: true or false is needed")
-        _need(self.type == NUMERIC or self.log1p is None, f"log1p: a {self.type} column has no logarithm")
+        _need(numeric or self.log1p is None, f"log1p: a {self.type} column has no logarithm")
         _need(not self.log1p or low is None or low >= 0, "log1p: the minimum is negative")
         _need(self.impute in (None, *_IMPUTED), f"impute: {' or '.join(_IMPUTED)} is needed")
-        _need(self.type == NUMERIC or self.impute is None, f"impute: a {self.type} column is not filled in")
+        _need(numeric or self.impute is None, f"impute: a {self.type} column is not filled in")
         if self.impute == "median":
             _need(low is not None and high is not None and low < high, "impute: a median needs a range")
             _need(self.missing > 0, "impute: a median needs missing, a share above 0")
+        if self.type == DATE:
+            Dates.of(self.format, self.reference)
+        for name in ("format", "reference"):
+            _need(self.type == DATE or getattr(self, name) is None, f"{name}: a {self.type} column has none")
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -95,6 +108,8 @@ class Contract:
         true and false, or yes and no do; in prepared files they are 0 and 1.
     columns : mapping of str to Rule
         The other columns.
+    missing_values : sequence of str
+        Words that stand for a missing value, see `cells.Words`; prepared files hold none.
     inferred : bool
         Whether nobody wrote it: data preparation tells with it what the columns of its files hold.
 
@@ -108,12 +123,20 @@ class Contract:
     columns: Mapping[str, Rule]
     positive: str | None = None
     inferred: bool = False
+    missing_values: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
         _need(isinstance(self.label, str) and self.label != "", "label: a name is needed")
         _need(isinstance(self.positive, str | None), "positive: a text is needed, in quotes")
         _need(isinstance(self.inferred, bool), "inferred: true or false is needed")
+        words = self.missing_values
+        _need(
+            isinstance(words, Sequence)
+            and not isinstance(words, str)
+            and all(isinstance(one, str) and one.strip() for one in words),
+            "missing_values: a list of texts in quotes is needed",
+        )
         _need(len(self.columns) > 0, "columns: at least one is needed")
         _need(self.label not in self.columns, f'the label "{self.label}" is also a column')
         _need(len(self.kinds) > 0, "every column is ignored")
@@ -141,8 +164,10 @@ class Contract:
 
     def to_json(self) -> str:
         """Return the same text for the same contract: what travels, and what `digest` is of."""
-        columns = {name: rule.parts for name, rule in self.columns.items()}
-        return json.dumps(vars(self) | {"columns": columns}, sort_keys=True)
+        parts = vars(self) | {"columns": {name: rule.parts for name, rule in self.columns.items()}}
+        if not self.missing_values:  # as in contracts of before there were any, so that their digests stay
+            del parts["missing_values"]
+        return json.dumps(parts, sort_keys=True)
 
     @property
     def digest(self) -> str:
@@ -152,7 +177,20 @@ class Contract:
     @property
     def kinds(self) -> dict[str, Kind]:
         """What each feature column holds."""
-        return {name: rule.type for name, rule in self.columns.items() if rule.type != IGNORED}
+        return {
+            name: "numeric" if rule.type == DATE else rule.type
+            for name, rule in self.columns.items()
+            if rule.type != IGNORED
+        }
+
+    @property
+    def dates(self) -> dict[str, Dates]:
+        """How the dates of each column of dates become numbers."""
+        return {
+            name: Dates.of(rule.format, rule.reference)
+            for name, rule in self.columns.items()
+            if rule.type == DATE
+        }
 
     @property
     def ignored(self) -> tuple[str, ...]:

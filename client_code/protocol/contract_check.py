@@ -4,17 +4,20 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import CLEAR_LABELS, TRUTHS, is_missing, numbers, word
-from .contract import BOOLEAN, IGNORED, NUMERIC, Contract, Rule
+from .cells import TRUTHS, Words, days, is_missing, label_of, numbers, word
+from .contract import BOOLEAN, DATE, IGNORED, NUMERIC, Contract, Rule
 
 MAX_ROWS_NAMED = 5
 MAX_COLUMNS_NAMED = 5
 
 Bools = NDArray[np.bool_]
+Cells = Sequence[str] | NDArray[np.float64]
+_NUMBERS_TOO = "numbers among dates"  # a prepared file has nothing else in a column of dates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,9 @@ class Check:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
+        self._words = Words(contract.missing_values)
+        self._dates = contract.dates
+        self._written = set[str]()
         self._rows = 0
         self._missing: Counter[str] = Counter()
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -69,9 +75,13 @@ class Check:
         self._whole: dict[str, str] = {}
         self._labels: set[str] = set()
 
-    def add(self, columns: Mapping[str, Sequence[str]]) -> None:
-        """Look at the cells of the next rows, by column; every cell is a text, as in the file."""
+    def add(self, columns: Mapping[str, Cells]) -> None:
+        """Look at the cells of the next rows, by column: texts, as in the file.
+
+        The cells of a numeric column may also be what `cells.numbers` makes of them.
+        """
         contract = self._contract
+        columns = {name: self._without_words(cells) for name, cells in columns.items()}
         for name in columns:
             if name != contract.label and name not in contract.columns:
                 self._whole[name] = "is not in the contract"
@@ -79,11 +89,16 @@ class Check:
             if name not in columns:
                 self._whole[name] = "is not there"
         if contract.label in columns:
-            self._add_label(columns[contract.label])
+            self._add_label(cast("Sequence[str]", columns[contract.label]))
         for name, rule in contract.columns.items():
             if rule.type != IGNORED and name in columns:
                 self._add_column(name, rule, columns[name])
         self._rows += max(map(len, columns.values()), default=0)
+
+    @property
+    def plain(self) -> bool:
+        """Whether no date was met that has yet to become a number."""
+        return not self._written
 
     def violations(self) -> list[Violation]:
         """Return what was found, by column."""
@@ -91,6 +106,7 @@ class Check:
         found += [
             Violation(column=name, problem=problem, count=count, rows=self._first[name, problem])
             for (name, problem), count in self._counts.items()
+            if problem != _NUMBERS_TOO or name in self._written
         ]
         for name, missing in self._missing.items():
             allowed = self._contract.columns[name].missing
@@ -106,25 +122,50 @@ class Check:
             found.append(Violation(column=self._contract.label, problem=problem))
         return found
 
+    def _without_words(self, cells: Cells) -> Cells:
+        words = self._words
+        return words.without(cells) if isinstance(cells, np.ndarray) else words.emptied(cells)
+
     def _add_label(self, cells: Sequence[str]) -> None:
         self._note(self._contract.label, "rows without a label", _where(cells, is_missing))
-        self._labels |= {cell.strip() for cell in set(cells) if not is_missing(cell)}
+        there = {cell.strip() for cell in set(cells) if not is_missing(cell)}
         if self._contract.positive is None:
-            wrong = _where(cells, lambda cell: not is_missing(cell) and word(cell) not in CLEAR_LABELS)
+            self._labels |= {cell if (found := label_of(cell)) is None else str(found) for cell in there}
+            wrong = _where(cells, lambda cell: not is_missing(cell) and label_of(cell) is None)
             self._note(self._contract.label, "values that are not 0 and 1", wrong)
+        else:
+            self._labels |= there
 
-    def _add_column(self, name: str, rule: Rule, cells: Sequence[str]) -> None:
+    def _add_column(self, name: str, rule: Rule, cells: Cells) -> None:
         if rule.type == NUMERIC:
-            self._add_numbers(name, rule, numbers(cells))
+            self._add_numbers(name, rule, cells if isinstance(cells, np.ndarray) else numbers(cells))
+            return
+        assert not isinstance(cells, np.ndarray), "only numeric columns come as numbers"
+        if rule.type == DATE:
+            self._add_dates(name, rule, cells)
             return
         self._missing[name] += int(_where(cells, is_missing).sum())
         if rule.type == BOOLEAN:
             wrong = _where(cells, lambda cell: not is_missing(cell) and word(cell) not in TRUTHS)
             self._note(name, "values that are neither true nor false", wrong)
 
-    def _add_numbers(self, name: str, rule: Rule, values: NDArray[np.float64]) -> None:
+    def _add_dates(self, name: str, rule: Rule, cells: Sequence[str]) -> None:
+        values = days(cells, self._dates[name])
+        written = _where(cells, lambda cell: self._dates[name].days(cell) is not None)
+        if written.any():
+            self._written.add(name)
+        self._note(name, _NUMBERS_TOO, np.isfinite(values) & ~written)
+        self._add_numbers(name, rule, values, f'values that are no dates as "{self._dates[name].written}"')
+
+    def _add_numbers(
+        self,
+        name: str,
+        rule: Rule,
+        values: NDArray[np.float64],
+        problem: str = "values that are no finite numbers",
+    ) -> None:
         self._missing[name] += int(np.isnan(values).sum())
-        self._note(name, "values that are no finite numbers", np.isinf(values))
+        self._note(name, problem, np.isinf(values))
         there = np.isfinite(values)
         if rule.log1p:
             self._note(

@@ -31,6 +31,9 @@ def train(  # noqa: PLR0913 - as many as the command has options
     drop_duplicates: bool = False,
     ignore: Sequence[str] = (),
     keep: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    decimal: str | None = None,
     strategy: str = "fedavg",
     parameters: dict[str, object] | None = None,
     rounds: int | None = None,
@@ -61,6 +64,12 @@ def train(  # noqa: PLR0913 - as many as the command has options
         Drop rows that are identical to an earlier row, label included.
     ignore, keep : sequence of str
         Columns not to train on, and columns to train on that would be left out, as identifiers are.
+    missing : sequence of str
+        Words that stand for a missing value, besides NA, N/A, NaN and null.
+    categorical : sequence of str
+        Columns whose values are words, also where they look like numbers.
+    decimal : {".", ","}, optional
+        What separates decimals where numbers such as 1,234 leave it open.
     strategy : str
         How updates are aggregated, see :mod:`federation.strategies`.
     parameters : dict, optional
@@ -105,6 +114,9 @@ def train(  # noqa: PLR0913 - as many as the command has options
         "drop_duplicates": drop_duplicates,
         "ignore": list(ignore),
         "keep": list(keep),
+        "missing": list(missing),
+        "categorical": list(categorical),
+        "decimal": decimal,
     }
     agreed = None if contract is None else Path(contract)
     with as_file(data) as path, open_tables(None if path is None else str(path)) as source:

@@ -117,6 +117,35 @@ Keep = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Word that stands for a missing value, besides NA, N/A, NaN and null; its case counts; may be "
+        "repeated.",
+        metavar="WORD",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Categorical = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column whose values are words, also where they look like numbers; may be repeated.",
+        metavar="COLUMN",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Decimal = Annotated[
+    str | None,
+    typer.Option(
+        help="Decimal mark of numbers, . or a comma, where 1,234 leaves it open. [default: each column's "
+        "own]",
+        metavar="CHARACTER",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
 ContractFile = Annotated[
     Path | None,
     typer.Option(
@@ -181,6 +210,9 @@ PREPARATION: Mapping[str, Any] = {
     "drop_duplicates": DropDuplicates,
     "ignore": Ignore,
     "keep": Keep,
+    "missing": Missing,
+    "categorical": Categorical,
+    "decimal": Decimal,
 }
 """The options of data preparation, by the field of ``PreparationSettings`` that each sets."""
 

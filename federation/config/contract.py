@@ -16,6 +16,12 @@ _REMEDIES = {  # by what the problem says, the first that fits
     ".log1p: the minimum is negative": "Remove log1p, or set minimum = 0.",
     ".log1p: true or false": "Write log1p = true or log1p = false, without quotes, or remove it.",
     ".log1p: ": "Remove log1p: it is for numeric columns.",
+    "missing_values: ": 'Write missing_values = ["Too Few to Report", "."], above the columns.',
+    ".reference: a day": 'Write reference = "2020-01-01".',
+    ".reference: a ": 'Remove reference, or set type = "date".',
+    ".reference: ": "Choose a day of the calendar.",
+    ".format: a ": 'Remove format, or set type = "date".',
+    ".format: ": 'Write format = "%d/%m/%Y" for 31/12/2020, or remove it for 2020-12-31.',
     ".impute: a median needs": (
         'Set minimum, maximum above it and missing above 0: impute = "median" needs them.'
     ),

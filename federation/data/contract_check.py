@@ -6,25 +6,31 @@ to it before it joins.
 
 import json
 import math
-from itertools import islice
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from client_code.protocol.contract import Contract, Rule
+from client_code.protocol.cells import number
+from client_code.protocol.contract import NUMERIC, Contract, Kind, Rule
 from client_code.protocol.contract_check import Check, Violation, in_words
 from federation.config.contract import contract_beside
-from federation.data.readers import open_records
-from federation.data.table import Table, read_table
+from federation.data.columns import Told, reader_of
+from federation.data.scan import Scan, scan
+from federation.data.settling import settled
+from federation.data.table import Table, read_table, texts_needed
 from federation.data.unused import unused
+from federation.data.whole import Column
 from federation.errors import ContractBrokenError, DataError, MissingFileError
 
-_CHUNK = 4096
 _HEAD = """\
 # What every party's table must be, found out from {rows} rows of {file}. Widen what other parties need wider.
-# A type is numeric, boolean, categorical or ignored (not used, and need not be there); missing is the largest
-# share of missing values. Ranges are rounded outwards. A numeric column may also have log1p = true or false
-# (unset: its skewness decides) and impute = "median" (unset: "mean"; needs minimum, maximum and missing).
+# A type is numeric, boolean, categorical, date or ignored (not used, and need not be there); missing is the
+# largest share of missing values. Ranges are rounded outwards. A numeric column may also have log1p = true or
+# false (unset: its skewness decides) and impute = "median" (unset: "mean"; needs minimum, maximum, missing).
+# A date needs reference = "2020-01-01", the day that becomes 0, and format = "%d/%m/%Y" unless it is written
+# like that. missing_values = ["Too Few to Report", "."] declares words for missing values in all columns.
 # Check a table with:
 #   python -m federation.contract check --contract contract.toml --data TABLE
 """
@@ -42,17 +48,32 @@ def types_of(table: Table) -> Contract:
 def read_prepared(path: Path, *, label: str, contract: Contract | None = None) -> Table:
     """Read a prepared table as the contract, or the one beside it, says; errors as in `read_table`."""
     contract = contract or contract_beside(path)
-    return read_table(path, label=label, kinds=contract.kinds if contract else None)
+    kinds, told = (contract.kinds, told_by(contract)) if contract else (None, None)
+    return read_table(path, label=label, kinds=kinds, told=told)
 
 
-def infer(table: Table, *, positive: str | None = None, file: str = "a table") -> str:
+def told_by(contract: Contract | None, *, missing: Sequence[str] = (), decimal: str | None = None) -> Told:
+    """Return what options and contract together tell of cells."""
+    declared, dates = (contract.missing_values, contract.dates) if contract else ((), {})
+    return Told(missing=(*declared, *missing), decimal=decimal, dates=dates)
+
+
+def as_words(columns: Sequence[str]) -> dict[str, Kind]:
+    """Return what a user says of columns of words."""
+    return dict.fromkeys(columns, "categorical")
+
+
+def infer(
+    table: Table, *, positive: str | None = None, file: str = "a table", missing: Sequence[str] = ()
+) -> str:
     """Return the text of a contract that a table keeps.
 
     Neither a level nor a single row's number is in it: ranges are rounded outwards to one digit, shares of
-    missing values upwards to a twentieth.
+    missing values upwards to a twentieth. The words for missing values that were declared are in it.
     """
     lines = [_HEAD.format(rows=table.rows, file=file), f"label = {_quoted(table.label)}"]
-    lines += ["", *([] if positive is None else [f"positive = {_quoted(positive)}", ""])]
+    lines += [*([] if positive is None else [f"positive = {_quoted(positive)}"])]
+    lines += [*([f"missing_values = [{', '.join(map(_quoted, missing))}]"] if missing else []), ""]
     reasons = unused(table)
     for at, name in enumerate(table.features):
         ignored = [f'type = "ignored"  # {reasons[name]}'] if name in reasons else []
@@ -67,13 +88,19 @@ def _rule(table: Table, at: int) -> list[str]:
     missing = [f"missing = {share:g}"] if share else []
     if not there.size:
         return ['type = "ignored"  # it is empty']
-    if table.features[at] in table.levels:
-        return ['type = "categorical"', *missing]
+    if levels := table.levels.get(table.features[at]):
+        return [f'type = "categorical"{_like_numbers(levels)}', *missing]
     if set(np.unique(there)) <= {0.0, 1.0}:
         return ['type = "boolean"', *missing]
     low, high = float(there.min()), float(there.max())
     bounds = [f"minimum = {_outwards(min(low, 0.0)):g}", f"maximum = {_outwards(max(high, 0.0)):g}"]
     return ['type = "numeric"', *bounds, *missing]
+
+
+def _like_numbers(levels: Sequence[str]) -> str:
+    """Return a comment where levels look like numbers."""
+    numbers = sum(number(level) is not None for level in levels)
+    return "" if not numbers else "  # codes" if numbers == len(levels) else "  # numbers and words"
 
 
 def _outwards(value: float) -> float:
@@ -88,42 +115,88 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def check(contract: Contract, files: list[Path]) -> dict[str, list[Violation]]:
-    """Return what in each file breaks the contract, by the file's name; files that keep it are left out.
+def check(contract: Contract, files: list[Path], told: Told | None = None) -> dict[str, list[Violation]]:
+    """Return what in each file breaks the contract, by the file's name; others are left out.
+
+    Parameters
+    ----------
+    contract : Contract
+        What must hold.
+    files : list of Path
+        The tables.
+    told : Told, optional
+        What the user tells of the cells of their own tables, which preparation will read; None for prepared
+        files, which clients read as they stand.
 
     Raises
     ------
     ContractBrokenError
         A file cannot be read as a table.
     """
-    found = {}
+    found: dict[str, list[Violation]] = {}
     for path in files:
-        try:
-            broken = _violations(contract, path)
-        except (DataError, MissingFileError) as error:
-            raise ContractBrokenError(
-                f"{path.name} cannot be read as a table: {error.problem}", error.remedy
-            ) from error
-        if broken:
-            found[path.name] = broken
+        found |= violations(contract, scan_for(contract, path), told)
     return found
 
 
-def _violations(contract: Contract, path: Path) -> list[Violation]:
-    looking = Check(contract)
-    with open_records(path) as (header, rows):
-        while chunk := [row for _, row in islice(rows, _CHUNK)]:
-            looking.add(dict(zip(header, zip(*chunk, strict=True), strict=True)))
-    return looking.violations()
+def scan_for(contract: Contract, path: Path, *, texts: Collection[str] = ()) -> Scan:
+    """Read a table that must keep a contract; of `texts` the texts, too.
+
+    Raises
+    ------
+    ContractBrokenError
+        It cannot be read.
+    """
+    try:
+        return scan(path, texts={*texts, *texts_needed(contract.label, contract.kinds), *contract.dates})
+    except (DataError, MissingFileError) as error:
+        raise ContractBrokenError(
+            f"{path.name} cannot be read as a table: {error.problem}", error.remedy
+        ) from error
 
 
-def require(contract: Contract, files: list[Path]) -> None:
-    """Refuse files that break the contract.
+def violations(contract: Contract, scanned: Scan, told: Told | None = None) -> dict[str, list[Violation]]:
+    """Return what in each file of a table breaks the contract, by the file's name, as `check` does."""
+    kinds = {name: kind for name, kind in contract.kinds.items() if name in scanned.columns}
+    if told:
+        scanned = settled(scanned, [contract.label, *kinds], kinds, told, codes=True)
+    cells = {name: _cells(contract, name, column, told) for name, column in scanned.columns.items()}
+    found, start = {}, 0
+    for file in scanned.files:
+        looking = Check(contract)
+        looking.add({name: of_column[start : start + file.rows] for name, of_column in cells.items()})
+        if broken := looking.violations():
+            found[file.path.name] = broken
+        start += file.rows
+    return found
+
+
+def _cells(
+    contract: Contract, name: str, column: Column, told: Told | None
+) -> list[str] | npt.NDArray[np.float64]:
+    """Return a column as the check takes it: numbers, also those in another notation, or texts."""
+    rule = contract.columns.get(name)
+    if rule is None or rule.type != NUMERIC:
+        return column.texts() if column.as_texts else column.numbers()
+    if told and column.known:
+        reader = reader_of(name, column.counts(), kind="numeric", decimal=told.decimal)
+        if reader.notation:
+            return column.read(reader)
+    return column.numbers()
+
+
+def refuse(broken: Mapping[str, Sequence[Violation]]) -> None:
+    """Refuse files that break a contract.
 
     Raises
     ------
     ContractBrokenError
         Names file, columns, counts and rows.
     """
-    for name, broken in check(contract, files).items():
-        raise ContractBrokenError(in_words(name, broken), "Correct the table, or widen the contract.")
+    for name, of_file in broken.items():
+        raise ContractBrokenError(in_words(name, of_file), "Correct the table, or widen the contract.")
+
+
+def require(contract: Contract, files: list[Path]) -> None:
+    """Refuse prepared files that break the contract; errors as in `refuse`."""
+    refuse(check(contract, files))

@@ -1,29 +1,17 @@
-"""Recognise numbers and dates in notations that no reader takes for numbers: thousands separators, "%"."""
+"""Read numbers in the notations that people use, 1,234.50 or 12 %, where a whole column is written in one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
-
-from client_code.protocol.cells import number
+from typing import NamedTuple
 
 _ALIKE = 0.9
 
 _DAY, _MONTH = r"(0?[1-9]|[12]\d|3[01])", r"(0?[1-9]|1[0-2])"
 _TIME = r"([T ,]+\d{1,2}:\d{2}\S*( ?[AP]M)?)?"
 _NAME = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
-_SPACES = r"' \u00a0\u202f\u2019"  # what stands between groups of three digits, besides comma and point
-_DIGITS = rf"\d[\d.,{_SPACES}]*"
-_SIGN = r"[-+\u2212]?"
-_MONEY = r"(us\$|[$\u20ac\u00a3\u00a5\u20b9]|usd|eur|gbp|chf|jpy|inr|kr|z\u0142)"
-
-_NUMBERS = MappingProxyType(
-    {
-        "percentages": rf"{_SIGN}{_DIGITS}%",
-        "amounts with a currency": rf"\(?{_SIGN}({_MONEY} ?{_SIGN}{_DIGITS}|{_DIGITS} ?{_MONEY})\)?",
-        "numbers with thousands separators": rf"{_SIGN}[1-9]\d{{0,2}}([,{_SPACES}]\d{{3}})+(\.\d+)?",
-        "numbers with a decimal comma": rf"{_SIGN}\d{{1,3}}([.{_SPACES}]?\d{{3}})*,\d+",
-    }
-)
 _DATES = MappingProxyType(
     {
         "dates (year, month, day)": rf"\d{{4}}([-/.]){_MONTH}\1{_DAY}{_TIME}",
@@ -32,19 +20,155 @@ _DATES = MappingProxyType(
         "dates": rf"({_DAY}[ -]{_NAME}[ -](\d{{4}}|\d{{2}})|{_NAME} {_DAY},? \d{{4}}){_TIME}",
     }
 )
-_REMEDIES = (
-    (_NUMBERS, "write them as plain numbers (1234.5)"),
-    (_DATES, "make them numbers, such as days since a reference day"),
+
+_ALIASES = str.maketrans({"\u2212": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2019": "'"})
+_MONEY = r"us\$|[$\u20ac\u00a3\u00a5\u20b9]|usd|eur|gbp|chf|jpy|inr|kr|z\u0142"
+_AROUND = re.compile(
+    rf"(\(?)([-+]?) ?({_MONEY})? ?([-+]?)"
+    rf"([\d.,](?:[\d.,' ]*[\d.,])?) ?({_MONEY}|%)?(\)?)",
+    flags=re.IGNORECASE,
 )
 
 
-def of_cell(text: str) -> str | None:
-    """Return what a text looks like if it is a number in another notation: in words, in the plural."""
-    return next((what for what, pattern in _NUMBERS.items() if _is(pattern, text)), None)
+class _Parts(NamedTuple):
+    """A text taken apart: its digits with what separates them, and what is around."""
+
+    digits: str
+    negative: bool
+    bracketed: bool
+    unit: str
+    before: bool
 
 
-def of_column(counts: Mapping[str, int]) -> str | None:
-    """Return what the texts of a column look like, and what to do about it.
+@dataclass(frozen=True)
+class _Separators:
+    """What separates decimals, and groups of three digits."""
+
+    decimal: str
+    group: str
+
+    def fits(self, digits: str) -> bool:
+        """Return whether digits are written so; a number has no 0 in front, as a code has."""
+        return self._pattern.fullmatch(digits) is not None
+
+    def number(self, digits: str) -> float:
+        """Return the number that digits are which are written so."""
+        return float(digits.replace(self.group, "").replace(self.decimal, "."))
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        point, group = re.escape(self.decimal), re.escape(self.group)
+        return re.compile(rf"(0|[1-9]\d*|[1-9]\d{{0,2}}({group}\d{{3}})+)({point}\d*)?|{point}\d+")
+
+
+_SEPARATORS = (
+    *(_Separators(".", group) for group in ",' "),
+    *(_Separators(",", group) for group in ".' "),
+)
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How all numbers of a column are written.
+
+    Parameters
+    ----------
+    separators : _Separators
+        What separates their digits.
+    words : str
+        What to call them, with an example.
+    """
+
+    separators: _Separators
+    words: str
+
+    def number(self, text: str) -> float | None:
+        """Return the number that a text is, or None if it is not written so. A percentage is as it reads."""
+        parts = _parts(text)
+        if parts is None or not self.separators.fits(parts.digits):
+            return None
+        found = self.separators.number(parts.digits)
+        return -found if parts.negative else found
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a number in any of the notations, the plain one included."""
+    parts = _parts(text)
+    return parts is not None and any(one.fits(parts.digits) for one in _SEPARATORS)
+
+
+def notations(texts: Iterable[str], decimal: str | None = None) -> list[Notation]:
+    """Return the notations that all texts are written in, one for each way to read other numbers of them.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        The different texts of a column, without gaps.
+    decimal : {".", ","}, optional
+        What separates decimals; if it is not known, 1,234 is two numbers.
+
+    Returns
+    -------
+    list of Notation
+        None, one, or two. A column of several currencies, or in which only some numbers have one or a "%",
+        or all are in brackets, has none.
+    """
+    parts = list[_Parts]()
+    for text in texts:
+        if (one := _parts(text)) is None or (parts and one.unit != parts[0].unit):
+            return []
+        parts.append(one)
+    if all(one.bracketed for one in parts):
+        return []
+    fitting = [
+        one
+        for one in _SEPARATORS
+        if decimal in (None, one.decimal) and all(one.fits(part.digits) for part in parts)
+    ]
+    if len(fitting) > 1:  # the first of those that read the same numbers
+        read = {tuple(one.number(part.digits) for part in parts): one for one in reversed(fitting)}
+        fitting = [one for one in fitting if one in read.values()]
+    return [Notation(one, _words(parts, one)) for one in fitting]
+
+
+def _parts(text: str) -> _Parts | None:
+    found = _AROUND.fullmatch(text.strip().translate(_ALIASES))
+    if not found:
+        return None
+    opened, sign, before, inner, digits, after, closed = found.groups("")
+    if bool(opened) != bool(closed) or (before and after) or len(opened + sign + inner) > 1:
+        return None
+    negative = bool(opened) or sign + inner == "-"
+    return _Parts(digits, negative, bool(opened), (before or after).upper(), bool(before))
+
+
+def _words(parts: list[_Parts], separators: _Separators) -> str:
+    """Return what to call a column's numbers, with an example that is none of them."""
+    group, sign, unit = separators.group, separators.decimal, parts[0].unit
+    grouped, fractions = (any(one in part.digits for part in parts) for one in (group, sign))
+    marks = {
+        "a currency": unit not in ("", "%"),
+        "thousands separators": grouped,
+        "a decimal comma": fractions and sign == ",",
+        "brackets for a minus": any(one.bracketed for one in parts),
+    }
+    how = [mark for mark, there in marks.items() if there]
+    example = f"1{group if grouped else ''}234{f'{sign}5' if fractions else ''}"
+    if unit == "%":
+        example = f"12{f'{sign}5' if fractions else ''} % is 12{'.5' if fractions else ''}"
+    elif unit:
+        example = f"{unit}{example}" if parts[0].before else f"{example} {unit}"
+    elif not (grouped or fractions):
+        example = "" if how else "\u22125"
+    shown = [*([example] if example else []), *(["(12) is -12"] if marks["brackets for a minus"] else [])]
+    noun = "percentages" if unit == "%" else "amounts" if unit else "numbers"
+    how = how or ([] if unit else ["a typographic minus"])
+    listed = f" with {', '.join(how[:-1])}{' and ' if how[1:] else ''}{how[-1]}" if how else ""
+    return f"{noun}{listed} ({'; '.join(shown)})"
+
+
+def of_dates(counts: Mapping[str, int]) -> str | None:
+    """Return which dates the texts of a column look like, and what to do about it.
 
     Parameters
     ----------
@@ -54,17 +178,18 @@ def of_column(counts: Mapping[str, int]) -> str | None:
     Returns
     -------
     str or None
-        None unless at least 90 % are dates, or numbers in another notation or in the plain one.
+        None unless at least 90 % are dates.
     """
     total = sum(counts.values())
-    for patterns, remedy in _REMEDIES:
-        looks = {what: sum(n for text, n in counts.items() if _is(p, text)) for what, p in patterns.items()}
-        what = max(looks, key=lambda one: looks[one])
-        alike = sum(n for text, n in counts.items() if any(_is(p, text) for p in patterns.values()))
-        plain = sum(n for text, n in counts.items() if number(text) is not None)
-        if alike and alike + plain * (patterns is _NUMBERS) >= _ALIKE * total:
-            return f"{100 * looks[what] // total} % of its values look like {what}: {remedy}"
-    return None
+    looks = {what: sum(n for text, n in counts.items() if _is(p, text)) for what, p in _DATES.items()}
+    what = max(looks, key=lambda one: looks[one])
+    alike = sum(n for text, n in counts.items() if any(_is(p, text) for p in _DATES.values()))
+    if not alike or alike < _ALIKE * total:
+        return None
+    return (
+        f"{100 * looks[what] // total} % of its values look like {what}: a contract makes them numbers, the "
+        'days since a reference day (type = "date")'
+    )
 
 
 def _is(pattern: str, text: str) -> bool:

@@ -5,16 +5,15 @@ Messages name columns, rows and lines but never a value: logs travel, rows do no
 
 import csv
 import difflib
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from client_code.protocol.cells import text_of
 from federation.errors import DataError, MissingFileError
 
 _BATCH = 4096
-_READ_BYTES = 1 << 20
 Record = tuple[int, list[str]]
 """The line that a row begins on, and its texts."""
 
@@ -43,7 +42,7 @@ def open_records(path: Path) -> Iterator[tuple[list[str], Iterator[Record]]]:
         return
     if not path.is_file():
         raise MissingFileError(f"{path}: no such file.", "Check the path.")
-    opened = _parquet if path.suffix == ".parquet" else _csv
+    opened = _parquet if is_parquet(path) else _csv
     with opened(path) as records:
         yield records
 
@@ -53,11 +52,55 @@ def table_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in (".csv", ".parquet"))
 
 
+def tables_of(path: Path) -> list[Path]:
+    """Return the files that a table is made of, by name.
+
+    Raises
+    ------
+    MissingFileError
+        There is none.
+    """
+    if not path.is_dir():
+        if not path.is_file():
+            raise MissingFileError(f"{path}: no such file.", "Check the path.")
+        return [path]
+    if not (files := table_files(path)):
+        raise MissingFileError(f"{path}: no CSV or Parquet file is there.", "Name a table.")
+    return files
+
+
+def is_parquet(path: Path) -> bool:
+    """Return whether a file is Parquet, by its name."""
+    return path.suffix == ".parquet"
+
+
+def different_columns(file: Path, own: Sequence[str], first: Path, header: Sequence[str]) -> DataError:
+    """Return the error of a folder whose files do not make one table."""
+    odd = ", ".join(f'"{name}"' for name in sorted(set(own) ^ set(header))[:5])
+    return DataError(f"{file} and {first.name} have different columns: {odd}.", "Give all files the same.")
+
+
+def without_rows(path: Path) -> DataError:
+    """Return the error of a file that has nothing but names."""
+    return DataError(f"{path}: a header without rows.", "Check that the export is complete.")
+
+
+@contextmanager
+def refuse_parquet(path: Path) -> Iterator[None]:
+    """Say which file pyarrow could not read."""
+    from pyarrow import ArrowException  # noqa: PLC0415 - a tenth of a second that CSV files do not need
+
+    try:
+        yield
+    except (ArrowException, OSError) as error:
+        raise DataError(
+            f"{path}: not a Parquet file, or cut off.", "Check that the export is complete."
+        ) from error
+
+
 @contextmanager
 def _folder(folder: Path) -> Iterator[tuple[list[str], Iterator[Record]]]:
-    files = table_files(folder)
-    if not files:
-        raise MissingFileError(f"{folder}: no CSV or Parquet file is there.", "Name a table.")
+    files = tables_of(folder)
     with open_records(files[0]) as (header, _):
         pass
 
@@ -65,11 +108,7 @@ def _folder(folder: Path) -> Iterator[tuple[list[str], Iterator[Record]]]:
         for file in files:
             with open_records(file) as (own, records):
                 if sorted(own) != sorted(header):
-                    odd = ", ".join(f'"{name}"' for name in sorted(set(own) ^ set(header))[:5])
-                    raise DataError(
-                        f"{file} and {files[0].name} have different columns: {odd}.",
-                        "Give all files the same.",
-                    )
+                    raise different_columns(file, own, files[0], header)
                 order = [own.index(name) for name in header]
                 yield from ((line, [row[at] for at in order]) for line, row in records)
 
@@ -78,27 +117,17 @@ def _folder(folder: Path) -> Iterator[tuple[list[str], Iterator[Record]]]:
 
 @contextmanager
 def _parquet(path: Path) -> Iterator[tuple[list[str], Iterator[Record]]]:
-    import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that CSV files do not need
-    from pyarrow.parquet import ParquetFile  # noqa: PLC0415
+    from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - a tenth of a second that CSV files do not need
 
-    try:
-        with ParquetFile(path) as file:
-            header = _header(path, list(map(str, file.schema_arrow.names)))
-            batches = file.iter_batches(batch_size=_BATCH)
-            rows = (row for batch in batches for row in zip(*map(_as_texts, batch.columns), strict=True))
-            yield header, _rows(path, ((at, list(row)) for at, row in enumerate(rows, start=1)), len(header))
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"{path}: not a Parquet file, or cut off.", "Check that the export is complete."
-        ) from error
+    with refuse_parquet(path), ParquetFile(path) as file:
+        header = check_header(path, list(map(str, file.schema_arrow.names)))
+        batches = file.iter_batches(batch_size=_BATCH)
+        rows = (row for batch in batches for row in zip(*map(_as_texts, batch.columns), strict=True))
+        yield header, _rows(path, ((at, list(row)) for at, row in enumerate(rows, start=1)), len(header))
 
 
 def _as_texts(column: Any) -> list[str]:  # noqa: ANN401 - pyarrow has no types
-    """Write values as a CSV file has them: numbers to the last digit, nothing where one is missing."""
-    return [
-        "" if value is None else repr(value) if isinstance(value, float) else str(value)
-        for value in column.to_pylist()
-    ]
+    return [text_of(value) for value in column.to_pylist()]
 
 
 @contextmanager
@@ -115,7 +144,7 @@ def _csv(path: Path) -> Iterator[tuple[list[str], Iterator[Record]]]:
                     yield begins, row
                     begins = reader.line_num + 1
 
-            header = _header(path, [name.strip() for name in next(reader, [])])
+            header = check_header(path, [name.strip() for name in next(reader, [])])
             yield header, _rows(path, numbered(), len(header))
     except UnicodeDecodeError as error:
         raise DataError(
@@ -141,7 +170,8 @@ def near(name: str, names: Sequence[str]) -> str:
     return f"The {len(names)} columns are {first}{', ...' if len(names) > 5 else ''}."  # noqa: PLR2004 - the 5 above
 
 
-def _header(path: Path, header: list[str]) -> list[str]:
+def check_header(path: Path, header: list[str]) -> list[str]:
+    """Return the names of columns if they can be told apart, else raise a DataError."""
     if not any(header):
         raise DataError(
             f"{path}: no header in the first line.", "Save the table with its column names first."
@@ -169,14 +199,4 @@ def _rows(path: Path, numbered: Iterator[Record], width: int) -> Iterator[Record
         empty = False
         yield line, row
     if empty:
-        raise DataError(f"{path}: a header without rows.", "Check that the export is complete.")
-
-
-def digest_of_tables(path: Path) -> str:
-    """Return the SHA-256 of a file, or of a folder's tables one after the other."""
-    digest = hashlib.sha256()
-    for file in table_files(path) if path.is_dir() else [path]:
-        with file.open("rb") as stream:
-            while part := stream.read(_READ_BYTES):
-                digest.update(part)
-    return digest.hexdigest()
+        raise without_rows(path)

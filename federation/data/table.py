@@ -4,25 +4,34 @@ Messages name columns, rows and lines but never a feature's value: logs travel, 
 """
 
 import csv
-import math
-import re
-from array import array
-from collections.abc import Collection, Mapping, Sequence
+import io
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from client_code.protocol.cells import CLEAR_LABELS, Profile, finite, is_missing
+from client_code.protocol.cells import is_missing, label_of
 from client_code.protocol.contract import Kind
-from federation.data.columns import BadValueError, Reader, levels_of
+from federation.data.by_file import other_labels, two_kinds
+from federation.data.columns import BadValueError, Reader, Told, levels_of
+from federation.data.mixed import option
 from federation.data.readers import near, open_records
+from federation.data.scan import Scan, scan
+from federation.data.settling import readers_of, settled
+from federation.data.whole import Column
 from federation.errors import DataError, FeatureError, LabelError
 
-_CHUNK = 4096
-_CODE = re.compile(r"(^|,)\s*0\d+\s*(,|$)")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_WRITERS, _ROWS_WRITTEN = 2, 8192
+_SMALL, _LARGE, _WHOLE = 1e-4, 1e9, 1e16  # where Python begins to write exponents, or pyarrow
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +50,8 @@ class Table:
         Name of the label column.
     levels : mapping of str to tuple of str
         The levels of each categorical column.
+    notes : tuple of str
+        What a user should know of how it was read: a line each, without a row's value.
     """
 
     features: tuple[str, ...]
@@ -48,6 +59,7 @@ class Table:
     y: npt.NDArray[np.int64]
     label: str
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit each other."""
@@ -82,6 +94,8 @@ class Table:
     def without(self, columns: Collection[str]) -> "Table":
         """Return the same rows without these columns."""
         kept = [at for at, name in enumerate(self.features) if name not in columns]
+        if len(kept) == len(self.features):
+            return self
         return replace(
             self,
             features=tuple(self.features[at] for at in kept),
@@ -98,6 +112,8 @@ def read_table(
     ignore: Sequence[str] = (),
     kinds: Mapping[str, Kind] | None = None,
     codes: bool = False,
+    told: Told | None = None,
+    lenient: bool = False,
 ) -> Table:
     """Read a CSV with a header into a table.
 
@@ -118,8 +134,12 @@ def read_table(
     kinds : mapping of str to Kind, optional
         What each feature holds; found out from its values where it is not given.
     codes : bool
-        Read whole numbers as texts where some of them begin with a 0, see `Profile.codes`. Not for files of
-        a run, which clients read without knowing what other clients' files hold.
+        Read a user's own table, as `federation.data.columns.reader_of` says. Not for files of a run, which
+        clients read without knowing what other clients' files hold.
+    told : Told, optional
+        What the user tells of its cells.
+    lenient : bool
+        Take a column that would be refused for one of words, and note it.
 
     Raises
     ------
@@ -133,17 +153,69 @@ def read_table(
         If the file is no well-formed CSV, or its columns cannot make a table.
     """
     given = dict(kinds or {})
-    if not set(given.values()) - {"numeric"} and (
-        table := _read_numbers(path, label, positive, ignore, codes=codes)
-    ):
-        return table
-    profiled = _profile(path, [label, *ignore, *given])
-    for name, profile in profiled.items():
-        given[name] = "categorical" if codes and profile.codes else profile.kind
-    readers = {
-        name: Reader(given[name]) for name in read_header(path) if name != label and name not in ignore
-    }
-    return _read_mixed(path, label, positive, readers)
+    return table_of(
+        scan(path, texts=texts_needed(label, given)),
+        label=label,
+        positive=positive,
+        ignore=ignore,
+        kinds=given,
+        codes=codes,
+        told=told,
+        lenient=lenient,
+    )
+
+
+def texts_needed(label: str, kinds: Mapping[str, Kind]) -> set[str]:
+    """Return the columns of which `table_of` needs the texts, whatever is in them."""
+    return {label, *(name for name, kind in kinds.items() if kind != "numeric")}
+
+
+def table_of(
+    scanned: Scan,
+    *,
+    label: str,
+    positive: str | None = None,
+    ignore: Sequence[str] = (),
+    kinds: Mapping[str, Kind] | None = None,
+    codes: bool = False,
+    told: Told | None = None,
+    lenient: bool = False,
+) -> Table:
+    """Make a table of columns that were read; parameters and errors as in `read_table`."""
+    path, header = scanned.path, scanned.header
+    if label not in header:
+        raise LabelError(f'{path}: no label column "{label}".', near(label, header))
+    features = [name for name in header if name != label and name not in ignore]
+    if not features:
+        raise DataError(f'{path}: "{label}" is the only column.', "Add at least one feature column.")
+    given, told = dict(kinds or {}), told or Told()
+    scanned = settled(scanned, [label, *features], given, told, codes=codes)
+    y = _binary(scanned, label, _labels(scanned, label), positive)
+    readers, notes = readers_of({name: scanned.columns[name] for name in features}, given, told, codes=codes)
+    for name, refusal in {name: reader.refusal for name, reader in readers.items()}.items():
+        if lenient and refusal:
+            notes.append(f'"{name}": taken for words ({refusal.problem}). {refusal.remedy}')
+            readers[name] = Reader("categorical")
+    X = np.empty((scanned.rows, len(features)))
+    for position, (name, reader) in enumerate(readers.items()):
+        try:
+            X[:, position] = scanned.columns[name].read(reader)
+        except BadValueError as error:
+            if found := two_kinds(scanned, name):
+                raise FeatureError(
+                    f'{path}: column "{name}" {found}.',
+                    f"Write it alike in all files, or add {option('--categorical', name)} to use it so.",
+                ) from None
+            file, place = scanned.where(error.index)
+            raise FeatureError(f'{file}: column "{name}", {place}: {error.problem}.', error.remedy) from None
+    return Table(
+        features=tuple(features),
+        X=X,
+        y=y,
+        label=label,
+        levels=levels_of(readers),
+        notes=tuple(notes),
+    )
 
 
 def read_header(path: Path) -> tuple[str, ...]:
@@ -152,141 +224,165 @@ def read_header(path: Path) -> tuple[str, ...]:
         return tuple(header)
 
 
-def read_texts(path: Path, column: str) -> list[str]:
-    """Read one column of a CSV as text, a value for each row; errors as in `read_table`.
+def texts_of(scanned: Scan, column: str) -> list[str]:
+    """Return one column of a table as texts, a value for each row.
 
     Raises
     ------
     DataError
         If a row has no value.
     """
-    with open_records(path) as (header, rows):
-        at = header.index(column)
-        texts = []
-        for number, (line, row) in enumerate(rows, start=1):
-            texts.append(row[at].strip())
-            if not texts[-1]:
-                raise DataError(
-                    f'{path}: column "{column}", data row {number} (line {line}): empty.',
-                    "Give every row a value, or remove the row.",
-                )
-    return texts
+    found = scanned.columns[column]
+    for text, place in found.known.items():
+        if not text.strip():
+            file, where = scanned.where(found.first(place))
+            raise DataError(
+                f'{file}: column "{column}", {where}: empty.', "Give every row a value, or remove the row."
+            )
+    return [text.strip() for text in found.texts()]
 
 
-def write_table(table: Table, path: Path) -> None:
-    r"""Write a CSV with a header, the label first; the same bytes on every system (``\n`` ends a line)."""
-    columns = [_written(table, position) for position in range(len(table.features))]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([table.label, *table.features])
-        writer.writerows(zip(table.y.tolist(), *columns, strict=True))
+def write_table(table: Table, path: Path, rows: npt.NDArray[np.int64] | None = None) -> None:
+    r"""Write a CSV with a header, the label first; the same bytes on every system (``\n`` ends a line).
+
+    Parameters
+    ----------
+    table : Table
+        What is written.
+    path : Path
+        The file to write.
+    rows : ndarray of int64, optional
+        The positions of the rows to write, in this order; all of them unless given.
+    """
+    rows = np.arange(table.rows) if rows is None else rows
+    quoted = {name: [_quoted(level) for level in levels] for name, levels in table.levels.items()}
+    with path.open("wb") as file, ThreadPoolExecutor(_WRITERS) as pool:
+        file.write(_csv_row([table.label, *table.features]).encode() + b"\n")
+        parts = (rows[start : start + _ROWS_WRITTEN] for start in range(0, len(rows), _ROWS_WRITTEN))
+        while ahead := [pool.submit(_written, table, part, quoted) for part in islice(parts, 2 * _WRITERS)]:
+            for text in ahead:
+                file.write(text.result())
 
 
-def _written(table: Table, position: int) -> list[str]:
-    values, levels = table.X[:, position].tolist(), table.levels.get(table.features[position])
-    if levels is not None:
-        return ["" if math.isnan(code) else levels[int(code)] for code in values]
-    return ["" if math.isnan(value) else repr(value).removesuffix(".0") for value in values]
+def _written(table: Table, rows: npt.NDArray[np.int64], quoted: Mapping[str, list[str]]) -> memoryview:
+    """Return the lines of some rows."""
+    import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that commands without tables do not need
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    X = np.asfortranarray(table.X[rows])
+    columns = [pa.array(table.y[rows]).cast(pa.string())]
+    for position, name in enumerate(table.features):
+        values = X[:, position]
+        if name in quoted:
+            codes = pa.array(np.nan_to_num(values, nan=len(quoted[name])).astype(np.int32))
+            columns.append(pa.array([*quoted[name], ""], pa.string()).take(codes))
+        else:
+            columns.append(_number_texts(values))
+    columns[-1] = pc.binary_join_element_wise(columns[-1], "\n", "")
+    lines = pc.binary_join_element_wise(*columns, ",")
+    return memoryview(lines.buffers()[2])[: pc.sum(pc.binary_length(lines)).as_py() or 0]
 
 
-def _read_numbers(
-    path: Path, label: str, positive: str | None, ignore: Sequence[str], *, codes: bool
-) -> Table | None:
-    """Read a table of finite numbers in one pass, or return None at the first value that may be none."""
-    values, labels = array("d"), list[str]()
-    with open_records(path) as (header, rows):
-        at, keep = _positions(path, header, label, ignore)
-        for number, (line, row) in enumerate(rows, start=1):
-            labels.append(_label(path, label, row[at], number, line))
-            cells = [row[i] for i in keep]
-            if (numbers := finite(cells)) is None or (codes and _CODE.search(",".join(cells))):
-                return None
-            values.extend(numbers.tolist())
-    return Table(
-        features=tuple(header[i] for i in keep),
-        X=np.array(values, dtype=np.float64).reshape(len(labels), len(keep)),
-        y=binary(path, label, labels, positive),
-        label=label,
-    )
+def _number_texts(values: npt.NDArray[np.float64]) -> "pa.Array":
+    """Return numbers as Python writes them, without ``.0``; a gap is empty.
+
+    pyarrow chooses the same digits, but writes numbers of other sizes with an exponent than Python does.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - as above
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    gaps, size = np.isnan(values), np.abs(values)
+    there = np.where(gaps, 0.0, values)
+    if ((there == np.rint(there)) & (size < _WHOLE) & ~((there == 0) & np.signbit(there)) | gaps).all():
+        return pc.fill_null(pa.array(there.astype(np.int64), mask=gaps).cast(pa.string()), "")
+    texts = pa.array(there, mask=gaps).cast(pa.string())
+    odd = ~gaps & (there != 0) & ((size < _SMALL) | (size >= _LARGE))
+    if odd.any():
+        ours = pa.array([repr(value).removesuffix(".0") for value in there[odd].tolist()], pa.string())
+        texts = pc.replace_with_mask(texts, pa.array(odd), ours)
+    return pc.fill_null(texts, "")
 
 
-def _profile(path: Path, known: Sequence[str]) -> dict[str, Profile]:
-    with open_records(path) as (header, rows):
-        profiles = {name: Profile() for name in header if name not in known}
-        while chunk := [row for _, row in islice(rows, _CHUNK)]:
-            for name, values in zip(header, zip(*chunk, strict=True), strict=True):
-                if name in profiles:
-                    profiles[name].add(values)
-    return profiles
+def _quoted(level: str) -> str:
+    return _csv_row([level, ""]).removesuffix(",")
 
 
-def _read_mixed(path: Path, label: str, positive: str | None, readers: Mapping[str, Reader]) -> Table:
-    parts, labels = list[npt.NDArray[np.float64]](), list[str]()
-    with open_records(path) as (header, rows):
-        at = header.index(label)
-        while chunk := list(islice(rows, _CHUNK)):
-            first = len(labels) + 1
-            labels += [_label(path, label, row[at], first + i, line) for i, (line, row) in enumerate(chunk)]
-            part = np.empty((len(chunk), len(readers)))
-            for position, (name, reader) in enumerate(readers.items()):
-                column = header.index(name)
-                try:
-                    part[:, position] = reader.read([row[column] for _, row in chunk])
-                except BadValueError as error:
-                    where = f"data row {first + error.index} (line {chunk[error.index][0]})"
-                    raise FeatureError(
-                        f'{path}: column "{name}", {where}: {error.problem}.', error.remedy
-                    ) from None  # the cause may quote the value
-            parts.append(part)
-    return Table(
-        features=tuple(readers),
-        X=np.concatenate(parts),
-        y=binary(path, label, labels, positive),
-        label=label,
-        levels=levels_of(readers),
-    )
+def _csv_row(values: Sequence[str]) -> str:
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="").writerow(values)
+    return line.getvalue()
 
 
-def _positions(path: Path, header: list[str], label: str, ignore: Sequence[str]) -> tuple[int, list[int]]:
-    """Return where the label is, and where the features are."""
-    if label not in header:
-        raise LabelError(f'{path}: no label column "{label}".', near(label, header))
-    keep = [i for i, name in enumerate(header) if name != label and name not in ignore]
-    if not keep:
-        raise DataError(f'{path}: "{label}" is the only column.', "Add at least one feature column.")
-    return header.index(label), keep
-
-
-def _label(path: Path, label: str, text: str, number: int, line: int) -> str:
-    if is_missing(text):
+def _labels(scanned: Scan, label: str) -> Column:
+    column = scanned.columns[label]
+    gaps = [place for text, place in column.known.items() if is_missing(text)]
+    if gaps:
+        file, where = scanned.where(min(map(column.first, gaps)))
         raise LabelError(
-            f'{path}: label "{label}", data row {number} (line {line}): empty.',
-            "Give every row a label, or remove the row.",
+            f'{file}: label "{label}", {where}: empty.', "Give every row a label, or remove the row."
         )
-    return text.strip()
+    return column
+
+
+def _binary(scanned: Scan, label: str, column: Column, positive: str | None) -> npt.NDArray[np.int64]:
+    coding = binary(
+        scanned.path,
+        label,
+        {text.strip() for text in column.known},
+        positive,
+        aside=partial(other_labels, scanned, label),
+    )
+    classes = np.array([coding[text.strip()] for text in column.known], dtype=np.int64)
+    y: npt.NDArray[np.int64] = classes[np.concatenate(column.parts)]
+    return y
 
 
 def binary(
-    path: Path | str, label: str, labels: Sequence[str], positive: str | None
-) -> npt.NDArray[np.int64]:
-    """Return 1 for each positive label, 0 for each other; parameters and errors as in `read_table`."""
-    distinct = sorted(set(labels))
-    coding = {value: CLEAR_LABELS.get(value.lower(), -1) for value in distinct}
-    if positive is not None or -1 in coding.values():
-        if len(distinct) > 2 or (len(distinct) == 1 and positive is None):  # noqa: PLR2004 - binary
-            values = "1 distinct value" if len(distinct) == 1 else f"{len(distinct)} distinct values"
-            raise LabelError(
-                f'{path}: label "{label}" has {values}: not binary.',
-                "Choose a column with two values, or reduce this one to two.",
-            )
-        if positive not in coding:
-            problem = "is not 0 and 1" if positive is None else f'is never "{positive}"'
-            either = " or ".join(f'"{value}"' for value in distinct)
-            raise LabelError(
-                f'{path}: label "{label}" {problem}.', f"Say with --positive which is 1: {either}."
-            )
-        coding = {value: int(value == positive) for value in distinct}
-    return np.array([coding[value] for value in labels], dtype=np.int64)
+    file: Path | str,
+    label: str,
+    values: Collection[str],
+    positive: str | None,
+    *,
+    aside: Callable[[], str] = lambda: "",
+) -> dict[str, int]:
+    """Return the class, 0 or 1, of each value of a label.
+
+    Parameters
+    ----------
+    file : Path or str
+        Where the label stands, for messages.
+    label : str
+        Its name.
+    values : collection of str
+        All that it has.
+    positive : str, optional
+        The value that counts as 1, as in `read_table`.
+    aside : callable
+        Says more of values that are too many, "" if nothing.
+
+    Raises
+    ------
+    LabelError
+        They are not two, or do not say themselves which is positive.
+    """
+    distinct = sorted(values)
+    coding = {value: label_of(value) for value in distinct}
+    if positive is None and None not in coding.values():
+        return {value: int(found) for value, found in coding.items() if found is not None}
+    if len(distinct) > 2 or (len(distinct) == 1 and positive is None):  # noqa: PLR2004 - binary
+        count = "1 distinct value" if len(distinct) == 1 else f"{len(distinct)} distinct values"
+        more = aside()
+        raise LabelError(
+            f'{file}: label "{label}" has {count}{more}: not binary.',
+            "Write the label alike in all files."
+            if more
+            else "Choose a column with two values, or reduce this one to two.",
+        )
+    if positive not in coding:
+        problem = "is not 0 and 1" if positive is None else f'is never "{positive}"'
+        either = " or ".join(f'"{value}"' for value in distinct)
+        raise LabelError(f'{file}: label "{label}" {problem}.', f"Say with --positive which is 1: {either}.")
+    return {value: int(value == positive) for value in distinct}
 
 
 def describe_mismatch(their_label: str, theirs: Sequence[str], *, label: str, features: Sequence[str]) -> str:

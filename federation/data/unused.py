@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from federation.data.notation import of_column
+from federation.data.notation import of_dates
 from federation.data.table import Table
 from federation.words import some
 
@@ -41,8 +41,8 @@ def unused(table: Table) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Texts of which at least 90 % are dates, or numbers in a notation other than 1234.5; texts, or codes
-        with leading zeros, of which more than half differ; whole numbers that are all different, at least
+        Texts of which at least 90 % are dates; texts, or codes with leading zeros, of which more than half
+        differ; whole numbers that are all different, at least
         50, and lie so close together, or spread so evenly, that they name rows. Numbers with fractions are
         measurements, whatever else they are.
     """
@@ -69,7 +69,7 @@ def lines(left_out: Mapping[str, str], *, hint: bool = False) -> list[str]:
         The reason of each column.
     hint : bool
         Say also how numbers are used all the same; words that hardly repeat would make no feature if kept,
-        and dates and other notations are to be converted, as their reasons say.
+        and dates are to be converted, as their reasons say.
     """
     by_reason: dict[str, list[str]] = {}
     for name, reason in left_out.items():
@@ -83,7 +83,7 @@ def lines(left_out: Mapping[str, str], *, hint: bool = False) -> list[str]:
 
 
 def _of_texts(counts: Mapping[str, int], rows: int) -> str | None:
-    if found := of_column(counts):
+    if found := of_dates(counts):
         return found
     if len(counts) <= _DIFFERENT * rows:
         return None

@@ -83,7 +83,8 @@ class Outcomes:
                 "Name the column of the labels with --label.",
             )
         words = list(self._words)
-        y = binary(self._name, self._label, words, self._positive)[np.frombuffer(self._codes, np.uint8)]
+        coding = binary(self._name, self._label, words, self._positive)
+        y = np.array([coding[word] for word in words])[np.frombuffer(self._codes, np.uint8)]
         p = np.frombuffer(self._scores)
         figures = evaluate(y, p)
         left = f"; {self._unlabelled:,} without a label are left out" if self._unlabelled else ""

@@ -351,7 +351,7 @@ def test_prepared_files_carry_their_contract(tmp_path: Path) -> None:
     beside = ["contract.json", "preparation.json"]
     assert [file.path.name for file in published] == ["train.csv", "validation.csv", *beside]
     kept = client_contract.kept(out / "client-1", CLIENT_FILES)
-    assert kept == (contract.digest, contract.kinds, False, {})
+    assert kept == (contract.digest, contract.kinds, False, {}, (), {})
     assert read_prepared(out / "client-1" / "train.csv", label="y").features == ("age", "state", "smoker")
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from federation.data.table import Table, read_table, read_texts, write_table
+from federation.data.scan import scan
+from federation.data.table import Table, read_table, texts_of, write_table
 from federation.errors import DataError, FeatureError, FederationError, LabelError, MissingFileError
 
 GOOD = "a,y,b\n1,0,2\n3,1,4\n"
@@ -29,6 +30,7 @@ def refusal(folder: Path, content: str | bytes, positive: str | None = None) -> 
     return error.value
 
 
+@settings(deadline=None)  # the first example loads pyarrow
 @given(
     X=arrays(np.float64, (3, 2), elements=st.floats(allow_nan=False, allow_infinity=False)),
     y=arrays(np.int64, 3, elements=st.integers(0, 1)),
@@ -177,13 +179,13 @@ def test_a_text_column_can_be_left_out_and_read_apart(tmp_path: Path) -> None:
     """The column that names the clients is no feature."""
     path = save(tmp_path, "y,site,a\n1, St. Mary ,2\n0,B,3\n")
     assert read_table(path, label="y", ignore=("site",)).features == ("a",)
-    assert read_texts(path, "site") == ["St. Mary", "B"]
+    assert texts_of(scan(path, texts={"site"}), "site") == ["St. Mary", "B"]
 
 
 def test_a_row_without_a_client_is_refused(tmp_path: Path) -> None:
     """It could belong to anybody."""
     with pytest.raises(DataError, match=r"data row 2 \(line 3\): empty"):
-        read_texts(save(tmp_path, "y,site,a\n1,A,2\n0,,3\n"), "site")
+        texts_of(scan(save(tmp_path, "y,site,a\n1,A,2\n0,,3\n"), texts={"site"}), "site")
 
 
 @pytest.mark.parametrize("X", [np.array([[np.inf]]), np.zeros((2, 1)), np.zeros((1, 2))])

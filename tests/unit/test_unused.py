@@ -17,7 +17,7 @@ from federation.data.preparation.options import choose_preparation
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.prepared import manifest_beside
 from federation.data.preparation.settings import PreparationSettings
-from federation.data.table import read_header, read_table
+from federation.data.table import read_table
 from federation.data.unused import ASKED, BY_CONTRACT, lines, unused
 from federation.data_prep import main
 from federation.errors import DataError, FeatureError, SettingError
@@ -62,37 +62,6 @@ def prepared(rows: pd.DataFrame, folder: Path, **settings: Any) -> Manifest:
 
 
 @pytest.mark.parametrize(
-    ("notation", "words"),
-    [
-        (lambda x: f"{x:,.2f}", "96 % of its values look like numbers with thousands separators"),
-        (lambda x: f"{x:,.2f}".replace(",", " "), "96 % of its values look like numbers with thousands"),
-        (lambda x: f"${x:,.2f}", "100 % of its values look like amounts with a currency"),
-        (lambda x: f"{x:.2f} EUR", "100 % of its values look like amounts with a currency"),
-        (lambda x: f"{x / 1e5:.1%}", "100 % of its values look like percentages"),
-        (
-            lambda x: f"{x:.2f}".replace(".", ","),
-            "100 % of its values look like numbers with a decimal comma",
-        ),
-        (
-            lambda x: f"{x:,.2f}".translate(str.maketrans(",.", ".,")),
-            "100 % of its values look like numbers with a decimal comma",
-        ),
-    ],
-)
-def test_numbers_in_another_notation_are_named_with_the_remedy(
-    tmp_path: Path, notation: Any, words: str
-) -> None:
-    """They are left out of the files; nothing of them is told but the share."""
-    rows = frame(cost=[notation(x) for x in amounts()])
-    manifest = prepared(rows, tmp_path)
-    assert manifest.left_out["cost"].startswith(words)
-    assert manifest.left_out["cost"].endswith(": write them as plain numbers (1234.5)")
-    assert manifest.features == ("age", "sex")
-    for path in (tmp_path / "out").rglob("*.csv"):
-        assert read_header(path) == ("y", "age", "sex")
-
-
-@pytest.mark.parametrize(
     ("form", "words"),
     [
         ("%Y-%m-%d", "dates (year, month, day)"),
@@ -110,7 +79,8 @@ def test_dates_are_named_whether_or_not_they_repeat(tmp_path: Path, form: str, w
     dates = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(ROWS) % days, unit="D")
     reason = found(frame(day=dates.strftime(form)), tmp_path)["day"]
     assert reason == (
-        f"100 % of its values look like {words}: make them numbers, such as days since a reference day"
+        f"100 % of its values look like {words}: a contract makes them numbers, the days since a reference "
+        'day (type = "date")'
     )
 
 
@@ -186,27 +156,29 @@ def test_a_profile_knows_codes(cells: list[str], codes: bool) -> None:  # noqa: 
     assert profile.codes is codes
 
 
-def test_one_number_in_another_notation_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    """Where most are plain, it is a mistake in that row."""
+def test_one_number_in_another_notation_is_read_where_it_can_be_no_other(tmp_path: Path) -> None:
+    """Beside plain numbers with fractions a comma separates thousands; alone, it may not."""
     cost = amounts().astype(str).astype(object)
     cost[7] = "1,234.50"
-    with pytest.raises(
-        FeatureError, match=r'"cost", data row 8 .*: not a number, but written as numbers with'
-    ):
-        prepared(frame(cost=cost), tmp_path)
+    assert found(frame(cost=cost), tmp_path) == {}
+    whole = amounts().round().astype(int).astype(str).astype(object)
+    whole[7] = "1,234"
+    with pytest.raises(FeatureError, match=r'"cost", data row 8 \(line 9\): "," may separate'):
+        prepared(frame(cost=whole), tmp_path)
 
 
 def test_infer_ignores_what_preparation_leaves_out(tmp_path: Path) -> None:
     """With the same reasons; under its contract the same columns are used."""
-    rows = frame(id=np.arange(ROWS), cost=[f"{x:,.2f}" for x in amounts()], zip=["01234", "90210"] * 300)
+    rows = frame(id=np.arange(ROWS), day=["2024-01-05", "2024-02-07"] * 300, zip=["01234", "90210"] * 300)
     table = read_table(write(rows, tmp_path), label="y", codes=True)
     (tmp_path / "contract.toml").write_text(infer(table), encoding="utf-8")
     contract = load_contract(tmp_path / "contract.toml")
-    assert set(contract.ignored) == set(unused(table)) == {"id", "cost"}
+    assert set(contract.ignored) == set(unused(table)) == {"id", "day"}
     assert contract.kinds["zip"] == "categorical"
+    assert '[columns."zip"]\ntype = "categorical"  # codes\n' in (tmp_path / "contract.toml").read_text()
     assert f"# {ID}\n" in (tmp_path / "contract.toml").read_text()
     manifest = prepared(rows, tmp_path, contract=contract)
-    assert manifest.left_out == {"id": BY_CONTRACT, "cost": BY_CONTRACT}
+    assert manifest.left_out == {"id": BY_CONTRACT, "day": BY_CONTRACT}
     assert manifest.features == ("age", "sex", "zip")
 
 
@@ -226,8 +198,7 @@ def test_many_columns_with_one_reason_are_one_line() -> None:
         "codes, all different: an identifier",
         "texts, all different: an identifier",
         "texts, most of them different: an identifier, or prose",
-        "100 % of its values look like dates: make them numbers, such as days since a reference day",
-        "96 % of its values look like percentages: write them as plain numbers (1234.5)",
+        "100 % of its values look like dates: a contract makes them numbers",
     ],
 )
 def test_keep_is_no_hint_where_it_makes_no_feature(reason: str) -> None:

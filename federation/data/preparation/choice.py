@@ -24,14 +24,16 @@ def chosen(settings: PreparationSettings, columns: Sequence[str]) -> tuple[str |
     of_clients = _client_column(settings, columns)
     if settings.contract:
         _check_contract(settings, settings.contract, of_clients)
-    for option, names in (("--ignore", settings.ignore), ("--keep", settings.keep)):
+    options = {"--ignore": settings.ignore, "--keep": settings.keep, "--categorical": settings.categorical}
+    for option, names in options.items():
         for name in names:
             if name == settings.label:
                 raise SettingError(f'{option} "{name}": it is the label.', "Choose another column.")
             if name not in columns:
                 raise SettingError(f'{option} "{name}": no such column.', near(name, columns))
-    if of_clients in settings.keep:
-        raise SettingError(f'--keep "{of_clients}": it names the clients.', "Choose another partition.")
+    for option in ("--keep", "--categorical"):
+        if of_clients in options[option]:
+            raise SettingError(f'{option} "{of_clients}": it names the clients.', "Choose another partition.")
     reasons = dict.fromkeys(settings.ignore, ASKED)
     if settings.contract:
         reasons |= dict.fromkeys(settings.contract.ignored, BY_CONTRACT)
@@ -102,5 +104,11 @@ def _check_contract(settings: PreparationSettings, contract: Contract, of_client
         )
     if both := sorted({*settings.keep} & {*contract.ignored}):
         raise SettingError(f'--keep "{both[0]}": the contract ignores it.', "Change its type there.")
+    for name in settings.categorical:
+        if contract.kinds.get(name, "categorical") != "categorical":
+            raise SettingError(
+                f'--categorical "{name}": the contract says {contract.columns[name].type}.',
+                'Say there: type = "categorical".',
+            )
     if both := sorted({*settings.ignore} & {*contract.kinds}):
         raise SettingError(f'--ignore "{both[0]}": the contract uses it.', 'Say there: type = "ignored".')

@@ -9,6 +9,7 @@ from federation.data.table import Table
 
 Positions = npt.NDArray[np.int64]
 
+_CHUNK = 4096
 _MANY = 10
 _MANY_SHARE = 0.05
 _MOST = 0.5
@@ -29,10 +30,14 @@ class Copies:
     @classmethod
     def of(cls, table: Table) -> "Copies":
         """Compare every value and the label; missing values are equal."""
-        rows = np.column_stack([table.X, table.y]) + 0.0  # -0.0 and 0.0 are equal, but not their bytes
-        first: dict[bytes, int] = {}
-        found = (first.setdefault(row.tobytes(), position) for position, row in enumerate(rows))
-        return cls(np.fromiter(found, dtype=np.int64, count=len(rows)))
+        rows, hashes = np.arange(table.rows), _hashes(table)
+        _, first, of_row = np.unique(hashes, return_index=True, return_inverse=True)
+        group: Positions = first[of_row]
+        if (odd := rows[group != rows][_differ(table, rows[group != rows], group[group != rows])]).size:
+            seen: dict[bytes, int] = {}  # different rows of one hash
+            for row in rows[np.isin(of_row, of_row[odd])]:
+                group[row] = seen.setdefault(_bits(table, np.array([row])).tobytes(), row)
+        return cls(group)
 
     @property
     def repeats(self) -> npt.NDArray[np.bool_]:
@@ -66,3 +71,28 @@ class Copies:
             f"{found}: kept, and never divided between training and held-back rows. "
             "--drop-duplicates drops them."
         )
+
+
+def _hashes(table: Table) -> npt.NDArray[np.uint64]:
+    """Return a number for each row, the same one for identical rows."""
+    mixed = table.y.astype(np.uint64)
+    for values in table.X.T:
+        mixed = (mixed ^ _bits_of(values)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed
+
+
+def _differ(table: Table, rows: Positions, others: Positions) -> npt.NDArray[np.bool_]:
+    """Return which of these rows are not identical to the other ones."""
+    parts = [slice(start, start + _CHUNK) for start in range(0, len(rows), _CHUNK)]
+    differ = [(_bits(table, rows[part]) != _bits(table, others[part])).any(axis=1) for part in parts]
+    return np.concatenate(differ) if differ else np.empty(0, dtype=np.bool_)
+
+
+def _bits(table: Table, rows: Positions) -> npt.NDArray[np.uint64]:
+    """Return what identical rows have in common, shape (m, d + 1)."""
+    return _bits_of(np.column_stack([table.X[rows], table.y[rows]]))
+
+
+def _bits_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint64]:
+    return np.where(np.isnan(values), np.nan, values + 0.0).view(np.uint64)  # -0.0 and 0.0 are equal

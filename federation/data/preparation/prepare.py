@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from client_code.protocol.contract import Contract
 from federation.data import synthetic
-from federation.data.contract_check import require, types_of
+from federation.data.contract_check import as_words, refuse, scan_for, told_by, types_of, violations
 from federation.data.preparation.beside import files_beside
 from federation.data.preparation.choice import chosen, sizes, unused_but
 from federation.data.preparation.copies import Copies
@@ -29,8 +30,8 @@ from federation.data.preparation.partition import (
     split,
 )
 from federation.data.preparation.settings import CLIENTS, MAXIMUM_CLIENTS, PreparationSettings
-from federation.data.readers import digest_of_tables, table_files
-from federation.data.table import Table, read_header, read_table, read_texts, write_table
+from federation.data.scan import scan
+from federation.data.table import Table, read_header, table_of, texts_of, write_table
 from federation.errors import DataError, EmptyClientError, LabelError, OutputExistsError, SettingError
 from federation.files import sha256_of
 
@@ -51,13 +52,25 @@ class _Input:
     left_out: Mapping[str, str]
 
 
+class _Part(NamedTuple):
+    """Some rows of a table, as they will be written: not copied until then."""
+
+    table: Table
+    rows: Positions
+
+    @property
+    def size(self) -> Count:
+        """Count the rows."""
+        return Count(rows=len(self.rows), positives=int(self.table.y[self.rows].sum()))
+
+
 @dataclass(frozen=True, eq=False)
 class _Client:
-    """A client's rows as they will be written."""
+    """A client's rows."""
 
     train_before: Count
-    train: Table
-    validation: Table
+    train: _Part
+    validation: _Part
     note: str | None
 
 
@@ -102,15 +115,16 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
     group = np.arange(given.table.rows) if drops or copies.usual else copies.group
     kept, held = _hold_back_test(given.table, rows, group, settings)
     clients = {
-        name: _prepare_client(name, used.take(own), group[own], settings)
+        name: _prepare_client(name, _Part(used, own), group, settings)
         for name, own in _assign(given, kept, group, settings).items()
     }
-    tables = {"server/test.csv": used.take(held)}
+    test = _Part(used, held)
+    parts = {"server/test.csv": test}
     for name, client in clients.items():
-        tables |= {f"{name}/train.csv": client.train, f"{name}/validation.csv": client.validation}
-    manifest = _describe(given, copies, used.take(held), clients, settings)
+        parts |= {f"{name}/train.csv": client.train, f"{name}/validation.csv": client.validation}
+    manifest = _describe(given, copies, test, clients, settings)
     contract = settings.contract or (None if used.plain else types_of(used))
-    return _write(out, tables, manifest, contract)
+    return _write(out, parts, manifest, contract)
 
 
 def _make_up(settings: PreparationSettings) -> _Input:
@@ -135,20 +149,26 @@ def _make_up(settings: PreparationSettings) -> _Input:
 def _read(path: Path, settings: PreparationSettings) -> _Input:
     column, left_out = chosen(settings, read_header(path))
     contract = settings.contract
+    of_clients = [column] if column else []
+    told = told_by(contract, missing=settings.missing, decimal=settings.decimal)
     if contract:
-        require(contract, table_files(path) if path.is_dir() else [path])
-    table = read_table(
-        path,
+        scanned = scan_for(contract, path, texts=of_clients)
+        refuse(violations(contract, scanned, told))
+    else:
+        scanned = scan(path, texts={settings.label, *of_clients})
+    table = table_of(
+        scanned,
         label=settings.label,
         positive=settings.positive or (contract.positive if contract else None),
-        ignore=(*([column] if column else []), *left_out),
-        kinds=contract.kinds if contract else None,
+        ignore=(*of_clients, *left_out),
+        kinds=contract.kinds if contract else as_words(settings.categorical),
         codes=True,
+        told=told,
     )
     if contract is None:
         left_out |= unused_but(settings.keep, table, str(path))
-    source = Source(name=path.name, sha256=digest_of_tables(path))
-    return _Input(table, source, read_texts(path, column) if column else None, left_out)
+    source = Source(name=path.name, sha256=scanned.sha256)
+    return _Input(table, source, texts_of(scanned, column) if column else None, left_out)
 
 
 def _hold_back_test(
@@ -216,14 +236,16 @@ def _named_clients(texts: list[str], settings: PreparationSettings) -> dict[str,
     return names
 
 
-def _prepare_client(name: str, table: Table, group: Positions, settings: PreparationSettings) -> _Client:
+def _prepare_client(name: str, own: _Part, group: Positions, settings: PreparationSettings) -> _Client:
     rng = _rng(settings, f"client {name}")
-    kept, held = split(table.y, settings.validation_share, rng, group)
-    train, note = table.take(kept), None
-    before = _count(train)
+    table, rows = own
+    kept, held = split(table.y[rows], settings.validation_share, rng, group[rows])
+    train, note = own._replace(rows=rows[kept]), None
+    before = train.size
     if settings.resample == "smote":
-        train, note = smote(train, rng)
-    return _Client(before, train, table.take(held), note)
+        resampled, note = smote(table.take(train.rows), rng)
+        train = _Part(resampled, np.arange(resampled.rows))
+    return _Client(before, train, own._replace(rows=rows[held]), note)
 
 
 def _rng(settings: PreparationSettings, purpose: str) -> np.random.Generator:
@@ -231,14 +253,10 @@ def _rng(settings: PreparationSettings, purpose: str) -> np.random.Generator:
     return np.random.default_rng([settings.seed, *purpose.encode()])
 
 
-def _count(table: Table) -> Count:
-    return Count(rows=table.rows, positives=table.positives)
-
-
 def _describe(
     given: _Input,
     copies: Copies,
-    test: Table,
+    test: _Part,
     clients: Mapping[str, _Client],
     settings: PreparationSettings,
 ) -> Manifest:
@@ -247,7 +265,7 @@ def _describe(
         synthetic=given.source is None,
         source=given.source,
         label=given.table.label,
-        features=test.features,
+        features=test.table.features,
         left_out=given.left_out,
         positive=settings.positive,
         partition=str(settings.partition),
@@ -255,19 +273,20 @@ def _describe(
         seed=settings.seed,
         test_share=settings.test_share,
         validation_share=settings.validation_share,
-        input=_count(given.table),
-        duplicates=_count(given.table.take(np.flatnonzero(copies.repeats))),
+        input=Count(rows=given.table.rows, positives=given.table.positives),
+        duplicates=_Part(given.table, np.flatnonzero(copies.repeats)).size,
         drop_duplicates=settings.drop_duplicates,
-        test=_count(test),
+        test=test.size,
         clients={
             name: ClientRows(
                 train_before=client.train_before,
-                train=_count(client.train),
-                validation=_count(client.validation),
+                train=client.train.size,
+                validation=client.validation.size,
             )
             for name, client in clients.items()
         },
         notes=(
+            *given.table.notes,
             *([note] if note else []),
             *(f'client "{name}": {client.note}.' for name, client in clients.items() if client.note),
         ),
@@ -281,7 +300,7 @@ def _refuse_existing(out: Path) -> None:
         raise OutputExistsError(f"{out}: holds something already.", "Choose another folder, or remove it.")
 
 
-def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest, contract: Contract | None) -> Manifest:
+def _write(out: Path, parts: Mapping[str, _Part], manifest: Manifest, contract: Contract | None) -> Manifest:
     """Write everything beside `out`, then rename it into place."""
     beside = files_beside(manifest, contract)
     try:
@@ -289,12 +308,12 @@ def _write(out: Path, tables: Mapping[str, Table], manifest: Manifest, contract:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
             built = Path(scratch) / "built"
-            for name, table in tables.items():
+            for name, part in parts.items():
                 (built / name).parent.mkdir(parents=True, exist_ok=True)
-                write_table(table, built / name)
+                write_table(part.table, built / name, part.rows)
             for name, text in beside.items():
                 (built / name).write_text(text, encoding="utf-8")
-            digests = {name: sha256_of(built / name) for name in (*tables, *beside)}
+            digests = {name: sha256_of(built / name) for name in (*parts, *beside)}
             manifest = replace(manifest, files=digests)
             (built / NAME).write_text(manifest.to_json(), encoding="utf-8", newline="\n")
             if out.exists():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from client_code.protocol.contract import Contract
+from federation.data.columns import Told
 from federation.data.preparation.partition import Resample
 from federation.errors import SettingError
 
@@ -41,6 +42,12 @@ class PreparationSettings:
         Drop rows that equal an earlier one, label included; else they are kept, see `Copies.usual`.
     ignore, keep : sequence of str
         Columns to leave out, and columns to use that would be left out, see `federation.data.unused`.
+    missing : sequence of str
+        Words that stand for a gap, see `client_code.protocol.cells.Words`.
+    categorical : sequence of str
+        Columns whose values are words, also where they look like numbers.
+    decimal : {".", ","}, optional
+        What separates decimals where 1,234 leaves it open.
     test_share, validation_share : float
         Shares of all rows for the server's test set, and of a client's rows for its validation set; each
         between 0 and 1.
@@ -61,6 +68,9 @@ class PreparationSettings:
     drop_duplicates: bool = False
     ignore: Sequence[str] = ()
     keep: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    decimal: str | None = None
     test_share: float = 0.1
     validation_share: float = 0.2
 
@@ -84,6 +94,11 @@ class PreparationSettings:
         for name, share in (("test", self.test_share), ("validation", self.validation_share)):
             if not 0 < share < 1:
                 raise SettingError(f"{name} share {share}: out of range.", "Choose between 0 and 1.")
-        for column in self.keep:
-            if column in self.ignore:
-                raise SettingError(f'"{column}" is both to keep and to ignore.', "Choose one of the two.")
+        self._check_cells()
+
+    def _check_cells(self) -> None:
+        for column in self.ignore:
+            for names, what in ((self.keep, "to keep"), (self.categorical, "categorical")):
+                if column in names:
+                    raise SettingError(f'"{column}" is both {what} and to ignore.', "Choose one of the two.")
+        Told(missing=self.missing, decimal=self.decimal)  # which refuses what cannot be

@@ -1,0 +1,45 @@
+"""Say which files of a folder hold other things in a column than the rest."""
+
+import numpy as np
+
+from client_code.protocol.cells import is_missing, what
+from federation.data.scan import Scan
+from federation.words import some
+
+
+def texts_by_file(scanned: Scan, name: str) -> dict[str, set[str]]:
+    """Return the different texts, without gaps, of a column in each file; it must be there as texts."""
+    column = scanned.columns[name]
+    known, places = list(column.known), np.concatenate(column.parts)
+    found, start = dict[str, set[str]](), 0
+    for file in scanned.files:
+        own = np.unique(places[start : start + file.rows]).tolist()
+        found[file.path.name] = {known[place].strip() for place in own if not is_missing(known[place])}
+        start += file.rows
+    return found
+
+
+def two_kinds(scanned: Scan, name: str) -> str:
+    """Return which files hold words in a column and which numbers; "" if one holds both, or all the same."""
+    if len(scanned.files) == 1 or not scanned.columns[name].as_texts:
+        return ""
+    by_kind: dict[bool, list[str]] = {True: [], False: []}
+    for file, texts in texts_by_file(scanned, name).items():
+        kinds = {what(text) == "texts" for text in texts}
+        if len(kinds) > 1:
+            return ""
+        for kind in kinds:
+            by_kind[kind].append(file)
+    words, numbers = by_kind[True], by_kind[False]
+    return f"holds words in {some(words)} and numbers in {some(numbers)}" if words and numbers else ""
+
+
+def other_labels(scanned: Scan, label: str) -> str:
+    """Return how many different labels each file holds, where that tells why all together hold too many."""
+    found = texts_by_file(scanned, label)
+    binary = all(len(texts) <= 2 for texts in found.values())  # noqa: PLR2004 - two classes
+    if len(found) == 1 or not binary:
+        return ""
+    several = len({frozenset(texts) for texts in found.values()})
+    told = some([f"{len(texts)} in {file}" for file, texts in found.items()])
+    return f" ({told}: {several} different pairs)" if several > 1 else ""

@@ -1,0 +1,90 @@
+"""Say of a column of numbers and words how many rows hold words, which ones, and which options decide.
+
+A word is shown if many rows hold it, or if everybody writes it for a gap: then it tells of no single row.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from federation.data.notation import Notation
+
+LEAST_ROWS = 10
+"""Fewest rows that must hold a word for it to be shown."""
+
+GAPS = frozenset({"?", ".", "*", "-", "--", "#n/a", "<na>", "none", "nil", "missing", "unknown"})
+"""Words that are no gaps unless declared, and tell of nobody: shown however few rows hold them."""
+
+_LONGEST = 60
+_SHOWN = 5
+
+
+class Refusal(NamedTuple):
+    """Why a column of numbers cannot be read, without a single row's value; and what the user can do."""
+
+    problem: str
+    remedy: str
+
+
+def of_words(name: str, words: Mapping[str, int], rows: int) -> Refusal:
+    """Return why a column is refused in which some rows hold words.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    words : mapping of str to int
+        How many rows hold each.
+    rows : int
+        How many rows hold anything.
+    """
+    often = [one for one in sorted(words, key=lambda one: -words[one]) if _may_be_shown(one, words[one])]
+    shown = often[:_SHOWN]
+    others = sum(count for one, count in words.items() if one not in shown)
+    told = [f'"{one}" in {words[one]:,}' for one in shown]
+    if shown and others:
+        told.append(f"other words in {others:,}")
+    problem = f"not a number{_as_in(sum(words.values()), rows)}{': ' if told else ''}{', '.join(told)}"
+    as_words = f"{option('--categorical', name)} if the column holds words (a contract can say so too)"
+    if not shown:
+        return Refusal(problem, f"Correct it, leave it empty, or add {as_words}.")
+    declared = " ".join(option("--missing", one) for one in shown)
+    rest = "" if not others else " and correct the others"
+    what = "it means a missing value" if len(shown) == 1 else "they mean a missing value"
+    return Refusal(problem, f"Add {declared} if {what}{rest}, or {as_words}.")
+
+
+def of_ambiguous(texts: Sequence[str], rows: int, total: int) -> Refusal:
+    """Return why a column is refused whose numbers, in ``rows`` of ``total``, can be read in two ways."""
+    sign = "," if any("," in text for text in texts) else "."
+    reads = ("1234", "1.234") if sign == "," else ("1.234", "1234")
+    return Refusal(
+        f'"{sign}" may separate thousands or decimals{_as_in(rows, total)}',
+        f"Add --decimal . to read 1{sign}234 as {reads[0]}, or --decimal , to read it as {reads[1]}.",
+    )
+
+
+def of_notations(name: str, rows: int, total: int) -> Refusal:
+    """Return why a column is refused whose numbers are in several notations; ``rows`` are not plain."""
+    return Refusal(
+        f"not a plain number, and not all others are written as this one{_as_in(rows, total)}",
+        f"Write all of them alike, or leave the column out: {option('--ignore', name)}.",
+    )
+
+
+def read_as(name: str, notation: Notation) -> str:
+    """Return the line that tells how a column was read."""
+    return f'"{name}": read as {notation.words}.'
+
+
+def option(name: str, value: str) -> str:
+    """Return an option as it is typed on a command line."""
+    return shlex.join([f"{name}={value}"] if value.startswith("-") else [name, value])
+
+
+def _may_be_shown(word: str, rows: int) -> bool:
+    return (rows >= LEAST_ROWS or word.lower() in GAPS) and len(word) <= _LONGEST and word.isprintable()
+
+
+def _as_in(rows: int, total: int) -> str:
+    return f", as in {rows:,} of {total:,} rows" if rows > 1 else ""

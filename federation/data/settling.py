@@ -1,0 +1,74 @@
+"""Decide how each column of a table is read, once all its cells are known."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from client_code.protocol.cells import Words
+from client_code.protocol.contract import Kind
+from federation.data.columns import Reader, Told, reader_of
+from federation.data.mixed import read_as
+from federation.data.scan import Scan, scan
+from federation.data.whole import Column
+
+
+def settled(
+    scanned: Scan, names: Collection[str], kinds: Mapping[str, Kind], told: Told, *, codes: bool
+) -> Scan:
+    """Return a table with gaps in the place of declared words, and texts where they decide what a column is.
+
+    Parameters
+    ----------
+    scanned : Scan
+        The table. A column that held nothing but numbers for a while is read again, as texts.
+    names : collection of str
+        The columns that are used.
+    kinds : mapping of str to Kind
+        What each holds, where that is known.
+    told : Told
+        What the user tells of cells.
+    codes : bool
+        Whether it is a user's own table.
+    """
+    columns = {name: scanned.columns[name] for name in names if name in scanned.columns}
+    late = [
+        name for name, one in columns.items() if _needs_texts(name, one, kinds.get(name), told, codes=codes)
+    ]
+    if late:
+        columns |= scan(scanned.path, texts=late, only=late).columns
+    if told.missing:
+        words = Words(told.missing)
+        columns = {name: column.emptied(words) for name, column in columns.items()}
+    return replace(scanned, columns={**scanned.columns, **columns})
+
+
+def readers_of(
+    columns: Mapping[str, Column], kinds: Mapping[str, Kind], told: Told, *, codes: bool
+) -> tuple[dict[str, Reader], list[str]]:
+    """Return how to read each column of a settled table, and what to tell of it; see `settled`."""
+    readers, notes = dict[str, Reader](), list[str]()
+    for name, column in columns.items():
+        kind = kinds.get(name)
+        if name in told.dates:
+            readers[name] = Reader("numeric", dates=told.dates[name])
+        elif codes and column.known:
+            readers[name] = reader_of(name, column.counts(), kind=kind, decimal=told.decimal)
+        else:
+            profile = column.profile()
+            readers[name] = Reader(kind or ("categorical" if codes and profile.codes else profile.kind))
+        if notation := readers[name].notation:
+            notes.append(read_as(name, notation))
+    if declared := [
+        f'"{name}" in {column.declared:,}' for name, column in columns.items() if column.declared
+    ]:
+        notes.append(f"Missing, as declared: {', '.join(declared)} rows.")
+    return readers, notes
+
+
+def _needs_texts(name: str, column: Column, kind: Kind | None, told: Told, *, codes: bool) -> bool:
+    if column.as_texts:
+        return False
+    if kind not in (None, "numeric") or name in told.dates:
+        return True
+    if not codes:
+        return kind is None and column.profile().kind != "numeric"
+    return bool(column.known) or told.decimal == "," or (column.zeros > 0 and kind is None)

@@ -1,0 +1,241 @@
+"""Numbers are read in the notation that a whole column is written in, and it is said; nothing is guessed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client_code.protocol.contract import Contract, Rule
+from federation.config.contract import load_contract
+from federation.data.columns import reader_of
+from federation.data.contract_check import check, infer, told_by
+from federation.data.notation import notations
+from federation.data.preparation.manifest import Manifest
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
+from federation.data.table import read_table
+from federation.errors import FeatureError, SettingError
+
+ROWS = 600
+NARROW, MINUS, QUOTE = "\u202f", "\u2212", "\u2019"
+
+
+def amounts() -> np.ndarray:
+    """Return costs of which most are a thousand or more, some negative."""
+    rng = np.random.default_rng(1)
+    return np.round(rng.lognormal(8, 1, ROWS) * np.where(np.arange(ROWS) % 9, 1, -1), 2)
+
+
+def write(cost: object, folder: Path, **columns: object) -> Path:
+    """Write a table with a column in the notation to be read, and return its path."""
+    rng = np.random.default_rng(0)
+    age = rng.integers(20, 90, ROWS)
+    y = (rng.random(ROWS) < age / 100).astype(int)
+    pd.DataFrame({"age": age, "cost": cost, "y": y} | columns).to_csv(folder / "rows.csv", index=False)
+    return folder / "rows.csv"
+
+
+def prepared(cost: object, folder: Path, **settings: object) -> Manifest:
+    """Prepare such a table."""
+    return prepare(write(cost, folder), folder / "out", PreparationSettings(label="y", **settings))  # type: ignore[arg-type]
+
+
+def swapped(text: str) -> str:
+    """Return a number as it is written where the comma separates decimals."""
+    return text.translate(str.maketrans(",.", ".,"))
+
+
+def in_brackets(x: float) -> str:
+    """Return a number as accountants write it."""
+    return f"({-x:,.2f})" if x < 0 else f"{x:,.2f}"
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        (lambda x: f"{x:,.2f}", "numbers with thousands separators (1,234.5)"),
+        (lambda x: f"{x:,.2f}".replace(",", " "), "numbers with thousands separators (1 234.5)"),
+        (lambda x: f"{x:,.2f}".replace(",", NARROW), "numbers with thousands separators (1 234.5)"),
+        (lambda x: f"{x:,.2f}".replace(",", QUOTE), "numbers with thousands separators (1'234.5)"),
+        (lambda x: swapped(f"{x:.2f}"), "numbers with a decimal comma (1234,5)"),
+        (lambda x: swapped(f"{x:,.2f}"), "numbers with thousands separators and a decimal comma (1.234,5)"),
+        (lambda x: f"${x:,.2f}", "amounts with a currency and thousands separators ($1,234.5)"),
+        (lambda x: f"-${-x:,.2f}" if x < 0 else f"${x:,.2f}", "amounts with a currency and thousands separ"),
+        (lambda x: f"{x:.2f} EUR", "amounts with a currency (1234.5 EUR)"),
+        (lambda x: f"{x:.2f} %", "percentages (12.5 % is 12.5)"),
+        (lambda x: f"{x:.2f}%", "percentages (12.5 % is 12.5)"),
+        (in_brackets, "numbers with thousands separators and brackets for a minus (1,234.5; (12) is -12)"),
+        (lambda x: f"{x:.2f}".replace("-", MINUS), "numbers with a typographic minus"),
+    ],
+)
+def test_a_column_in_one_notation_is_read_and_said(
+    tmp_path: Path, written: Callable[[float], str], words: str
+) -> None:
+    """The numbers are those that were meant; prepared files hold them plainly, for any client."""
+    manifest = prepared([written(x) for x in amounts()], tmp_path)
+    assert manifest.features == ("age", "cost")
+    (note,) = [one for one in manifest.told if '"cost"' in one]
+    assert note.startswith(f'"cost": read as {words}')
+    files = [pd.read_csv(path)["cost"] for path in (tmp_path / "out").rglob("*.csv")]
+    assert sorted(pd.concat(files)) == sorted(amounts())
+
+
+@pytest.mark.parametrize(
+    ("texts", "decimal", "numbers"),
+    [
+        (["1,234", "900"], None, None),
+        (["1,234", "900"], ".", [1234, 900]),
+        (["1,234", "900"], ",", [1.234, 900]),
+        (["$1.234"], None, None),
+        (["1,234,567", "1,234"], None, [1234567, 1234]),
+        (["1,234", "0,5"], None, [1.234, 0.5]),
+        (["1,234", "12.5"], None, [1234, 12.5]),
+        (["1.234", "1,5"], None, [1234, 1.5]),
+        (["1.234", "900"], None, [1.234, 900]),
+        (["1.234", "900"], ",", [1234, 900]),
+        (["12.5", "900"], ",", [12.5, 900]),
+        (["$4009", "$5"], None, [4009, 5]),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_not_guessed(
+    texts: list[str], decimal: str | None, numbers: list[float] | None
+) -> None:
+    """One cell may decide for the column, as does the option; plain numbers are plain unless it says so."""
+    reader = reader_of("cost", dict.fromkeys(texts, 1), decimal=decimal)
+    if numbers is None:
+        assert reader.refusal
+        assert "--decimal ." in reader.refusal.remedy
+    else:
+        assert reader.read(texts).tolist() == numbers
+
+
+def test_an_ambiguous_column_is_refused_where_it_begins(tmp_path: Path) -> None:
+    """With the option for either way, which works as it is named."""
+    cost = np.abs(amounts()).round()
+    texts = [f"{x:,.0f}" for x in cost]
+    with pytest.raises(FeatureError, match=r'"cost", data row \d+ .*as in \d+ of 600 rows\.') as error:
+        prepared(texts, tmp_path)
+    assert "--decimal . to read 1,234 as 1234" in str(error.value)
+    prepared(texts, tmp_path, decimal=".")
+    files = [pd.read_csv(path)["cost"] for path in (tmp_path / "out").rglob("*.csv")]
+    assert sorted(pd.concat(files)) == sorted(cost)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["12 %", "0.5"],
+        ["$5", "\u20ac5"],
+        ["$5", "5"],
+        ["(1)", "(2)"],
+        ["1,2,3", "4"],
+        ["2020-01-05"],
+        ["05.01.2020"],
+        ["1.2.3"],
+        ["01 234", "5 %"],
+        ["1,23,456.5", "5,5"],
+        ["4_009"],
+        ["0xfa9"],
+        ["--5", "1,5"],
+        ["($5", "$5"],
+        ["1e5", "1,5"],
+    ],
+)
+def test_what_is_in_no_one_notation_is_none(texts: list[str]) -> None:
+    """Two currencies, percentages beside shares, notes in brackets, lists, dates, versions, codes."""
+    assert notations(texts) == []
+
+
+def test_notations_that_are_mixed_are_refused(tmp_path: Path) -> None:
+    """For 12 % beside 0.12 only the owner knows what was meant; the remedy works as it is printed."""
+    texts = [f"{x:.2f} %" if i % 3 else f"{x:.2f}" for i, x in enumerate(amounts())]
+    with pytest.raises(
+        FeatureError, match="not all others are written as this one, as in 400 of 600"
+    ) as error:
+        prepared(texts, tmp_path)
+    assert error.value.remedy.endswith("--ignore cost.")
+    assert prepared(texts, tmp_path, ignore=("cost",)).features == ("age",)
+
+
+def test_words_stay_words_where_the_user_says_so(tmp_path: Path) -> None:
+    """Bands such as 10 % may be names."""
+    manifest = prepared(["10 %", "20 %", "30 %"] * 200, tmp_path, categorical=("cost",))
+    assert not any("read as" in one for one in manifest.told)
+    assert set(pd.read_csv(tmp_path / "out/server/test.csv")["cost"]) == {"10 %", "20 %", "30 %"}
+
+
+def test_a_contract_is_kept_by_numbers_in_another_notation(tmp_path: Path) -> None:
+    """Its owner finds it out, checks with it and prepares with it; one that says words gets words."""
+    path = write([f"{x:,.2f}" for x in amounts()], tmp_path)
+    text = infer(read_table(path, label="y", codes=True))
+    (tmp_path / "contract.toml").write_text(text, encoding="utf-8")
+    contract = load_contract(tmp_path / "contract.toml")
+    assert contract.kinds["cost"] == "numeric"
+    told = told_by(contract)
+    assert check(contract, [path], told) == {}
+    narrow = Contract(label="y", columns={**contract.columns, "cost": Rule(type="numeric", maximum=1)})
+    assert "values above 1" in str(check(narrow, [path], told)["rows.csv"][0])
+    assert "no finite numbers" in str(check(contract, [path])["rows.csv"][0])  # as a client sees a file
+    manifest = prepare(path, tmp_path / "out", PreparationSettings(label="y", contract=contract))
+    assert '"cost": read as numbers with thousands separators (1,234.5).' in manifest.told
+    words = load_contract_of(text.replace('type = "numeric"', 'type = "categorical"', 2), tmp_path)
+    assert words.kinds["cost"] == "categorical"
+    assert read_table(path, label="y", kinds=words.kinds, codes=True).levels["cost"]
+
+
+def load_contract_of(text: str, folder: Path) -> Contract:
+    """Return a contract, without the ranges that only numbers have."""
+    kept = [line for line in text.splitlines() if not line.startswith(("minimum", "maximum"))]
+    (folder / "words.toml").write_text("\n".join(kept), encoding="utf-8")
+    return load_contract(folder / "words.toml")
+
+
+def test_the_check_takes_the_option_too(tmp_path: Path) -> None:
+    """Else a contract could not be kept by what `--decimal` reads."""
+    path = write([f"{x:,.0f}" for x in np.abs(amounts())], tmp_path)
+    text = infer(read_table(path, label="y", codes=True, told=told_by(None, decimal=".")))
+    (tmp_path / "contract.toml").write_text(text, encoding="utf-8")
+    contract = load_contract(tmp_path / "contract.toml")
+    assert "no finite numbers" in str(check(contract, [path], told_by(contract))["rows.csv"][0])
+    assert check(contract, [path], told_by(contract, decimal=".")) == {}
+
+
+def test_a_separator_that_is_none_is_refused() -> None:
+    """From Python, where no command line checks it."""
+    with pytest.raises(SettingError, match=r'"dot": no such mark'):
+        PreparationSettings(label="y", decimal="dot")
+
+
+@given(
+    st.lists(st.floats(-1e12, 1e12).map(lambda x: round(x, 2)), min_size=1),
+    st.sampled_from([".", ","]),
+)
+def test_what_is_written_is_read(numbers: list[float], decimal: str) -> None:
+    """To the last digit, in either way to write it."""
+    texts = [f"{x:,.2f}" for x in numbers]
+    texts = texts if decimal == "." else [swapped(text) for text in texts]
+    (notation,) = notations(texts, decimal)
+    assert [notation.number(text) for text in texts] == numbers
+
+
+@given(st.lists(st.text("0123456789.,'() -+%$", max_size=8)))
+def test_no_text_breaks_it(texts: list[str]) -> None:
+    """Whatever is in a column, it is read, refused or taken for words."""
+    reader = reader_of("cost", dict.fromkeys(texts, 12))
+    try:
+        assert len(reader.read(texts)) == len(texts)
+    except ValueError:
+        assert reader.kind == "numeric"
+
+
+def test_a_table_in_parquet_is_read_alike(tmp_path: Path) -> None:
+    """As is the same table in CSV."""
+    path = write([f"{x:,.2f}" for x in amounts()], tmp_path)
+    pd.read_csv(path, dtype=str).to_parquet(tmp_path / "rows.parquet")
+    one, other = (read_table(file, label="y", codes=True) for file in (path, tmp_path / "rows.parquet"))
+    np.testing.assert_array_equal(one.X, other.X)
+    assert one.notes == other.notes != ()
