@@ -361,7 +361,7 @@ def test_the_contract_decides_what_is_categorical(tmp_path: Path) -> None:
 def test_a_rehearsal_reads_cells_as_it_is_told(tmp_path: Path) -> None:
     """From a file; data that are prepared already are not read again, and options for that are refused."""
     path, cells = write(frame(), tmp_path), {"missing": [WORD]}
-    prepare_data(path, tmp_path / "out", ["a", "b"], label="y", cells=cells)
+    prepare_data(path, tmp_path / "out", ["a", "b"], label="y", **cells)
     assert pd.read_csv(tmp_path / "out/server/test.csv")["n"].isna().any()
     with pytest.raises(SettingError, match="--missing cannot change"):
-        prepare_data(tmp_path / "out", tmp_path / "other", ["a", "b"], label="y", cells=cells)
+        prepare_data(tmp_path / "out", tmp_path / "other", ["a", "b"], label="y", **cells)

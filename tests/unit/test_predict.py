@@ -113,7 +113,7 @@ def test_id_column_may_be_a_feature(run: Path) -> None:
     ("text", "options", "error", "message"),
     [
         ("delta\n1\n", {}, SchemaMismatchError, "claims"),
-        ("claims,delta\n1,1\n", {"id_column": "dleta"}, SettingError, '--id "dleta": .* Did you mean delta'),
+        ("claims,delta\n1,1\n", {"id_column": "dleta"}, SettingError, '--id "dleta": .* mean "delta"'),
         ("claims,delta\n1,1\n3,secret\n", {}, FeatureError, '"delta", 1 not a number .* row 2, line 3'),
         ("claims,delta\n1,1\n,1\n", {}, FeatureError, '"claims", 1 empty or NaN.* row 2, line 3'),
         ("claims,delta\n1,nan\n", {}, FeatureError, '"delta", 1 empty or NaN.* row 1, line 2'),

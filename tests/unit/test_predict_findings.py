@@ -269,7 +269,7 @@ def test_labels_of_words_need_the_positive_one(score: Any, capsys: pytest.Captur
         score(text, label="sick")
     score(text, label="sick", positive="ill")
     assert '2 rows with a label in "sick", 1 positive:' in capsys.readouterr().out
-    with pytest.raises(SettingError, match=r'--label "sik": no such column\. Did you mean sick?'):
+    with pytest.raises(SettingError, match=r'--label "sik": no such column\. Did you mean "sick"\?'):
         score(text, label="sik")
     with pytest.raises(LabelError, match="no row has a label"):
         score(table({}), positive="ill")
@@ -281,7 +281,7 @@ def test_a_client_chooses_its_own_intercept(score: Any, capsys: pytest.CaptureFi
     at_a = score(table({}), model, site="hospital-a")
     assert "note" not in capsys.readouterr().err
     assert scores(at_a) == scores(score(table({}), replace(MODEL, intercept=-3.0)))
-    with pytest.raises(SettingError, match=r'--site "hospital-c": .*Did you mean hospital-[ab]'):
+    with pytest.raises(SettingError, match=r'--site "hospital-c": .*Did you mean "hospital-[ab]"'):
         score(table({}), model, site="hospital-c")
     with pytest.raises(SettingError, match=r"one intercept for all clients\. Leave out --site"):
         score(table({}), site="hospital-a")
