@@ -22,12 +22,16 @@ _MEAN_INTERCEPT = (
 def main(  # noqa: PLR0913 - its options
     *,
     model: Annotated[
-        str, typer.Option(help="File model.json of a run; also s3://BUCKET/KEY.", metavar="FILE")
+        str,
+        typer.Option(
+            help="File model.json of a run; also s3://BUCKET/KEY.", rich_help_panel="Data", metavar="FILE"
+        ),
     ],
     source: Annotated[
         str,
         typer.Option(
             "--input",
+            rich_help_panel="Data",
             metavar="PATH",
             help="CSV or Parquet file of raw rows, or a folder of them; also s3://BUCKET/KEY. It has the "
             "model's columns, in any order; others are ignored.",
@@ -36,13 +40,18 @@ def main(  # noqa: PLR0913 - its options
     out: Annotated[
         str,
         typer.Option(
-            help="CSV file to write; also s3://BUCKET/KEY; - writes to standard output.", metavar="FILE"
+            help="CSV file to write; also s3://BUCKET/KEY; - writes to standard output.",
+            rich_help_panel="Output",
+            metavar="FILE",
         ),
     ],
     id_column: Annotated[
         str | None,
         typer.Option(
-            "--id", metavar="COLUMN", help="Column that identifies a row. [default: its number, from 1]"
+            "--id",
+            rich_help_panel="Data",
+            metavar="COLUMN",
+            help="Column that identifies a row. [default: its number, from 1]",
         ),
     ] = None,
     on_error: Annotated[
@@ -50,6 +59,7 @@ def main(  # noqa: PLR0913 - its options
         typer.Option(
             help="What a row that cannot be scored does: stop writes nothing; row writes an empty score, "
             "and the reason in a third column.",
+            rich_help_panel="Output",
             metavar="stop|row",
         ),
     ] = "stop",
@@ -57,6 +67,7 @@ def main(  # noqa: PLR0913 - its options
         bool,
         typer.Option(
             "--allow-unknown",
+            rich_help_panel="Output",
             help="Score the rows even if a column holds no level that the model knows. [default: refuse]",
         ),
     ] = False,
@@ -64,6 +75,7 @@ def main(  # noqa: PLR0913 - its options
         str | None,
         typer.Option(
             help="Column of labels in the input, for metrics. [default: the model's label, if it is there]",
+            rich_help_panel="Data",
             metavar="COLUMN",
             show_default=False,
         ),
@@ -71,13 +83,16 @@ def main(  # noqa: PLR0913 - its options
     positive: Annotated[
         str | None,
         typer.Option(
-            help="Value of the label that counts as positive, if it is not 1, true or yes.", metavar="VALUE"
+            help="Value of the label that counts as positive, if it is not 1, true or yes.",
+            rich_help_panel="Data",
+            metavar="VALUE",
         ),
     ] = None,
     site: Annotated[
         str | None,
         typer.Option(
             help="Client whose intercept is used, of a model with site intercepts. [default: their mean]",
+            rich_help_panel="Data",
             metavar="NAME",
             show_default=False,
         ),

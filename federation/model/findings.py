@@ -159,7 +159,7 @@ class Findings:
 
     def _problems(self) -> str:
         parts: Sequence[str] = [
-            f'column "{name}", {problem.rows:,} {what} (the first is data row {problem.first_row:,}, '
+            f'column "{name}": {problem.rows:,} {what} (first in data row {problem.first_row:,}, '
             f"line {problem.first_line:,})"
             for name, found in self.columns.items()
             for what, problem in found.problems.items()

@@ -1,4 +1,4 @@
-"""Score the rows of a file with a model.json, a few thousand at a time; no scikit-learn."""
+"""Score the rows of a file with a model.json, a few hundred at a time; no scikit-learn."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from federation.model.linear import LinearModel, Preprocessing
 from federation.model.raw_columns import LevelColumn, raw_columns, was_binary
 from federation.words import nearest
 
-_CHUNK = 4096
+_CHUNK = 512  # texts that the processor still has at hand when they become numbers
 _GAP = "empty or NaN, as no training row was"
 _NEGATIVE = "negative, and the model takes the logarithm"
 Floats = NDArray[np.float64]
@@ -117,7 +117,7 @@ class Scorer:
     def of_file(
         self, path: Path, *, id_column: str | None = None, label: str | None = None
     ) -> Iterator[Scored]:
-        """Yield the rows of a table, a few thousand at a time.
+        """Yield the rows of a table, a few hundred at a time.
 
         Parameters
         ----------

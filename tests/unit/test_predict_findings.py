@@ -204,10 +204,10 @@ def test_rows_that_cannot_be_scored_are_counted_and_the_way_out_is_named(score: 
     with pytest.raises(FeatureError) as caught:
         score(BAD)
     assert str(caught.value).partition("rows.csv: ")[2] == (
-        '4 of 5 rows cannot be scored: column "age", 1 not a number (the first is data row 4, line 5), '
-        'column "amount", 2 empty or NaN, as no training row was (the first is data row 1, line 2), column '
-        '"amount", 1 negative, and the model takes the logarithm (the first is data row 3, line 4) and '
-        'column "urgent", 1 not a number (the first is data row 3, line 4). Correct these rows, or let them '
+        '4 of 5 rows cannot be scored: column "age": 1 not a number (first in data row 4, line 5), '
+        'column "amount": 2 empty or NaN, as no training row was (first in data row 1, line 2), column '
+        '"amount": 1 negative, and the model takes the logarithm (first in data row 3, line 4) and '
+        'column "urgent": 1 not a number (first in data row 3, line 4). Correct these rows, or let them '
         "have a reason instead of a score: --on-error row."
     )
 
