@@ -28,7 +28,7 @@ def call(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_help_lists_every_door_with_its_purpose() -> None:
     """The commands are the modules that ``python -m federation.X`` runs, and no others."""
     doors = {path.stem.replace("_", "-") for path in (ROOT / "federation").glob("[a-z]*.py")}
-    ground = {"checkout", "errors", "events", "files", "strategies"}
+    ground = {"checkout", "errors", "events", "files", "strategies", "words"}
     assert set(dispatcher.COMMANDS) == (doors - ground) | {"rehearse"}
     lines = call("--help").stdout.splitlines()
     for name in dispatcher.COMMANDS:
