@@ -1,23 +1,30 @@
 """Which tests may run side by side, and in which order, where pytest-xdist is installed and asked to."""
 
+from pathlib import PurePath
+
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 LONG = ("rehearsal", "local", "faults", "infrastructure", "security", "flower")
 """Folders of tests that take long, the longest first: what begins last is short, so that no process idles."""
+TOGETHER = {
+    **dict.fromkeys(("test_federation_faults", "test_operations", "test_parquet_client"), "deployed"),
+    **dict.fromkeys(("test_readme", "test_example", "test_whole_rehearsal"), "demo"),
+}
+"""Files of rehearsals that share what takes long: a deployed federation, or the README's first command."""
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """Give a file's tests to one process, and all that share the deployed rehearsal and its port too."""
+    """Give a file's tests to one process, and those of files that share what takes long."""
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:
         config.option.loadscopereorder = False  # it takes the files with the most tests first
         super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        shared = "tests/rehearsal/"
-        return shared if nodeid.startswith(shared) else str(super()._split_scope(nodeid))
+        file = str(super()._split_scope(nodeid))
+        return TOGETHER.get(PurePath(file).stem, file)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -87,11 +87,19 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_a_notebook_becomes_ready(machine: Machine) -> None:
-    """Its terminals find the published packages and say which command to run."""
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> tuple[Machine, str]:
+    """Return a notebook that was started with a package, and the last line of its log."""
+    machine = Machine(tmp_path_factory.mktemp("notebook"))
     machine.publish("tiny==1.0\n")
+    return machine, machine.start()
+
+
+def test_a_notebook_becomes_ready(started: tuple[Machine, str]) -> None:
+    """Its terminals find the published packages and say which command to run."""
+    machine, line = started
     ready = f"READY: python -m federation.server --config {machine.home}/bundle/federation.toml"
-    assert machine.start() == f"federation: {ready}"
+    assert line == f"federation: {ready}"
     terminal = ["sh", "-c", f'. "{machine.profile}"; python -c "import tiny; print(tiny.VALUE)"']
     shown = subprocess.run(
         terminal, env=machine.environment, capture_output=True, text=True, check=True
@@ -158,10 +166,9 @@ def test_the_real_bundle_is_installed(machine: Machine) -> None:
     assert shown == f"{source_archive().digest}\n"
 
 
-def test_a_restart_keeps_the_environment(machine: Machine) -> None:
+def test_a_restart_keeps_the_environment(started: tuple[Machine, str]) -> None:
     """The volume outlives a stop; installing again would cost minutes."""
-    machine.publish("tiny==1.0\n")
-    machine.start()
+    machine, _ = started
     made = (machine.home / "venv" / "pyvenv.cfg").stat().st_mtime_ns
     assert "READY" in machine.start()
     assert (machine.home / "venv" / "pyvenv.cfg").stat().st_mtime_ns == made

@@ -15,7 +15,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from federation.cli.command import run as run_command
 from federation.data.synthetic import LABEL
+from federation.local import main
 from tests.local.processes import ROOT, Command, clients_of, environment
 
 
@@ -98,7 +100,6 @@ def test_what_a_client_sends_does_not_grow_with_its_rows(
     run: Path, local: Command, tmp_path: Path, finish: Callable[..., str]
 ) -> None:
     """With the same columns and fewer rows, every message has the same size, give or take a digit."""
-    finish(local("--data", run / "data", "--out", tmp_path / "same"))
     small = tmp_path / "small"
     for source in (run / "data").rglob("*"):
         target = small / source.relative_to(run / "data")
@@ -117,7 +118,7 @@ def test_what_a_client_sends_does_not_grow_with_its_rows(
         lines = (out / "clients" / "site-1" / "ledger.jsonl").read_text().splitlines()
         return [(line["kind"], line["bytes"]) for line in map(json.loads, lines)]
 
-    more, less = sizes(tmp_path / "same"), sizes(tmp_path / "less")
+    more, less = sizes(run), sizes(tmp_path / "less")
     assert [kind for kind, _ in more] == [kind for kind, _ in less]
     assert all(abs(a - b) <= 8 for (_, a), (_, b) in zip(more, less, strict=True))
 
@@ -205,25 +206,29 @@ def test_newton_finds_the_pooled_optimum_over_real_processes(
     ],
 )
 def test_a_mistake_ends_with_its_own_exit_code_and_leaves_nothing(
-    options: tuple[str, ...], exit_code: int, words: str, local: Command, tmp_path: Path
+    options: tuple[str, ...], exit_code: int, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One line names the thing; there is no traceback and no half-written run."""
     table = tmp_path / "table.csv"
     table.write_text("a,b,y\n1,2,0\n3,x,1\n")
-    process = local(*(str(table) if o == "TEXT" else o for o in options), "--out", tmp_path / "run")
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == exit_code, stderr
+    given = [str(table) if option == "TEXT" else option for option in options]
+    with pytest.raises(SystemExit) as ended:
+        run_command(main, [*given, "--out", str(tmp_path / "run")])
+    stderr = capsys.readouterr().err
+    assert ended.value.code == exit_code, stderr
     assert words in stderr.splitlines()[-1]
     assert "Traceback" not in stderr
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_folder_is_never_overwritten(run: Path, local: Command) -> None:
-    """A second run into the same folder is refused, and the first stays whole."""
+    """A second run into the same folder is refused in one line, and the first stays whole."""
     before = (run / "model.json").read_bytes()
     process = local("--out", run)
-    process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 22
+    assert stderr.startswith("error: ")
+    assert stderr.count("\n") == 1
     assert (run / "model.json").read_bytes() == before
 
 

@@ -1,8 +1,7 @@
-"""One embedded AWS for all rehearsal tests, emptied between them."""
+"""One embedded AWS for all rehearsal tests of a process, emptied between them."""
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +129,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     shutil.rmtree(out)
 
 
-def temporary_folders(below: Path | None = None) -> set[str]:
+def temporary_folders(below: Path) -> set[str]:
     """Return the temporary folders of rehearsals that are there."""
-    return {path.name for path in (below or Path(tempfile.gettempdir())).glob("federation-rehearsal-*")}
+    return {path.name for path in below.glob("federation-rehearsal-*")}

@@ -22,10 +22,10 @@ from tests.rehearsal.conftest import temporary_folders
 )
 def test_ended_early_it_leaves_nothing(tmp_path: Path, by: signal.Signals, code: int) -> None:
     """In the middle of a deployment: no process, no temporary folder, its own exit code."""
-    before = temporary_folders()
     with subprocess.Popen(
         [sys.executable, "-m", "federation.rehearse", "--out", str(tmp_path / "out")],
         cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -34,12 +34,13 @@ def test_ended_early_it_leaves_nothing(tmp_path: Path, by: signal.Signals, code:
         next(line for line in process.stderr if line.startswith("  ServerNetworkStack"))
         family = psutil.Process(process.pid).children(recursive=True)
         assert len(family) >= 2
+        assert len(temporary_folders(tmp_path)) == 1
         process.send_signal(by)
         rest = process.stderr.read()
     assert process.returncode == code, rest
     assert "Traceback" not in rest
     assert [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
-    assert temporary_folders() <= before
+    assert temporary_folders(tmp_path) == set()
 
 
 def _rehearse(*options: str) -> "subprocess.CompletedProcess[str]":
@@ -82,10 +83,12 @@ def test_an_older_rehearsal_is_never_overwritten(tmp_path: Path) -> None:
 def test_step_waits_for_enter_before_each_step(tmp_path: Path) -> None:
     """In a terminal: nothing goes on without Enter, and Ctrl-C ends it there."""
     terminal, inside = pty.openpty()
-    before = temporary_folders()
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
     words = [sys.executable, "-m", "federation.rehearse", "--step", "--out", str(tmp_path / "out")]
     with (
-        subprocess.Popen(words, cwd=ROOT, stdin=inside, stderr=inside, stdout=subprocess.DEVNULL) as process,
+        subprocess.Popen(
+            words, cwd=ROOT, env=environment, stdin=inside, stderr=inside, stdout=subprocess.DEVNULL
+        ) as process,
         os.fdopen(terminal, "rb+", buffering=0) as keyboard,
     ):
         os.close(inside)
@@ -95,7 +98,7 @@ def test_step_waits_for_enter_before_each_step(tmp_path: Path) -> None:
         _until(keyboard, b"Next: Starting an AWS of our own")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == INTERRUPTED
-    assert temporary_folders() <= before
+    assert temporary_folders(tmp_path) == set()
 
 
 def _until(terminal: RawIOBase, text: bytes) -> bytes:
