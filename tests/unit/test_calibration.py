@@ -95,6 +95,11 @@ def test_rows_of_one_class_move_nothing() -> None:
     assert calibrate(asked_of(z, np.array([0.0, 1.0, 0.0, 1.0])), middle).problem
 
 
+def test_without_a_client_nothing_moves() -> None:
+    """As where all have left after their last update."""
+    assert calibrate(lambda _: [], pooled) == Calibration(problem="no client is left")
+
+
 # Federations ------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +230,20 @@ def test_a_run_does_not_fail_where_nobody_answers(tmp_path: Path) -> None:
     np.testing.assert_array_equal(kept.model.coef, free.model.coef)
     assert kept.model.intercept == pytest.approx(free.model.intercept - moved(free), rel=1e-12)
     assert "evaluate.calibration: 0 valid replies of 3 needed" in (kept.conclusion or "")
+
+
+def test_who_does_not_answer_is_asked_once(tmp_path: Path) -> None:
+    """So that a silent client holds up the run for one timeout and no more."""
+    asked = {2: 0, 3: 0}
+
+    def counted(reply: Message) -> Message:
+        asked[reply.metadata.src_node_id] += reply.metadata.message_type == KIND
+        return failing(reply) if reply.metadata.src_node_id == 3 else reply
+
+    pool = Pool(thirds(drawn(3_000, rarity=2.5)), tmp_path, spoil={2: counted, 3: counted})
+    assert moved(pool.train(strategy="fedadam", rounds=2, quorum=QUORUM)) != 0.0
+    assert asked[2] > 1
+    assert asked[3] == 1
 
 
 # Clients that come late -------------------------------------------------------------------------------------

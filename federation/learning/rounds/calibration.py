@@ -134,7 +134,9 @@ def calibrate(ask: Callable[[float], Iterable[Sums]], combine: Combine) -> Calib
     moved = 0.0
     try:
         for _ in range(MOST_EXCHANGES):
-            step = combine(ask(moved))
+            if not (told := list(ask(moved))):
+                return Calibration(problem="no client is left")
+            step = combine(told)
             if not math.isfinite(step):
                 return Calibration(problem="their rows are of one class")
             moved += step

@@ -31,7 +31,8 @@ class Round:
     overhead : float
         ``seconds`` less the slowest client's own computing and the server's evaluation.
     server : dict
-        Figures on the server's test data, see :func:`federation.model.quality.metrics.evaluate`.
+        Figures on the server's test data, see :func:`federation.model.quality.metrics.evaluate`; of the last
+        round in the end those of the final model, its intercept calibrated.
     clients : dict
         Per client what it reported: ``train`` figures of its fit, and ``given`` figures, on its validation
         rows, of the model that it was given to fit, which is that of the round before; their intercepts are

@@ -1,6 +1,6 @@
 """Who takes part in the next round: everybody admitted, but for those that failed too often in a row."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from flwr.serverapp import Grid
@@ -28,6 +28,26 @@ class GridProxy(Grid):
     push_messages = _of_grid("push_messages")
     pull_messages = _of_grid("pull_messages")
     send_and_receive = _of_grid("send_and_receive")
+
+
+class Among(GridProxy):
+    """A grid of some of another one's clients.
+
+    Parameters
+    ----------
+    grid : Grid
+        The other one.
+    node_ids : collection of int
+        Those that are left.
+    """
+
+    def __init__(self, grid: Grid, node_ids: Collection[int]) -> None:
+        super().__init__(grid)
+        self._node_ids = node_ids
+
+    def get_node_ids(self) -> list[int]:
+        """Return those that are left and still there."""
+        return [node_id for node_id in self.grid.get_node_ids() if node_id in self._node_ids]
 
 
 class Roster(GridProxy):

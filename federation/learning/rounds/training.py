@@ -18,7 +18,7 @@ from federation.learning.preprocessing.statistics import ClientStatistics, log_o
 from federation.learning.rounds.calibration import Calibration, Combine, Sums, calibrate, problem_of
 from federation.learning.rounds.figures import Recorder
 from federation.learning.rounds.record import Checkpoint, Record
-from federation.learning.rounds.roster import Roster
+from federation.learning.rounds.roster import Among, Roster
 from federation.learning.strategies.checked import CheckedStrategy
 from federation.learning.strategies.newton.fednewton import FedNewton
 from federation.learning.strategies.state import get_state, set_state
@@ -115,10 +115,15 @@ class Training:
         def problem(name: str, content: RecordDict) -> str:
             return problem_of(self.told[name], weights(name), content.metric_records["metrics"])
 
+        asked = set(self.roster.get_node_ids())  # who is silent once is not waited for again
+
         def ask(moved: float) -> list[Sums]:
-            at = Calibration(moved).applied(shifts)
-            question = self._question(at, lambda name: {"class-weight": list(weights(name))})
-            told = self.checked.figures(CALIBRATION, question, self.roster, self.timeout, problem)
+            question = self._question(
+                Calibration(moved).applied(shifts), lambda name: {"class-weight": list(weights(name))}
+            )
+            grid = Among(self.roster, asked)
+            told = self.checked.figures(CALIBRATION, question, grid, self.timeout, problem)
+            asked.intersection_update([i for i in asked if self.name_of(i) in told])
             return [Sums.of(self.told[name], weights(name), each) for name, each in told.items()]
 
         calibration = calibrate(ask, combine)
