@@ -6,6 +6,7 @@ clients' own errors are 5x and 9x, in ``client_code``. Each has a heading in ``d
 test ties the two together.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -105,7 +106,19 @@ class PortTakenError(FederationError, code=30):
 
 
 class JoinDeadlineError(FederationError, code=31):
-    """Not every client joined before the deadline."""
+    """Not every client joined before the deadline; `missing` names them all, the message a few.
+
+    Parameters
+    ----------
+    problem, remedy : str
+        As of every error.
+    missing : sequence of str
+        Names of the clients that did not join.
+    """
+
+    def __init__(self, problem: str, remedy: str, *, missing: Sequence[str] = ()) -> None:
+        super().__init__(problem, remedy)
+        self.missing = tuple(missing)
 
 
 class RoundError(FederationError, code=32):

@@ -28,7 +28,7 @@ def type_in(folder: Path, line: str) -> str:
 
 def printed_command(text: str) -> str:
     """Return the last command that a text prints."""
-    return "python -m " + re.findall(r"python -m (.*)", text)[-1]
+    return f"python -m {re.findall(r'python -m (.*)', text)[-1]}"
 
 
 def test_every_next_command_works_as_printed(tmp_path: Path) -> None:

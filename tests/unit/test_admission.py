@@ -124,6 +124,13 @@ def test_a_missing_client_is_explained_by_its_refused_identity() -> None:
     assert explained.problem == 'client "b" did not join: it is somebody.'
 
 
+def test_a_client_that_the_message_has_no_room_for_is_explained_too() -> None:
+    """Of many missing clients the message names a few."""
+    many = JoinDeadlineError('no join from "a" and 50 more within 9 s.', "", missing=["a", "b"])
+    explained = admission_after(("b", ProofError("it is somebody"))).explanation_of(many)
+    assert explained.problem == 'client "b" did not join: it is somebody.'
+
+
 def test_a_client_whom_aws_did_not_vouch_for_is_told_apart() -> None:
     """It may try again, and if it never gets in, the error says that AWS did not answer."""
     admission = admission_after(("b", UncheckedError("AWS STS does not answer")))

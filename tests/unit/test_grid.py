@@ -328,9 +328,10 @@ def test_missing_clients_are_named_when_the_join_deadline_passes(opened: Opened)
     grid = opened("anna", "bert")
     Peer(grid.port, "anna")
     told: list[list[str]] = []
-    with pytest.raises(JoinDeadlineError, match='"bert" within 1 s'):
+    with pytest.raises(JoinDeadlineError, match='"bert" within 1 s') as ended:
         grid.wait_for_clients(1, lambda _joined, missing: told.append(missing))
     assert told[-1] == ["bert"]
+    assert ended.value.missing == ("bert",)
 
 
 def test_a_client_that_ended_before_it_joined_ends_the_waiting(opened: Opened) -> None:

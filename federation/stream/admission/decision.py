@@ -9,6 +9,7 @@ from federation.errors import (
     FederationError,
     IdentityRefusedError,
     IdentityUncheckedError,
+    JoinDeadlineError,
     SchemaMismatchError,
 )
 from federation.stream.clients.members import Refusal
@@ -78,8 +79,9 @@ class Admission:
 
         Clients that have proved their identity are ignored: a stranger with the same name explains nothing.
         """
+        missing = error.missing if isinstance(error, JoinDeadlineError) else ()
         for name, problem in self._problems.items():
-            if name not in self._proven and f'"{name}"' in error.problem:
+            if name not in self._proven and (name in missing or f'"{name}"' in error.problem):
                 return problem
         return error
 

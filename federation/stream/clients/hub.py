@@ -192,7 +192,9 @@ class ClientHub:
                 self._event("start-without", clients=missing)
                 return
             raise JoinDeadlineError(
-                f"no join from {names} within {seconds:g} s.", "Look at their logs, or allow more time."
+                f"no join from {names} within {seconds:g} s.",
+                "Look at their logs, or allow more time.",
+                missing=missing,
             ) from None
 
     def _missing(self, on_change: OnChange, enough: int) -> list[str]:
