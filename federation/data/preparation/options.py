@@ -32,7 +32,7 @@ def settings_of(data: Path | None, seed: int, **options: Any) -> PreparationSett
     """
     given = _given(options)
     if "contract" in given:
-        contract = load_contract(given["contract"])
+        contract = load_contract(Path(given["contract"]))
         given |= {"contract": contract, "label": given.get("label", contract.label)}
     if data is not None and "label" not in given:
         raise SettingError(
