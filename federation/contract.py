@@ -15,7 +15,7 @@ from federation.cli.command import Debug, run
 from federation.cli.options import Categorical, Decimal, Missing
 from federation.cli.tables import open_tables
 from federation.config.contract import load_contract
-from federation.data.contract_check import as_words, check, infer, told_by
+from federation.data.contract_check import advice, as_words, check, infer, scan_for, told_by
 from federation.data.readers import table_files
 from federation.data.table import read_table
 from federation.errors import ContractBrokenError, SettingError
@@ -91,12 +91,18 @@ def main(  # noqa: PLR0913 - a command's options
         files = table_files(tables) if tables.is_dir() else [tables]
         if not files:
             raise SettingError(f"{data}: no CSV or Parquet file is there.", "Name a table.")
-        found = check(agreed, files, told_by(agreed, missing=missing or (), decimal=decimal))
+        told = told_by(agreed, missing=missing or (), decimal=decimal)
+        found = check(agreed, files, told)
+        hints = (
+            [hint for path in files for hint in advice(agreed, scan_for(agreed, path), told)] if found else []
+        )
     if as_json:
         typer.echo(json.dumps({name: list(map(asdict, broken)) for name, broken in found.items()}))
     else:
         for name, broken in found.items():
             typer.echo("\n".join(f"{name}: {violation}" for violation in broken))
+    for hint in dict.fromkeys(hints):
+        typer.echo(f"note: {hint}", err=True)
     if found:
         raise ContractBrokenError(f"{', '.join(found)}: broken contract.", "The lines above say where.")
     typer.echo(f"{len(files)} files keep the contract {contract}.", err=True)

@@ -92,7 +92,7 @@ class Reader:
         if word(text) in ("true", "false"):
             return TRUTHS[word(text)]
         if (found := self._of_text(text)) is None:
-            raise BadValueError(index, *(self.refusal or _of_cell(text)))
+            raise BadValueError(index, *(self.refusal or _of_cell(text))[:2])
         if not math.isfinite(found):
             raise BadValueError(index, "infinity or too large", "Correct it, or leave it empty.")
         return found
@@ -192,11 +192,11 @@ def _of_words(name: str, texts: Counter[str], profile: Profile, *, numeric: bool
     return Reader("numeric", refusal=of_notations(name, profile.texts, texts.total()))
 
 
-def _of_cell(text: str) -> Refusal:
+def _of_cell(text: str) -> tuple[str, str]:
     if found := notations([text]):
         problem = f"not a number, but written as {found[0].words}"
-        return Refusal(problem, "Write every number plainly (1234.5).")
-    return Refusal("not a number", "Correct it, or leave it empty.")
+        return problem, "Write every number plainly (1234.5)."
+    return "not a number", "Correct it, or leave it empty."
 
 
 def levels_of(readers: Mapping[str, Reader]) -> dict[str, tuple[str, ...]]:

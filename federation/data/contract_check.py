@@ -18,7 +18,7 @@ from client_code.protocol.contract_check import Check, Violation, in_words
 from federation.config.contract import contract_beside
 from federation.data.columns import Told, reader_of
 from federation.data.scan import Scan, scan
-from federation.data.settling import settled
+from federation.data.settling import readers_of, settled
 from federation.data.table import Table, read_table, texts_needed
 from federation.data.unused import unused
 from federation.data.whole import Column
@@ -185,8 +185,18 @@ def _cells(
     return column.numbers()
 
 
-def refuse(broken: Mapping[str, Sequence[Violation]]) -> None:
-    """Refuse files that break a contract.
+def advice(contract: Contract, scanned: Scan, told: Told) -> list[str]:
+    """Return what to do of columns of numbers that hold something else, a sentence or two for each."""
+    numeric = [name for name, rule in contract.columns.items() if rule.type == NUMERIC]
+    kinds = {name: contract.kinds[name] for name in numeric if name in scanned.columns}
+    scanned = settled(scanned, list(kinds), kinds, told, codes=True)
+    readers, _ = readers_of({name: scanned.columns[name] for name in kinds}, kinds, told, codes=True)
+    refusals = {name: reader.refusal for name, reader in readers.items() if reader.refusal}
+    return [f'"{name}": {one.problem}. {one.by_contract}' for name, one in refusals.items()]
+
+
+def refuse(broken: Mapping[str, Sequence[Violation]], advice: Sequence[str] = ()) -> None:
+    """Refuse files that break a contract, with the advice for their columns.
 
     Raises
     ------
@@ -194,7 +204,8 @@ def refuse(broken: Mapping[str, Sequence[Violation]]) -> None:
         Names file, columns, counts and rows.
     """
     for name, of_file in broken.items():
-        raise ContractBrokenError(in_words(name, of_file), "Correct the table, or widen the contract.")
+        remedy = " ".join(advice) or "Correct the table, or widen the contract."
+        raise ContractBrokenError(in_words(name, of_file), remedy)
 
 
 def require(contract: Contract, files: list[Path]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from client_code.protocol.contract import Contract
 from federation.data import synthetic
-from federation.data.contract_check import as_words, refuse, scan_for, told_by, types_of, violations
+from federation.data.contract_check import advice, as_words, refuse, scan_for, told_by, types_of, violations
 from federation.data.preparation.beside import files_beside
 from federation.data.preparation.choice import chosen, sizes, unused_but
 from federation.data.preparation.copies import Copies
@@ -153,7 +153,8 @@ def _read(path: Path, settings: PreparationSettings) -> _Input:
     told = told_by(contract, missing=settings.missing, decimal=settings.decimal)
     if contract:
         scanned = scan_for(contract, path, texts=of_clients)
-        refuse(violations(contract, scanned, told))
+        if broken := violations(contract, scanned, told):
+            refuse(broken, advice(contract, scanned, told))
     else:
         scanned = scan(path, texts={settings.label, *of_clients})
     table = table_of(
