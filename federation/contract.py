@@ -12,25 +12,32 @@ from typing import Annotated, Literal
 import typer
 
 from federation.cli.command import Debug, run
+from federation.cli.options import Decimal, Encoding, Separator
 from federation.cli.tables import open_tables
 from federation.config.contract import load_contract
 from federation.data.contract_check import check, infer
-from federation.data.readers import table_files
-from federation.data.table import read_table
+from federation.data.folder import find_tables
+from federation.data.scan import scan
+from federation.data.table import table_of
+from federation.data.text import Format
 from federation.errors import ContractBrokenError, SettingError
 from federation.files import replacing
 
 _CONTRACT = Path("contract.toml")
 
 
-def main(
+def main(  # noqa: PLR0913 - a parameter for each option
     *,
     action: Annotated[
         Literal["infer", "check"], typer.Argument(help="infer writes a contract; check checks a table.")
     ],
     data: Annotated[
         str,
-        typer.Option(help="CSV or Parquet file, or a folder of them; also s3://BUCKET/KEY.", metavar="PATH"),
+        typer.Option(
+            help="Table (CSV, Parquet, JSON lines, Excel, SAS, Stata, SPSS), or a folder of them; also "
+            "s3://BUCKET/KEY.",
+            metavar="PATH",
+        ),
     ],
     contract: Annotated[
         Path, typer.Option(help="Contract to write, or to check against.", metavar="FILE")
@@ -43,6 +50,9 @@ def main(
             metavar="VALUE",
         ),
     ] = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
     as_json: Annotated[bool, typer.Option("--json", help="check: print JSON instead of text.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -57,6 +67,7 @@ def main(
       python -m federation.contract infer --data claims.csv --label fraud
       python -m federation.contract check --data claims.csv
     """
+    form = Format(separator=separator, decimal=decimal, encoding=encoding)
     if action == "infer":
         if label is None:
             raise SettingError("no label column is chosen.", f"Name a column of {data} with --label.")
@@ -64,7 +75,10 @@ def main(
             raise SettingError(f"{contract} exists already.", "Choose another file with --contract.")
         with open_tables(data) as tables:
             assert tables
-            table = read_table(tables, label=label, positive=positive, codes=True)
+            scanned = scan(tables, form, texts={label})
+            table = table_of(scanned, label=label, positive=positive, codes=True)
+        for note in scanned.notes:
+            typer.echo(f"note: {note}.", err=True)
         text = infer(table, positive=positive, file=tables.name)
         with replacing(contract) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -74,10 +88,8 @@ def main(
     agreed = load_contract(contract)
     with open_tables(data) as tables:
         assert tables
-        files = table_files(tables) if tables.is_dir() else [tables]
-        if not files:
-            raise SettingError(f"{data}: no CSV or Parquet file is there.", "Name a table.")
-        found = check(agreed, files)
+        files = find_tables(tables).files
+        found = check(agreed, [tables], form)
     if as_json:
         typer.echo(json.dumps({name: list(map(asdict, broken)) for name, broken in found.items()}))
     else:

@@ -20,7 +20,9 @@ from federation.cli.options import (
     AsJson,
     Clients,
     ContractFile,
+    Decimal,
     DropDuplicates,
+    Encoding,
     Ignore,
     JoinTimeout,
     Keep,
@@ -30,6 +32,7 @@ from federation.cli.options import (
     Positive,
     Resample,
     Resume,
+    Separator,
     log_refusals_only,
     training_options,
 )
@@ -48,8 +51,8 @@ def main(  # noqa: PLR0913 - a command's options
     data: Annotated[
         str | None,
         typer.Option(
-            help="CSV or Parquet file, a folder of them, or a folder from federation.data_prep; also "
-            "s3://BUCKET/KEY. [default: synthetic data]",
+            help="Table (CSV, Parquet, JSON lines, Excel, SAS, Stata, SPSS), a folder of them, or a folder "
+            "from federation.data_prep; also s3://BUCKET/KEY. [default: synthetic data]",
             metavar="PATH",
             show_default=False,
             rich_help_panel=DATA,
@@ -64,6 +67,9 @@ def main(  # noqa: PLR0913 - a command's options
     drop_duplicates: DropDuplicates = False,
     ignore: Ignore = None,
     keep: Keep = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
     join_timeout: JoinTimeout = 120.0,
     port: Annotated[
         int,
@@ -147,7 +153,10 @@ def _settings(
     """Return what to run, from the options of this command or of the one that is resumed."""
     from federation.runs.local.training import LocalRun, choose_preparation
 
-    how = ("label", "positive", "clients", "partition", "resample", "drop_duplicates", "ignore", "keep")
+    how = (
+        *("label", "positive", "clients", "partition", "resample", "drop_duplicates", "ignore", "keep"),
+        *("separator", "decimal", "encoding"),
+    )
     contract = Path(options["contract"]) if options.get("contract") else None
     given = {name: options.get(name) for name in how}  # a run of an earlier version lacks some
     preparation = choose_preparation(data, options["seed"], **given, contract=contract)

@@ -32,6 +32,9 @@ def train(  # noqa: PLR0913 - as many as the command has options
     drop_duplicates: bool = False,
     ignore: Sequence[str] = (),
     keep: Sequence[str] = (),
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
     strategy: str = "fedavg",
     parameters: dict[str, object] | None = None,
     rounds: int | None = None,
@@ -62,6 +65,9 @@ def train(  # noqa: PLR0913 - as many as the command has options
         Drop rows that are identical to an earlier row, label included.
     ignore, keep : sequence of str
         Columns not to train on, and columns to train on that would be left out, as identifiers are.
+    separator, decimal, encoding : str, optional
+        How CSV files are written: what stands between values (``","``, ``";"``, ``"|"`` or ``"tab"``), the
+        decimal mark, and the encoding; by default each file tells.
     strategy : str
         How updates are aggregated, see :mod:`federation.strategies`.
     parameters : dict, optional
@@ -106,6 +112,9 @@ def train(  # noqa: PLR0913 - as many as the command has options
         "drop_duplicates": drop_duplicates,
         "ignore": list(ignore),
         "keep": list(keep),
+        "separator": separator,
+        "decimal": decimal,
+        "encoding": encoding,
     }
     agreed = None if contract is None else Path(contract)
     with as_file(data) as path, open_tables(None if path is None else str(path)) as source:

@@ -124,6 +124,34 @@ ContractFile = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+Separator = Annotated[
+    str | None,
+    typer.Option(
+        help="Character between the values of CSV files: , ; | or tab. [default: each file's own]",
+        metavar="CHARACTER",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Decimal = Annotated[
+    str | None,
+    typer.Option(
+        help="Decimal mark of CSV files: . or a comma. [default: each file's own]",
+        metavar="CHARACTER",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        help="Encoding of CSV and JSON lines files, such as cp1252. [default: utf-8, or utf-16 where a file "
+        "begins with its mark]",
+        metavar="NAME",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(

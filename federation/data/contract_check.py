@@ -14,8 +14,10 @@ import numpy as np
 from client_code.protocol.contract import NUMERIC, Contract, Rule
 from client_code.protocol.contract_check import Check, Violation, in_words
 from federation.config.contract import contract_beside
+from federation.data.readers import AS_WRITTEN
 from federation.data.scan import Scan, scan
 from federation.data.table import Table, read_table, texts_needed
+from federation.data.text import Format
 from federation.data.unused import unused
 from federation.errors import ContractBrokenError, DataError, MissingFileError
 
@@ -87,7 +89,7 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def check(contract: Contract, files: list[Path]) -> dict[str, list[Violation]]:
+def check(contract: Contract, files: list[Path], form: Format = AS_WRITTEN) -> dict[str, list[Violation]]:
     """Return what in each file breaks the contract, by the file's name; files that keep it are left out.
 
     Raises
@@ -97,11 +99,13 @@ def check(contract: Contract, files: list[Path]) -> dict[str, list[Violation]]:
     """
     found: dict[str, list[Violation]] = {}
     for path in files:
-        found |= violations(contract, scan_for(contract, path))
+        found |= violations(contract, scan_for(contract, path, form))
     return found
 
 
-def scan_for(contract: Contract, path: Path, *, texts: Collection[str] = ()) -> Scan:
+def scan_for(
+    contract: Contract, path: Path, form: Format = AS_WRITTEN, *, texts: Collection[str] = ()
+) -> Scan:
     """Read a table that must keep a contract; of `texts` the texts, too.
 
     Raises
@@ -110,7 +114,7 @@ def scan_for(contract: Contract, path: Path, *, texts: Collection[str] = ()) -> 
         It cannot be read.
     """
     try:
-        return scan(path, texts={*texts, *texts_needed(contract.label, contract.kinds)})
+        return scan(path, form, texts={*texts, *texts_needed(contract.label, contract.kinds)})
     except (DataError, MissingFileError) as error:
         raise ContractBrokenError(
             f"{path.name} cannot be read as a table: {error.problem}", error.remedy
@@ -128,7 +132,8 @@ def violations(contract: Contract, scanned: Scan) -> dict[str, list[Violation]]:
         looking = Check(contract)
         looking.add({name: of_column[start : start + file.rows] for name, of_column in cells.items()})
         if broken := looking.violations():
-            found[file.path.name] = broken
+            inside = scanned.path.is_dir()
+            found[str(file.path.relative_to(scanned.path)) if inside else file.path.name] = broken
         start += file.rows
     return found
 

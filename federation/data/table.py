@@ -18,8 +18,9 @@ import numpy.typing as npt
 from client_code.protocol.cells import is_missing, label_of
 from client_code.protocol.contract import Kind
 from federation.data.columns import BadValueError, Reader, levels_of
-from federation.data.readers import near, open_records
+from federation.data.readers import AS_WRITTEN, near, open_records
 from federation.data.scan import Scan, scan
+from federation.data.text import Format
 from federation.data.whole import Column
 from federation.errors import DataError, FeatureError, LabelError
 
@@ -99,6 +100,7 @@ class Table:
 
 def read_table(
     path: Path,
+    form: Format = AS_WRITTEN,
     *,
     label: str,
     positive: str | None = None,
@@ -106,7 +108,7 @@ def read_table(
     kinds: Mapping[str, Kind] | None = None,
     codes: bool = False,
 ) -> Table:
-    """Read a CSV with a header into a table.
+    """Read a table of features and a label.
 
     Floats are read exactly: what `write_table` wrote comes back bit for bit. Blank lines, and blanks around
     names and values, do not count.
@@ -114,7 +116,9 @@ def read_table(
     Parameters
     ----------
     path : Path
-        A UTF-8 file (with or without a byte-order mark), separated by commas.
+        A file or folder, as in `federation.data.readers.open_records`.
+    form : Format
+        How text files are written.
     label : str
         Name of the label column. Its values are 0 and 1, true and false, yes and no, y and n, positive and
         negative (in any case), or any two, one of them `positive`.
@@ -141,7 +145,7 @@ def read_table(
     """
     given = dict(kinds or {})
     return table_of(
-        scan(path, texts=texts_needed(label, given)),
+        scan(path, form, texts=texts_needed(label, given)),
         label=label,
         positive=positive,
         ignore=ignore,
@@ -180,7 +184,7 @@ def table_of(
     readers = {name: Reader(given[name]) for name in features}
     columns = dict(scanned.columns)
     if late := [name for name in features if given[name] != "numeric" and not columns[name].as_texts]:
-        columns |= scan(path, texts=late, only=late).columns  # numbers for a while, then words
+        columns |= scanned.again(late)  # numbers for a while, then words
     X = np.empty((scanned.rows, len(features)))
     for position, (name, reader) in enumerate(readers.items()):
         try:
@@ -197,9 +201,9 @@ def table_of(
     )
 
 
-def read_header(path: Path) -> tuple[str, ...]:
-    """Read the names of a CSV's columns; errors as in `read_table`."""
-    with open_records(path) as (header, _):
+def read_header(path: Path, form: Format = AS_WRITTEN) -> tuple[str, ...]:
+    """Read the names of a table's columns; errors as in `read_table`."""
+    with open_records(path, form) as (header, _):
         return tuple(header)
 
 

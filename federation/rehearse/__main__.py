@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from federation.cli.command import Debug, run
-from federation.cli.options import DATA, OUTPUT, RUN, training_options
+from federation.cli.options import DATA, OUTPUT, RUN, Decimal, Encoding, Separator, training_options
 from federation.learning.settings import TrainingSettings
 from federation.rehearse.machine.image.image_python import ImagePython
 
@@ -32,7 +32,7 @@ def main(  # noqa: PLR0913 - a command's options
     data: Annotated[
         Path | None,
         typer.Option(
-            help="CSV file, or a folder from federation.data_prep. [default: synthetic data]",
+            help="Table, a folder of them, or a folder from federation.data_prep. [default: synthetic data]",
             metavar="PATH",
             show_default=False,
             rich_help_panel=DATA,
@@ -41,12 +41,15 @@ def main(  # noqa: PLR0913 - a command's options
     label: Annotated[
         str | None,
         typer.Option(
-            help="Column to predict; required with a CSV file.",
+            help="Column to predict; required with a table.",
             metavar="COLUMN",
             show_default=False,
             rich_help_panel=DATA,
         ),
     ] = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
     clients: Annotated[
         int | None,
         typer.Option(
@@ -98,6 +101,7 @@ def main(  # noqa: PLR0913 - a command's options
       python -m federation.rehearse --keep
     """
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
+    from federation.data.text import Format
     from federation.rehearse.rehearsal import RehearsalSettings, rehearse
     from federation.rehearse.stage.steps import Steps
 
@@ -106,6 +110,7 @@ def main(  # noqa: PLR0913 - a command's options
         config=config,
         data=data,
         label=label,
+        form=Format(separator=separator, decimal=decimal, encoding=encoding),
         clients=clients,
         training=TrainingSettings.from_options(training),
         out=out or Path("rehearsals") / f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}",

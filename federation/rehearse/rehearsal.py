@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from federation.config.schema import FederationConfig
+from federation.data.readers import AS_WRITTEN
+from federation.data.text import Format
 from federation.errors import FederationError, OutputExistsError
 from federation.learning.settings import TrainingSettings
 from federation.rehearse.deployment.deployment import Deployment
@@ -36,9 +38,11 @@ class RehearsalSettings:
     out : pathlib.Path
         The rehearsal's folder; new or empty.
     data : pathlib.Path, optional
-        A CSV file, a prepared folder, or None for synthetic data.
+        A table, a prepared folder, or None for synthetic data.
     label : str, optional
-        The label column of a CSV file.
+        The label column of a table.
+    form : Format
+        How text files are written.
     clients : int, optional
         Number of clients, instead of the configuration's.
     training : TrainingSettings
@@ -53,6 +57,7 @@ class RehearsalSettings:
     out: Path
     data: Path | None = None
     label: str | None = None
+    form: Format = AS_WRITTEN
     clients: int | None = None
     training: TrainingSettings = field(default_factory=TrainingSettings)
     image_python: ImagePython = ImagePython.AUTO
@@ -136,7 +141,12 @@ def _prepare(settings: RehearsalSettings, out: Path, steps: Steps) -> tuple[Fede
     source = settings.data or "synthetic data"
     with steps.step("data", f"Preparing {source} for {len(names)} clients"):
         data = prepare_data(
-            settings.data, out / "data", names, label=settings.label, seed=settings.training.seed
+            settings.data,
+            out / "data",
+            names,
+            label=settings.label,
+            seed=settings.training.seed,
+            form=settings.form,
         )
     return config, data
 

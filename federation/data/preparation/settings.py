@@ -7,6 +7,8 @@ from typing import get_args
 
 from client_code.protocol.contract import Contract
 from federation.data.preparation.partition import Resample
+from federation.data.readers import AS_WRITTEN
+from federation.data.text import Format
 from federation.errors import SettingError
 
 CLIENTS = 3
@@ -41,6 +43,8 @@ class PreparationSettings:
         Drop rows that equal an earlier one, label included; else they are kept, see `Copies.usual`.
     ignore, keep : sequence of str
         Columns to leave out, and columns to use that would be left out, see `federation.data.unused`.
+    form : Format
+        How text files are written.
     test_share, validation_share : float
         Shares of all rows for the server's test set, and of a client's rows for its validation set; each
         between 0 and 1.
@@ -61,6 +65,7 @@ class PreparationSettings:
     drop_duplicates: bool = False
     ignore: Sequence[str] = ()
     keep: Sequence[str] = ()
+    form: Format = AS_WRITTEN
     test_share: float = 0.1
     validation_share: float = 0.2
 

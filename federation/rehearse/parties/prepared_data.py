@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from federation.data.preparation.manifest import NAME as MANIFEST
 from federation.data.preparation.manifest import read_manifest
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
+from federation.data.readers import AS_WRITTEN
 from federation.data.synthetic import LABEL
+from federation.data.text import Format
 from federation.errors import SettingError
 
 
@@ -31,22 +34,30 @@ class RehearsalData:
 
 
 def prepare_data(
-    source: Path | None, out: Path, clients: Sequence[str], *, label: str | None, seed: int = 0
+    source: Path | None,
+    out: Path,
+    clients: Sequence[str],
+    *,
+    label: str | None,
+    seed: int = 0,
+    form: Format = AS_WRITTEN,
 ) -> RehearsalData:
     """Prepare a table for the clients of a configuration, or use prepared data.
 
     Parameters
     ----------
     source : pathlib.Path, optional
-        A CSV file, a folder that ``federation.data_prep`` wrote, or None for synthetic data.
+        A table, a folder that ``federation.data_prep`` wrote, or None for synthetic data.
     out : pathlib.Path
         The folder to write.
     clients : sequence of str
         Names of the clients. Rows dealt at random have no client of their own, and go to them in this order.
     label : str, optional
-        The label column of a CSV file.
+        The label column of a table.
     seed : int
         The seed of all random choices.
+    form : Format
+        How text files are written.
 
     Raises
     ------
@@ -55,7 +66,7 @@ def prepare_data(
     SettingError
         The label is not named, or prepared data is for other clients.
     """
-    if source is not None and source.is_dir():
+    if source is not None and (source / MANIFEST).exists():
         folder, manifest = source, read_manifest(source)
         if label not in {None, manifest.label}:
             raise SettingError(
@@ -64,7 +75,9 @@ def prepare_data(
     else:
         if source is not None and label is None:
             raise SettingError(f"which column of {source} is the label?", "Name it with --label.")
-        settings = PreparationSettings(label=label or LABEL, clients=len(clients), partition="iid", seed=seed)
+        settings = PreparationSettings(
+            label=label or LABEL, clients=len(clients), partition="iid", seed=seed, form=form
+        )
         if source is None:
             settings = PreparationSettings(label=label or LABEL, clients=len(clients), seed=seed)
         folder, manifest = out, prepare(source, out, settings)
