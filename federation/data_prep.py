@@ -16,6 +16,7 @@ from federation.cli.options import (
     ContractFile,
     Decimal,
     DropDuplicates,
+    Encoding,
     Ignore,
     Keep,
     Label,
@@ -23,11 +24,13 @@ from federation.cli.options import (
     Partition,
     Positive,
     Resample,
+    Separator,
 )
 from federation.cli.tables import open_tables
 from federation.data.preparation.manifest import Count, Manifest
 from federation.data.readers import near
 from federation.data.table import read_header
+from federation.data.text import Format
 from federation.errors import SettingError
 
 if TYPE_CHECKING:
@@ -44,7 +47,8 @@ def main(  # noqa: PLR0913 - a parameter for each option
         typer.Option(
             "--input",
             "--data",
-            help="CSV or Parquet file, or a folder of them; also s3://BUCKET/KEY. [default: synthetic data]",
+            help="Table (CSV, Parquet, JSON lines, Excel, SAS, Stata, SPSS), or a folder of them; also "
+            "s3://BUCKET/KEY. [default: synthetic data]",
             metavar="PATH",
             rich_help_panel=DATA,
         ),
@@ -60,7 +64,9 @@ def main(  # noqa: PLR0913 - a parameter for each option
     keep: Keep = None,
     missing: Missing = None,
     categorical: Categorical = None,
+    separator: Separator = None,
     decimal: Decimal = None,
+    encoding: Encoding = None,
     seed: Annotated[
         int, typer.Option(help="Seed; the same seed gives the same bytes.", rich_help_panel=DATA)
     ] = 0,
@@ -102,12 +108,14 @@ def main(  # noqa: PLR0913 - a parameter for each option
     from federation.data.synthetic import LABEL
 
     agreed = load_contract(contract) if contract else None
+    form = Format(separator=separator, decimal=decimal, encoding=encoding)
     label = label or (agreed.label if agreed else None)
     with open_tables(source) as tables:
         if tables is None:
             label = label or LABEL
         elif label is None:
-            raise SettingError("--input without --label.", near("", read_header(tables)) + " Choose one.")
+            choice = near("", read_header(tables, form))
+            raise SettingError("--input without --label.", f"{choice} Choose one.")
         settings = PreparationSettings(
             label=label,
             positive=positive,
@@ -120,7 +128,7 @@ def main(  # noqa: PLR0913 - a parameter for each option
             keep=tuple(keep or ()),
             missing=tuple(missing or ()),
             categorical=tuple(categorical or ()),
-            decimal=decimal,
+            form=form,
             seed=seed,
             test_share=test_share,
             validation_share=validation_share,

@@ -23,6 +23,7 @@ from federation.cli.options import (
     ContractFile,
     Decimal,
     DropDuplicates,
+    Encoding,
     Ignore,
     JoinTimeout,
     Keep,
@@ -33,6 +34,7 @@ from federation.cli.options import (
     Positive,
     Resample,
     Resume,
+    Separator,
     log_refusals_only,
     training_options,
 )
@@ -51,8 +53,8 @@ def main(  # noqa: PLR0913 - a command's options
     data: Annotated[
         str | None,
         typer.Option(
-            help="CSV or Parquet file, a folder of them, or a folder from federation.data_prep; also "
-            "s3://BUCKET/KEY. [default: synthetic data]",
+            help="Table (CSV, Parquet, JSON lines, Excel, SAS, Stata, SPSS), a folder of them, or a folder "
+            "from federation.data_prep; also s3://BUCKET/KEY. [default: synthetic data]",
             metavar="PATH",
             show_default=False,
             rich_help_panel=DATA,
@@ -69,7 +71,9 @@ def main(  # noqa: PLR0913 - a command's options
     keep: Keep = None,
     missing: Missing = None,
     categorical: Categorical = None,
+    separator: Separator = None,
     decimal: Decimal = None,
+    encoding: Encoding = None,
     join_timeout: JoinTimeout = 120.0,
     port: Annotated[
         int,
@@ -155,7 +159,8 @@ def _settings(
 
     how = (
         *("label", "positive", "clients", "partition", "resample", "drop_duplicates", "ignore", "keep"),
-        *("missing", "categorical", "decimal"),
+        *("missing", "categorical"),
+        *("separator", "decimal", "encoding"),
     )
     contract = Path(options["contract"]) if options.get("contract") else None
     given = {name: options.get(name) for name in how}  # a run of an earlier version lacks some

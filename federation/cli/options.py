@@ -134,21 +134,40 @@ Categorical = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+ContractFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Data contract that the table must meet; see python -m federation.contract.",
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Separator = Annotated[
+    str | None,
+    typer.Option(
+        help="Character between the values of CSV files: , ; | or tab. [default: each file's own]",
+        metavar="CHARACTER",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
 Decimal = Annotated[
     str | None,
     typer.Option(
-        help="Decimal mark of numbers, . or a comma, where 1,234 leaves it open. [default: each column's "
+        help="Decimal mark of CSV files, where 1,234 leaves it open too: . or a comma. [default: each file's "
         "own]",
         metavar="CHARACTER",
         show_default=False,
         rich_help_panel=DATA,
     ),
 ]
-ContractFile = Annotated[
-    Path | None,
+Encoding = Annotated[
+    str | None,
     typer.Option(
-        help="Data contract that the table must meet; see python -m federation.contract.",
-        metavar="FILE",
+        help="Encoding of CSV and JSON lines files, such as cp1252. [default: utf-8, or utf-16 where a file "
+        "begins with its mark]",
+        metavar="NAME",
         show_default=False,
         rich_help_panel=DATA,
     ),

@@ -17,9 +17,11 @@ from client_code.protocol.contract import NUMERIC, Contract, Kind, Rule
 from client_code.protocol.contract_check import Check, Violation, in_words
 from federation.config.contract import contract_beside
 from federation.data.columns import Told, reader_of
+from federation.data.readers import AS_WRITTEN
 from federation.data.scan import Scan, scan
-from federation.data.settling import readers_of, settled
+from federation.data.settling import decimal_of, readers_of, settled
 from federation.data.table import Table, read_table, texts_needed
+from federation.data.text import Format
 from federation.data.unused import unused
 from federation.data.whole import Column
 from federation.errors import ContractBrokenError, DataError, MissingFileError
@@ -139,7 +141,9 @@ def check(contract: Contract, files: list[Path], told: Told | None = None) -> di
     return found
 
 
-def scan_for(contract: Contract, path: Path, *, texts: Collection[str] = ()) -> Scan:
+def scan_for(
+    contract: Contract, path: Path, form: Format = AS_WRITTEN, *, texts: Collection[str] = ()
+) -> Scan:
     """Read a table that must keep a contract; of `texts` the texts, too.
 
     Raises
@@ -148,7 +152,8 @@ def scan_for(contract: Contract, path: Path, *, texts: Collection[str] = ()) -> 
         It cannot be read.
     """
     try:
-        return scan(path, texts={*texts, *texts_needed(contract.label, contract.kinds), *contract.dates})
+        needed = {*texts, *texts_needed(contract.label, contract.kinds), *contract.dates}
+        return scan(path, form, texts=needed)
     except (DataError, MissingFileError) as error:
         raise ContractBrokenError(
             f"{path.name} cannot be read as a table: {error.problem}", error.remedy
@@ -166,7 +171,8 @@ def violations(contract: Contract, scanned: Scan, told: Told | None = None) -> d
         looking = Check(contract)
         looking.add({name: of_column[start : start + file.rows] for name, of_column in cells.items()})
         if broken := looking.violations():
-            found[file.path.name] = broken
+            inside = scanned.path.is_dir()
+            found[str(file.path.relative_to(scanned.path)) if inside else file.path.name] = broken
         start += file.rows
     return found
 
@@ -179,7 +185,7 @@ def _cells(
     if rule is None or rule.type != NUMERIC:
         return column.texts() if column.as_texts else column.numbers()
     if told and column.known:
-        reader = reader_of(name, column.counts(), kind="numeric", decimal=told.decimal)
+        reader = reader_of(name, column.counts(), kind="numeric", decimal=decimal_of(column, told))
         if reader.notation:
             return column.read(reader)
     return column.numbers()

@@ -7,7 +7,7 @@ from client_code.protocol.cells import Words
 from client_code.protocol.contract import Kind
 from federation.data.columns import Reader, Told, reader_of
 from federation.data.mixed import read_as
-from federation.data.scan import Scan, scan
+from federation.data.scan import Scan
 from federation.data.whole import Column
 
 
@@ -33,8 +33,9 @@ def settled(
     late = [
         name for name, one in columns.items() if _needs_texts(name, one, kinds.get(name), told, codes=codes)
     ]
-    if late:
-        columns |= scan(scanned.path, texts=late, only=late).columns
+    for name, column in scanned.again(late).items() if late else ():
+        column.marks = columns[name].marks
+        columns[name] = column
     if told.missing:
         words = Words(told.missing)
         columns = {name: column.emptied(words) for name, column in columns.items()}
@@ -51,7 +52,7 @@ def readers_of(
         if name in told.dates:
             readers[name] = Reader("numeric", dates=told.dates[name])
         elif codes and column.known:
-            readers[name] = reader_of(name, column.counts(), kind=kind, decimal=told.decimal)
+            readers[name] = reader_of(name, column.counts(), kind=kind, decimal=decimal_of(column, told))
         else:
             profile = column.profile()
             readers[name] = Reader(kind or ("categorical" if codes and profile.codes else profile.kind))
@@ -64,6 +65,11 @@ def readers_of(
     return readers, notes
 
 
+def decimal_of(column: Column, told: Told) -> str | None:
+    """Return the decimal mark of a column's file, where it is known: a file with commas has marks."""
+    return told.decimal or ("," if column.marks else None)
+
+
 def _needs_texts(name: str, column: Column, kind: Kind | None, told: Told, *, codes: bool) -> bool:
     if column.as_texts:
         return False
@@ -71,4 +77,4 @@ def _needs_texts(name: str, column: Column, kind: Kind | None, told: Told, *, co
         return True
     if not codes:
         return kind is None and column.profile().kind != "numeric"
-    return bool(column.known) or told.decimal == "," or (column.zeros > 0 and kind is None)
+    return bool(column.known) or "." in column.marks or (column.zeros > 0 and kind is None)

@@ -20,9 +20,10 @@ from client_code.protocol.contract import Kind
 from federation.data.by_file import other_labels, two_kinds
 from federation.data.columns import BadValueError, Reader, Told, levels_of
 from federation.data.mixed import option
-from federation.data.readers import near, open_records
+from federation.data.readers import AS_WRITTEN, near, open_records
 from federation.data.scan import Scan, scan
 from federation.data.settling import readers_of, settled
+from federation.data.text import Format
 from federation.data.whole import Column
 from federation.errors import DataError, FeatureError, LabelError
 
@@ -105,6 +106,7 @@ class Table:
 
 def read_table(
     path: Path,
+    form: Format = AS_WRITTEN,
     *,
     label: str,
     positive: str | None = None,
@@ -112,9 +114,8 @@ def read_table(
     kinds: Mapping[str, Kind] | None = None,
     codes: bool = False,
     told: Told | None = None,
-    lenient: bool = False,
 ) -> Table:
-    """Read a CSV with a header into a table.
+    """Read a table of features and a label.
 
     Floats are read exactly: what `write_table` wrote comes back bit for bit. Blank lines, and blanks around
     names and values, do not count.
@@ -122,7 +123,9 @@ def read_table(
     Parameters
     ----------
     path : Path
-        A UTF-8 file (with or without a byte-order mark), separated by commas.
+        A file or folder, as in `federation.data.readers.open_records`.
+    form : Format
+        How text files are written.
     label : str
         Name of the label column. Its values are 0 and 1, true and false, yes and no, y and n, positive and
         negative (in any case), or any two, one of them `positive`.
@@ -137,8 +140,6 @@ def read_table(
         clients read without knowing what other clients' files hold.
     told : Told, optional
         What the user tells of its cells.
-    lenient : bool
-        Take a column that would be refused for one of words, and note it.
 
     Raises
     ------
@@ -153,14 +154,13 @@ def read_table(
     """
     given = dict(kinds or {})
     return table_of(
-        scan(path, texts=texts_needed(label, given)),
+        scan(path, form, texts=texts_needed(label, given)),
         label=label,
         positive=positive,
         ignore=ignore,
         kinds=given,
         codes=codes,
         told=told,
-        lenient=lenient,
     )
 
 
@@ -180,7 +180,10 @@ def table_of(
     told: Told | None = None,
     lenient: bool = False,
 ) -> Table:
-    """Make a table of columns that were read; parameters and errors as in `read_table`."""
+    """Make a table of columns that were read; parameters and errors as in `read_table`.
+
+    With ``lenient``, a column that would be refused is one of words, and noted.
+    """
     path, header = scanned.path, scanned.header
     if label not in header:
         raise LabelError(f'{path}: no label column "{label}".', near(label, header))
@@ -217,9 +220,9 @@ def table_of(
     )
 
 
-def read_header(path: Path) -> tuple[str, ...]:
-    """Read the names of a CSV's columns; errors as in `read_table`."""
-    with open_records(path) as (header, _):
+def read_header(path: Path, form: Format = AS_WRITTEN) -> tuple[str, ...]:
+    """Read the names of a table's columns; errors as in `read_table`."""
+    with open_records(path, form) as (header, _):
         return tuple(header)
 
 

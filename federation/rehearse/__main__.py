@@ -17,7 +17,9 @@ from federation.cli.options import (
     RUN,
     Categorical,
     Decimal,
+    Encoding,
     Missing,
+    Separator,
     training_options,
 )
 from federation.learning.settings import TrainingSettings
@@ -40,7 +42,7 @@ def main(  # noqa: PLR0913 - a command's options
     data: Annotated[
         Path | None,
         typer.Option(
-            help="CSV file, or a folder from federation.data_prep. [default: synthetic data]",
+            help="Table, a folder of them, or a folder from federation.data_prep. [default: synthetic data]",
             metavar="PATH",
             show_default=False,
             rich_help_panel=DATA,
@@ -49,12 +51,15 @@ def main(  # noqa: PLR0913 - a command's options
     label: Annotated[
         str | None,
         typer.Option(
-            help="Column to predict; required with a CSV file.",
+            help="Column to predict; required with a table.",
             metavar="COLUMN",
             show_default=False,
             rich_help_panel=DATA,
         ),
     ] = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
     clients: Annotated[
         int | None,
         typer.Option(
@@ -65,7 +70,6 @@ def main(  # noqa: PLR0913 - a command's options
     ] = None,
     missing: Missing = None,
     categorical: Categorical = None,
-    decimal: Decimal = None,
     keep: Annotated[
         bool,
         typer.Option(
@@ -109,6 +113,7 @@ def main(  # noqa: PLR0913 - a command's options
       python -m federation.rehearse --keep
     """
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
+    from federation.data.text import Format
     from federation.rehearse.rehearsal import RehearsalSettings, rehearse
     from federation.rehearse.stage.steps import Steps
 
@@ -117,8 +122,9 @@ def main(  # noqa: PLR0913 - a command's options
         config=config,
         data=data,
         label=label,
+        form=Format(separator=separator, decimal=decimal, encoding=encoding),
         clients=clients,
-        cells={"missing": missing or (), "categorical": categorical or (), "decimal": decimal},
+        cells={"missing": missing or (), "categorical": categorical or ()},
         training=TrainingSettings.from_options(training),
         out=out or Path("rehearsals") / f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}",
         image_python=image_python,

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from federation.config.schema import FederationConfig
+from federation.data.readers import AS_WRITTEN
+from federation.data.text import Format
 from federation.errors import FederationError, OutputExistsError
 from federation.learning.settings import TrainingSettings
 from federation.rehearse.deployment.deployment import Deployment
@@ -37,9 +39,11 @@ class RehearsalSettings:
     out : pathlib.Path
         The rehearsal's folder; new or empty.
     data : pathlib.Path, optional
-        A CSV file, a prepared folder, or None for synthetic data.
+        A table, a prepared folder, or None for synthetic data.
     label : str, optional
-        The label column of a CSV file.
+        The label column of a table.
+    form : Format
+        How text files are written.
     clients : int, optional
         Number of clients, instead of the configuration's.
     cells : mapping of str to object
@@ -56,6 +60,7 @@ class RehearsalSettings:
     out: Path
     data: Path | None = None
     label: str | None = None
+    form: Format = AS_WRITTEN
     clients: int | None = None
     cells: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingSettings = field(default_factory=TrainingSettings)
@@ -146,6 +151,7 @@ def _prepare(settings: RehearsalSettings, out: Path, steps: Steps) -> tuple[Fede
             label=settings.label,
             seed=settings.training.seed,
             cells=settings.cells,
+            form=settings.form,
         )
     return config, data
 

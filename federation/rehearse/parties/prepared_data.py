@@ -6,10 +6,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from federation.data.preparation.manifest import NAME as MANIFEST
 from federation.data.preparation.manifest import read_manifest
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
+from federation.data.readers import AS_WRITTEN
 from federation.data.synthetic import LABEL
+from federation.data.text import Format
 from federation.errors import SettingError
 
 
@@ -40,23 +43,26 @@ def prepare_data(
     label: str | None,
     seed: int = 0,
     cells: Mapping[str, Any] = MappingProxyType({}),
+    form: Format = AS_WRITTEN,
 ) -> RehearsalData:
     """Prepare a table for the clients of a configuration, or use prepared data.
 
     Parameters
     ----------
     source : pathlib.Path, optional
-        A CSV file, a folder that ``federation.data_prep`` wrote, or None for synthetic data.
+        A table, a folder that ``federation.data_prep`` wrote, or None for synthetic data.
     out : pathlib.Path
         The folder to write.
     clients : sequence of str
         Names of the clients. Rows dealt at random have no client of their own, and go to them in this order.
     label : str, optional
-        The label column of a CSV file.
+        The label column of a table.
     seed : int
         The seed of all random choices.
     cells : mapping of str to object
         The fields of `PreparationSettings` that tell how cells are read, by name.
+    form : Format
+        How text files are written.
 
     Raises
     ------
@@ -65,7 +71,7 @@ def prepare_data(
     SettingError
         The label is not named, or prepared data is for other clients.
     """
-    if source is not None and source.is_dir():
+    if source is not None and (source / MANIFEST).exists():
         if given := [name for name, value in cells.items() if value]:
             names = ", ".join(f"--{name}" for name in given)
             raise SettingError(f"{names} cannot change {source}, which is prepared already.", "Leave it out.")
@@ -78,7 +84,7 @@ def prepare_data(
         if source is not None and label is None:
             raise SettingError(f"which column of {source} is the label?", "Name it with --label.")
         settings = PreparationSettings(
-            label=label or LABEL, clients=len(clients), partition="iid", seed=seed, **cells
+            label=label or LABEL, clients=len(clients), partition="iid", seed=seed, form=form, **cells
         )
         if source is None:
             settings = PreparationSettings(label=label or LABEL, clients=len(clients), seed=seed)

@@ -14,9 +14,9 @@ from federation.data.preparation.manifest import NAME as MANIFEST
 from federation.data.preparation.manifest import Manifest, changed_files, read_manifest
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
-from federation.data.readers import table_files
 from federation.data.synthetic import LABEL
 from federation.data.table import Table
+from federation.data.text import Format
 from federation.errors import (
     DataError,
     OutputExistsError,
@@ -41,6 +41,7 @@ from federation.stream.admission.decision import Admission, by_token
 from federation.stream.certificate import RunCertificate
 
 HOST = "127.0.0.1"
+_FORMAT = ("separator", "decimal", "encoding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +117,8 @@ def choose_preparation(data: Path | None, seed: int, **options: Any) -> Preparat
     seed : int
         Of everything random.
     **options
-        The other fields of ``PreparationSettings``; None, or false or empty, where not given.
+        The other fields of ``PreparationSettings``, and those of its ``form``; None, or false or empty, where
+        not given.
 
     Raises
     ------
@@ -131,14 +133,15 @@ def choose_preparation(data: Path | None, seed: int, **options: Any) -> Preparat
     if "contract" in given:
         contract = load_contract(given["contract"])
         given |= {"contract": contract, "label": given.get("label", contract.label)}
-    if data is not None and data.is_dir() and ((data / MANIFEST).exists() or not table_files(data)):
+    if data is not None and (data / MANIFEST).exists():
         if given:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise SettingError(f"{names} cannot change {data}, which is prepared already.", "Leave it out.")
         return None
     if data is not None and "label" not in given:
         raise SettingError(f"which column of {data} is the label?", "Name it with --label.")
-    return PreparationSettings(seed=seed, **{"label": LABEL, **given})
+    form = Format(**{name: given.pop(name) for name in _FORMAT if name in given})
+    return PreparationSettings(seed=seed, form=form, **{"label": LABEL, **given})
 
 
 def _train_and_compare(settings: LocalRun, progress: RunObserver) -> RunMetrics:
