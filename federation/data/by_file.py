@@ -8,15 +8,14 @@ from federation.words import some
 
 
 def texts_by_file(scanned: Scan, name: str) -> dict[str, set[str]]:
-    """Return the different texts, without gaps, of a column in each file of a folder; it is there as texts."""
+    """Return the different texts, without gaps, of a column of texts in each file of a folder."""
     column = scanned.columns[name]
     known, places = list(column.known), np.concatenate(column.parts)
     found, start = dict[str, set[str]](), 0
     for file in scanned.files:
         own = np.unique(places[start : start + file.rows]).tolist()
-        found[str(file.path.relative_to(scanned.path))] = {
-            known[place].strip() for place in own if not is_missing(known[place])
-        }
+        texts = {known[place].strip() for place in own if not is_missing(known[place])}
+        found[str(file.path.relative_to(scanned.path))] = texts
         start += file.rows
     return found
 

@@ -120,7 +120,7 @@ class Told:
     Raises
     ------
     SettingError
-        A word is empty, or the decimal mark is none.
+        A word is empty.
     """
 
     missing: Sequence[str] = ()
@@ -131,8 +131,6 @@ class Told:
         """Refuse what cannot be."""
         if not all(one.strip() for one in self.missing):
             raise SettingError("--missing: an empty word.", "Leave it out: an empty cell is missing anyway.")
-        if self.decimal not in (None, ".", ","):
-            raise SettingError(f'decimal "{self.decimal}": no such mark.', 'Choose "." or ",".')
 
 
 def reader_of(
