@@ -168,7 +168,9 @@ def reader_of(
         return Reader("categorical")
     pointed = decimal == "," and any("." in text for text in texts)
     if not profile.booleans and (profile.texts or pointed):
-        found = notations(texts, decimal)
+        found = notations(texts)
+        if len(found) > 1 and decimal:
+            found = [one for one in found if one.has_comma is (decimal == ",")]
         if len(found) == 1:
             return Reader("numeric", notation=found[0])
         if len(found) > 1 and profile.texts:

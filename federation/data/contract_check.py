@@ -196,7 +196,7 @@ def advice(contract: Contract, scanned: Scan, told: Told) -> list[str]:
     numeric = [name for name, rule in contract.columns.items() if rule.type == NUMERIC]
     kinds = {name: contract.kinds[name] for name in numeric if name in scanned.columns}
     scanned = settled(scanned, list(kinds), kinds, told, codes=True)
-    readers, _ = readers_of({name: scanned.columns[name] for name in kinds}, kinds, told, codes=True)
+    readers, _ = readers_of(scanned, list(kinds), kinds, told, codes=True)
     refusals = {name: reader.refusal for name, reader in readers.items() if reader.refusal}
     return [f'"{name}": {one.problem}. {one.by_contract}' for name, one in refusals.items()]
 

@@ -1,6 +1,6 @@
 """Decide how each column of a table is read, once all its cells are known."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from client_code.protocol.cells import Words
@@ -43,10 +43,11 @@ def settled(
 
 
 def readers_of(
-    columns: Mapping[str, Column], kinds: Mapping[str, Kind], told: Told, *, codes: bool
+    scanned: Scan, names: Sequence[str], kinds: Mapping[str, Kind], told: Told, *, codes: bool
 ) -> tuple[dict[str, Reader], list[str]]:
-    """Return how to read each column of a settled table, and what to tell of it; see `settled`."""
+    """Return how to read columns of a settled table, and what to tell of them; see `settled`."""
     readers, notes = dict[str, Reader](), list[str]()
+    columns = {name: scanned.columns[name] for name in names}
     for name, column in columns.items():
         kind = kinds.get(name)
         if name in told.dates:
@@ -77,4 +78,5 @@ def _needs_texts(name: str, column: Column, kind: Kind | None, told: Told, *, co
         return True
     if not codes:
         return kind is None and column.profile().kind != "numeric"
-    return bool(column.known) or "." in column.marks or (column.zeros > 0 and kind is None)
+    pointed = "." in column.marks or (told.decimal == "," and not column.marks and column.has_fractions)
+    return bool(column.known) or pointed or (column.zeros > 0 and kind is None)

@@ -193,7 +193,11 @@ def table_of(
     given, told = dict(kinds or {}), told or Told()
     scanned = settled(scanned, [label, *features], given, told, codes=codes)
     y = _binary(scanned, label, _labels(scanned, label), positive)
-    readers, notes = readers_of({name: scanned.columns[name] for name in features}, given, told, codes=codes)
+    readers, notes = readers_of(scanned, features, given, told, codes=codes)
+    if told.decimal is None and any(one.notation and one.notation.has_comma for one in readers.values()):
+        told = replace(told, decimal=",")  # what one column shows holds where others leave it open
+        scanned = settled(scanned, features, given, told, codes=codes)
+        readers, notes = readers_of(scanned, features, given, told, codes=codes)
     for name, refusal in {name: reader.refusal for name, reader in readers.items()}.items():
         if lenient and refusal:
             notes.append(f'"{name}": taken for words ({refusal.problem}). {refusal.remedy}')

@@ -86,6 +86,12 @@ class Column:
         """Whether every cell is there as a text."""
         return all(part.dtype == np.int32 for part in self.parts)
 
+    @property
+    def has_fractions(self) -> bool:
+        """Whether a number that is there as one has a fraction."""
+        numbers = [part[~np.isnan(part)] for part in self.parts if part.dtype == np.float64]
+        return any((part != np.rint(part)).any() for part in numbers)
+
     def emptied(self, words: Words) -> "Column":
         """Return the column with gaps in the place of declared words."""
         texts, counts = words.emptied(list(self.known)), self.counts()
@@ -168,18 +174,17 @@ def convert_cells(array: "pa.Array", *, as_texts: bool, decimal: str = ".") -> C
     array : pyarrow.Array
         Texts as a file has them, or values of another type.
     as_texts : bool
-        Keep numbers as texts too.
+        Keep numbers as texts too. Texts are as the file has them, whatever its decimal mark.
     decimal : str
         What stands before the fraction of a number: a point or a comma.
     """
     import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that commands without tables do not need
 
     marks = frozenset[str]()
-    if decimal == ",":
-        array, found = with_points(array)
-        marks = marks if as_texts else found
-    if not as_texts and (plain := _plain(array)):
-        return plain._replace(marks=marks)
+    if not as_texts:
+        pointed, marks = with_points(array) if decimal == "," else (array, marks)
+        if plain := _plain(pointed):
+            return plain._replace(marks=marks)
     if pa.types.is_nested(array.type) or pa.types.is_dictionary(array.type):
         array = pa.array([text_of(value) for value in array.to_pylist()], pa.string())
     encoded = array.dictionary_encode()

@@ -100,6 +100,8 @@ def test_a_column_in_one_notation_is_read_and_said(
         (["1.234", "900"], None, [1.234, 900]),
         (["1.234", "900"], ",", [1234, 900]),
         (["12.5", "900"], ",", [12.5, 900]),
+        (["12,5", "900"], ".", [12.5, 900]),
+        (["1,234.5", "900"], ",", [1234.5, 900]),
         (["$4009", "$5"], None, [4009, 5]),
     ],
 )
@@ -218,8 +220,8 @@ def test_what_is_written_is_read(numbers: list[float], decimal: str) -> None:
     """To the last digit, in either way to write it."""
     texts = [f"{x:,.2f}" for x in numbers]
     texts = texts if decimal == "." else [swapped(text) for text in texts]
-    (notation,) = notations(texts, decimal)
-    assert [notation.number(text) for text in texts] == numbers
+    found = reader_of("cost", dict.fromkeys(texts, 1), decimal=decimal).read(texts)
+    assert found.tolist() == numbers
 
 
 @given(st.lists(st.text("0123456789.,'() -+%$", max_size=8)))
@@ -239,3 +241,24 @@ def test_a_table_in_parquet_is_read_alike(tmp_path: Path) -> None:
     one, other = (read_table(file, label="y", codes=True) for file in (path, tmp_path / "rows.parquet"))
     np.testing.assert_array_equal(one.X, other.X)
     assert one.notes == other.notes != ()
+
+
+@pytest.mark.parametrize("separator", [";", ","])
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (lambda x: swapped(f"{x:,.2f}"), lambda x: x),
+        (lambda x: swapped(f"{x:.2f}"), lambda x: x),
+        (lambda x: swapped(f"{x:,.0f}"), round),
+        (lambda x: swapped(f"{x:.2f}") if x > 0 else "k. A.", lambda x: x if x > 0 else np.nan),
+    ],
+)
+def test_a_file_with_decimal_commas_tells_what_its_points_are(
+    tmp_path: Path, written: Callable[[float], str], read: Callable[[float], float], separator: str
+) -> None:
+    """Another column shows the decimal comma: 1.234 is a thousand there, beside 900 and beside words."""
+    path = write([written(x) for x in amounts()], tmp_path, share=[f"0,{i % 9}" for i in range(ROWS)])
+    pd.read_csv(path, dtype=str).to_csv(path, index=False, sep=separator)
+    table = read_table(path, label="y", codes=True, told=told_by(None, missing=["k. A."]))
+    np.testing.assert_array_equal(table.X[:, 1], [read(x) for x in amounts()])
+    np.testing.assert_array_equal(table.X[:, 2], [i % 9 / 10 for i in range(ROWS)])
