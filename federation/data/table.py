@@ -315,7 +315,8 @@ def _binary(path: Path, label: str, column: Column, positive: str | None) -> npt
             values = "1 distinct value" if len(distinct) == 1 else f"{len(distinct)} distinct values"
             raise LabelError(
                 f'{path}: label "{label}" has {values}: not binary.',
-                "Choose a column with two values, or reduce this one to two.",
+                "Two are needed: choose another column, or reduce this one to two, and say with --positive "
+                "which is 1.",
             )
         if positive not in coding:
             problem = "is not 0 and 1" if positive is None else f'is never "{positive}"'
