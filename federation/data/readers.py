@@ -7,7 +7,7 @@ import csv
 import difflib
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
@@ -123,13 +123,15 @@ def _undecodable(path: Path, text: Text, begins: int) -> str:
     """Say where the first byte lies that is not of a file's encoding."""
     if not text.is_utf8:
         return f"at or after line {begins}"
+    bad = []
     with opened(path, text) as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode()
             except UnicodeDecodeError:
-                return f"line {number}"
-    return f"at or after line {begins}"
+                bad.append(number)
+    more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+    return f"line {bad[0]}{more}" if bad else f"at or after line {begins}"
 
 
 def near(name: str, names: Sequence[str]) -> str:
@@ -192,14 +194,25 @@ def without_rows(path: Path) -> DataError:
     return DataError(f"{path}: a header without rows.", "Check that the export is complete.")
 
 
+def _odd_rows(numbered: Iterator[Record], width: int) -> int:
+    """Count the rows that are too short or too long, as far as the file can be read."""
+    count = 0
+    with suppress(csv.Error, UnicodeError, OSError, EOFError):
+        for _, row in numbered:
+            count += bool(row) and len(row) != width
+    return count
+
+
 def _rows(path: Path, numbered: Iterator[Record], width: int) -> Iterator[Record]:
     empty = True
     for line, row in numbered:
         if not row:
             continue
         if len(row) != width:
+            others = _odd_rows(numbered, width)
+            more = f", the first of {others + 1} such rows" if others else ""
             raise DataError(
-                f"{path}, line {line}: {len(row)} values under {width} column names.",
+                f"{path}, line {line}: {len(row)} values under {width} column names{more}.",
                 "Quote values that hold a separator, close every quote, and give every row all its values.",
             )
         empty = False

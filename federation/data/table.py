@@ -337,12 +337,11 @@ def _binary(scanned: Scan, label: str, column: Column, positive: str | None) -> 
         if len(distinct) > 2 or (len(distinct) == 1 and positive is None):  # noqa: PLR2004 - binary
             values = "1 distinct value" if len(distinct) == 1 else f"{len(distinct)} distinct values"
             aside = other_labels(scanned, label)
-            raise LabelError(
-                f'{path}: label "{label}" has {values}{aside}: not binary.',
-                "Write the label alike in all files."
-                if aside
-                else "Choose a column with two values, or reduce this one to two.",
+            remedy = (
+                "Two are needed: choose another column, or reduce this one to two, and say with --positive "
             )
+            remedy = "Write the label alike in all files." if aside else f"{remedy}which is 1."
+            raise LabelError(f'{path}: label "{label}" has {values}{aside}: not binary.', remedy)
         if positive not in coding:
             problem = "is not 0 and 1" if positive is None else f'is never "{positive}"'
             either = " or ".join(f'"{value}"' for value in distinct)
