@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -84,8 +84,8 @@ class Scan:
         raise IndexError(row)
 
     def again(self, texts: Collection[str]) -> dict[str, Column]:
-        """Read columns once more, as texts."""
-        return scan(self.path, self.form, texts=texts, only=texts).columns
+        """Read columns once more, as texts: as they are written, also where a file has decimal commas."""
+        return scan(self.path, replace(self.form, decimal="."), texts=texts, only=texts).columns
 
     def _place(self, file: File, row: int) -> str:
         if kind_of(file.path) != "csv":

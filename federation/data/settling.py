@@ -34,7 +34,7 @@ def settled(
         name for name, one in columns.items() if _needs_texts(name, one, kinds.get(name), told, codes=codes)
     ]
     for name, column in scanned.again(late).items() if late else ():
-        column.marks = columns[name].marks
+        column.marks, column.as_written = columns[name].marks, True
         columns[name] = column
     if told.missing:
         words = Words(told.missing)
@@ -72,6 +72,8 @@ def decimal_of(column: Column, told: Told) -> str | None:
 
 
 def _needs_texts(name: str, column: Column, kind: Kind | None, told: Told, *, codes: bool) -> bool:
+    if codes and kind in (None, "numeric") and column.known and column.marks and not column.as_written:
+        return True
     if column.as_texts:
         return False
     if kind not in (None, "numeric") or name in told.dates:

@@ -1,6 +1,6 @@
 """One column of a table, whole: its numbers, or which of its distinct texts each cell is."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -56,6 +56,8 @@ class Column:
         Each distinct text, in the order they come, and its position.
     digits, zeros : int
         Of the numbers, see `Plain`.
+    as_written : bool
+        Whether its texts are as the file has them, also where that has decimal commas.
     declared : int
         How many cells held a word that was declared to stand for a gap, which they are now.
     marks : set of str
@@ -66,6 +68,7 @@ class Column:
     known: dict[str, int] = field(default_factory=dict)
     digits: int = 0
     zeros: int = 0
+    as_written: bool = False
     declared: int = 0
     marks: frozenset[str] = frozenset()
 
@@ -95,7 +98,7 @@ class Column:
     def emptied(self, words: Words) -> "Column":
         """Return the column with gaps in the place of declared words."""
         texts, counts = words.emptied(list(self.known)), self.counts()
-        new = Column(digits=self.digits, zeros=self.zeros, declared=self.declared, marks=self.marks)
+        new = replace(self, parts=[], known={})
         places = np.array([new.known.setdefault(text, len(new.known)) for text in texts], dtype=np.int32)
         new.declared += sum(count for text, count in counts.items() if text in words)
         for part in self.parts:
@@ -174,17 +177,18 @@ def convert_cells(array: "pa.Array", *, as_texts: bool, decimal: str = ".") -> C
     array : pyarrow.Array
         Texts as a file has them, or values of another type.
     as_texts : bool
-        Keep numbers as texts too. Texts are as the file has them, whatever its decimal mark.
+        Keep numbers as texts too.
     decimal : str
         What stands before the fraction of a number: a point or a comma.
     """
     import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that commands without tables do not need
 
     marks = frozenset[str]()
-    if not as_texts:
-        pointed, marks = with_points(array) if decimal == "," else (array, marks)
-        if plain := _plain(pointed):
-            return plain._replace(marks=marks)
+    if decimal == ",":
+        array, found = with_points(array)
+        marks = marks if as_texts else found
+    if not as_texts and (plain := _plain(array)):
+        return plain._replace(marks=marks)
     if pa.types.is_nested(array.type) or pa.types.is_dictionary(array.type):
         array = pa.array([text_of(value) for value in array.to_pylist()], pa.string())
     encoded = array.dictionary_encode()
