@@ -103,7 +103,7 @@ bench-full: set-up-test ## the same with more rounds and sizes, about an hour
 	@[ ! -d $(HEART) ] || $(BIN)/python -m benchmarks.heart $(HEART)
 
 lock: set-up-test ## pin every dependency of pyproject.toml in requirements*.txt
-	@$(LOCK) --extra aws --extra rehearsal --extra dev pyproject.toml -o requirements-dev.txt
+	@$(LOCK) --extra aws --extra rehearsal --extra formats --extra dev pyproject.toml -o requirements-dev.txt
 	@$(LOCK) --extra aws --extra rehearsal -c requirements-dev.txt pyproject.toml -o requirements-aws.txt
 	@$(LOCK) -c requirements-dev.txt pyproject.toml -o requirements.txt
 	@$(BIN)/python -m tools.make_locks

@@ -12,7 +12,7 @@ import pandas as pd
 
 from columns import texts
 from errors import ContractError
-from parquet import need_pyarrow, stand_in
+from parquet import as_frame, need_pyarrow, stand_in
 from protocol.contract import NAME, Contract, Rule
 from protocol.contract_check import Check, Violation, in_words
 from protocol.dates import Dates
@@ -47,7 +47,7 @@ def _parquet_parts(path: Path) -> Iterator[pd.DataFrame]:
 
     with ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=CHUNK_ROWS):
-            yield batch.to_pandas()
+            yield as_frame(batch)
 
 
 def check_of(contract: Contract, path: Path) -> Check:

@@ -9,10 +9,17 @@ import importlib.util
 import logging
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from errors import PyarrowMissingError
+from protocol.cells import text_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LOCK = "requirements-arrow.txt"
 
@@ -36,6 +43,46 @@ def pip_install(lock: Path | None = None) -> bool:
     locked = str(lock or Path(__file__).with_name(LOCK))
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--requirement", locked]
     return subprocess.run(command, check=False).returncode == 0  # noqa: S603 - our own command
+
+
+def read_parquet(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
+    """Read a Parquet file as `as_frame`."""
+    need_pyarrow(path.name)
+    from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - only where there is such a file
+
+    with ParquetFile(path) as file:
+        return as_frame(file.read(), words)
+
+
+def as_frame(table: "pa.Table | pa.RecordBatch", words: Collection[str] = ()) -> pd.DataFrame:
+    """Return a table as a frame of numbers, and of texts as a CSV file has them.
+
+    Parameters
+    ----------
+    table : pyarrow.Table or pyarrow.RecordBatch
+        Columns of any types.
+    words : collection of str
+        Names of columns whose numbers are texts too.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    columns = {}
+    for name, values in zip(map(str, table.schema.names), table.columns, strict=True):
+        is_number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+        if (is_number or pa.types.is_decimal(values.type)) and name not in words:
+            columns[name] = pd.Series(as_floats(values).to_numpy(zero_copy_only=False))
+        else:
+            columns[name] = pd.Series(list(map(text_of, values.to_pylist())), dtype=object)
+    return pd.DataFrame(columns)
+
+
+def as_floats(values: "pa.Array | pa.ChunkedArray") -> "pa.Array | pa.ChunkedArray":
+    """Return numbers of any type as float64, each the nearest one; large integers lose their last digits."""
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    if pa.types.is_decimal(values.type):
+        values = values.cast(pa.string())
+    return values.cast(pa.float64(), safe=False)
 
 
 def need_pyarrow(

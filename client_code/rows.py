@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from errors import RowsChangedError, TableError
+from parquet import as_floats
 from protocol.cells import is_missing, spellings
 
 Floats = NDArray[np.float64]
@@ -115,7 +116,7 @@ class Rows:
         schema = pa.schema([(name, pa.float64()) for name in columns])
         self._check_unchanged()
         for batch in self._read(self.path, columns):
-            numbers = batch.select(columns).cast(schema, safe=False)  # large integers lose their last digits
+            numbers = pa.RecordBatch.from_arrays([as_floats(batch[name]) for name in columns], schema=schema)
             for start in range(0, numbers.num_rows, most):
                 part = numbers.slice(start, most)
                 yield (len(columns), part.num_rows), partial(self._block, part, first)
@@ -178,7 +179,8 @@ def _column_names(path: Path) -> list[str]:
 
 def _is_number(kind: pa.DataType) -> bool:
     types = pa.types
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+    tests = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
+    return any(test(kind) for test in tests)
 
 
 def _parquet(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -20,6 +20,7 @@ import newton
 import quality
 from columns import Moments, cells, frequent_levels, read_columns, same_gaps, texts
 from errors import TableError
+from parquet import read_parquet
 from preprocessing import Preprocessing, pipeline
 from protocol.cells import numbers, spellings
 from protocol.columns import CATEGORICAL, LOG1P, NUMERIC, kinds
@@ -194,7 +195,8 @@ def load_table(
             # Rows longer than the header: pandas would drop values, or take the first for the row's name.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             is_parquet = path.suffix == ".parquet"
-            frame = pd.read_parquet(path) if is_parquet else _read_csv(path, kinds_given, missing, dates)
+            as_texts = [*_words(kinds_given), *dates]
+            frame = read_parquet(path, as_texts) if is_parquet else _read_csv(path, as_texts, missing)
     except (ValueError, OSError, pd.errors.ParserWarning) as error:
         what = "Parquet file" if is_parquet else "CSV file with a header"
         raise TableError(f"{path.name} is not a {what} ({type(error).__name__}).") from error
@@ -209,17 +211,19 @@ def load_table(
     return Table(features=features, X=X, y=_labels(frame[label], label, path.name), levels=levels)
 
 
-def _read_csv(
-    path: Path, kinds_given: Mapping[str, str], missing: Sequence[str], dates: Iterable[str]
-) -> pd.DataFrame:
-    texts_given = [name for name, kind in kinds_given.items() if kind == CATEGORICAL]
+def _read_csv(path: Path, as_texts: Iterable[str], missing: Sequence[str]) -> pd.DataFrame:
     return pd.read_csv(
         path,
         index_col=False,
         keep_default_na=False,
         na_values=[*spellings(), *missing],
-        dtype=dict.fromkeys([*texts_given, *dates], "str"),
+        low_memory=False,  # else each piece of a file has its own types: 01 in one, and 1 in another
+        dtype=dict.fromkeys(as_texts, "str"),
     )
+
+
+def _words(kinds_given: Mapping[str, str]) -> list[str]:
+    return [name for name, kind in kinds_given.items() if kind == CATEGORICAL]
 
 
 def _labels(values: pd.Series, label: str, file: str) -> NDArray[np.int64]:

@@ -24,7 +24,8 @@ def main(
         typer.Option(
             "--input",
             "--data",
-            help="CSV or Parquet file, or a folder of them; also s3://BUCKET/KEY. [default: synthetic data]",
+            help="Table (CSV, Parquet, JSON lines, Excel, SAS, Stata, SPSS), or a folder of them; also "
+            "s3://BUCKET/KEY. [default: synthetic data]",
             metavar="PATH",
             rich_help_panel=DATA,
         ),

@@ -33,7 +33,9 @@ def train(  # noqa: PLR0913 - as many as the command has options
     keep: Sequence[str] = (),
     missing: Sequence[str] = (),
     categorical: Sequence[str] = (),
+    separator: str | None = None,
     decimal: str | None = None,
+    encoding: str | None = None,
     strategy: str = "fedavg",
     parameters: dict[str, object] | None = None,
     rounds: int | None = None,
@@ -68,8 +70,9 @@ def train(  # noqa: PLR0913 - as many as the command has options
         Words that stand for a missing value, besides NA, N/A, NaN and null.
     categorical : sequence of str
         Columns whose values are words, also where they look like numbers.
-    decimal : {".", ","}, optional
-        What separates decimals where numbers such as 1,234 leave it open.
+    separator, decimal, encoding : str, optional
+        How CSV files are written: what stands between values (``","``, ``";"``, ``"|"`` or ``"tab"``), the
+        decimal mark, and the encoding; by default each file tells.
     strategy : str
         How updates are aggregated, see :mod:`federation.strategies`.
     parameters : dict, optional
@@ -116,7 +119,9 @@ def train(  # noqa: PLR0913 - as many as the command has options
         "keep": list(keep),
         "missing": list(missing),
         "categorical": list(categorical),
+        "separator": separator,
         "decimal": decimal,
+        "encoding": encoding,
     }
     agreed = None if contract is None else Path(contract)
     with as_file(data) as path, open_tables(None if path is None else str(path)) as source:

@@ -136,21 +136,40 @@ Categorical = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+ContractFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Data contract that the table must meet; see python -m federation.contract.",
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Separator = Annotated[
+    str | None,
+    typer.Option(
+        help="Character between the values of CSV files: , ; | or tab. [default: each file's own]",
+        metavar="CHARACTER",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
 Decimal = Annotated[
     str | None,
     typer.Option(
-        help="Decimal mark of numbers, . or a comma, where 1,234 leaves it open. [default: each column's "
+        help="Decimal mark of CSV files, where 1,234 leaves it open too: . or a comma. [default: each file's "
         "own]",
         metavar="CHARACTER",
         show_default=False,
         rich_help_panel=DATA,
     ),
 ]
-ContractFile = Annotated[
-    Path | None,
+Encoding = Annotated[
+    str | None,
     typer.Option(
-        help="Data contract that the table must meet; see python -m federation.contract.",
-        metavar="FILE",
+        help="Encoding of CSV and JSON lines files, such as cp1252. [default: utf-8, or utf-16 where a file "
+        "begins with its mark]",
+        metavar="NAME",
         show_default=False,
         rich_help_panel=DATA,
     ),
@@ -212,7 +231,9 @@ PREPARATION: Mapping[str, Any] = {
     "keep": Keep,
     "missing": Missing,
     "categorical": Categorical,
+    "separator": Separator,
     "decimal": Decimal,
+    "encoding": Encoding,
 }
 """The options of data preparation, by the field of ``PreparationSettings`` that each sets."""
 

@@ -9,7 +9,6 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,9 +40,10 @@ class Digest:
         """Go on with a file."""
         self._path, self._before = path, self._now.copy()
 
-    def update(self, data: bytes) -> None:
-        """Take the next bytes of it."""
-        self._now.update(data)
+    @property
+    def taking(self) -> "hashlib._Hash":
+        """What takes the bytes of the file as they are read."""
+        return self._now
 
     def whole(self) -> None:
         """Read all of the file, whatever was taken of it."""
@@ -62,7 +62,7 @@ class UnusualError(Exception):
     """A file, or a block of it, is not written plainly enough to be read by pyarrow."""
 
 
-def csv_header(file: io.BufferedReader, digest: Digest) -> list[str]:
+def csv_header(file: io.BufferedReader, separator: str) -> list[str]:
     """Read the names of the columns from the beginning of a file, and leave it at its first row.
 
     Raises
@@ -76,18 +76,17 @@ def csv_header(file: io.BufferedReader, digest: Digest) -> list[str]:
         while line := file.readline():
             if b"\r" in line.rstrip(b"\r\n"):  # the end of a line on old Macs
                 raise UnusualError
-            digest.update(line)
             yield line.decode(encoding)
             encoding = "utf-8"
 
     try:
-        return next(csv.reader(lines(), strict=True, skipinitialspace=True), [])
+        return next(csv.reader(lines(), delimiter=separator, strict=True, skipinitialspace=True), [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise UnusualError from error
 
 
-def csv_blocks(file: io.BufferedReader, width: int, digest: Digest) -> Iterator[Block]:
-    """Yield the blocks of a CSV file from where it stands, of `width` columns separated by commas.
+def csv_blocks(file: io.BufferedReader, width: int, separator: str) -> Iterator[Block]:
+    """Yield the blocks of a CSV file from where it stands.
 
     Parameters
     ----------
@@ -95,8 +94,8 @@ def csv_blocks(file: io.BufferedReader, width: int, digest: Digest) -> Iterator[
         Open, at the beginning of a row.
     width : int
         Number of columns.
-    digest : Digest
-        Takes every byte that is read.
+    separator : str
+        What stands between values.
 
     Raises
     ------
@@ -107,26 +106,25 @@ def csv_blocks(file: io.BufferedReader, width: int, digest: Digest) -> Iterator[
         raise UnusualError
     rest = b""
     while part := file.read(BYTES):
-        digest.update(part)
         data = rest + part
         if len(data) > LONGEST_ROW:
             raise UnusualError
-        end, quoted = _last_row_end(data)
+        end, quoted = _last_row_end(data, separator)
         rest = data[end:]
         if end:
-            yield _Parsing(data[:end], width, quoted=quoted)
+            yield _Parsing(data[:end], width, separator, quoted=quoted)
     if rest:
-        end, quoted = _last_row_end(rest + b"\n")
+        end, quoted = _last_row_end(rest + b"\n", separator)
         if end != len(rest) + 1:
             raise UnusualError
-        yield _Parsing(rest, width, quoted=quoted)
+        yield _Parsing(rest, width, separator, quoted=quoted)
 
 
 class _Parsing:
     """A block of CSV to be split into columns of texts."""
 
-    def __init__(self, data: bytes, width: int, *, quoted: bool) -> None:
-        self._data, self._width, self._quoted = data, width, quoted
+    def __init__(self, data: bytes, width: int, separator: str, *, quoted: bool) -> None:
+        self._data, self._width, self._separator, self._quoted = data, width, separator, quoted
 
     def __call__(self) -> "list[pa.Array]":
         import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that commands without tables do not need
@@ -138,7 +136,9 @@ class _Parsing:
                 pa.BufferReader(self._data),
                 reader.ReadOptions(column_names=names, use_threads=False, block_size=len(self._data) + 1),
                 reader.ParseOptions(
-                    quote_char='"' if self._quoted else False, newlines_in_values=self._quoted
+                    delimiter=self._separator,
+                    quote_char='"' if self._quoted else False,
+                    newlines_in_values=self._quoted,
                 ),
                 reader.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, null_values=[]
@@ -151,7 +151,7 @@ class _Parsing:
         return [column.combine_chunks() for column in table.columns]
 
 
-def _last_row_end(data: bytes) -> tuple[int, bool]:
+def _last_row_end(data: bytes, separator: str) -> tuple[int, bool]:
     """Return where the last whole row ends, 0 if none does, and whether there are quotes.
 
     Raises
@@ -165,38 +165,17 @@ def _last_row_end(data: bytes) -> tuple[int, bool]:
         return data.rfind(b"\n") + 1, False
     codes = np.frombuffer(data, dtype=np.uint8)
     quotes = np.flatnonzero(codes == ord('"'))
-    _check_quotes(codes, quotes)
+    _check_quotes(codes, quotes, separator)
     ends = np.flatnonzero(codes == ord("\n"))
     outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
     return int(outside[-1]) + 1 if outside.size else 0, True
 
 
-def _check_quotes(codes: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64]) -> None:
+def _check_quotes(codes: npt.NDArray[np.uint8], quotes: npt.NDArray[np.int64], separator: str) -> None:
     """Require that quotes open where a cell begins and close where it ends, or are doubled."""
-    around = np.frombuffer(b',"\n\r', dtype=np.uint8)
+    around = np.frombuffer(f'{separator}"\n\r'.encode(), dtype=np.uint8)
     opening, closing = quotes[::2], quotes[1::2]
     before = codes[opening[opening > 0] - 1]
     after = codes[closing[closing < len(codes) - 1] + 1]
     if not np.isin(np.concatenate([before, after]), around).all():
         raise UnusualError
-
-
-def parquet_blocks(path: Path) -> tuple[list[str], Iterator[Block]]:
-    """Return the names of a Parquet file's columns, and its blocks.
-
-    Raises
-    ------
-    pyarrow.ArrowException, OSError
-        It is none, or is cut off; also while the blocks are made.
-    """
-    from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - as above
-
-    with ParquetFile(path) as file:
-        names = [str(name) for name in file.schema_arrow.names]
-
-    def blocks() -> Iterator[Block]:
-        with ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=ROWS):
-                yield partial(list, batch.columns)
-
-    return names, blocks()

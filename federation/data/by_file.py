@@ -8,13 +8,14 @@ from federation.words import some
 
 
 def texts_by_file(scanned: Scan, name: str) -> dict[str, set[str]]:
-    """Return the different texts, without gaps, of a column in each file; it must be there as texts."""
+    """Return the different texts, without gaps, of a column of texts in each file of a folder."""
     column = scanned.columns[name]
     known, places = list(column.known), np.concatenate(column.parts)
     found, start = dict[str, set[str]](), 0
     for file in scanned.files:
         own = np.unique(places[start : start + file.rows]).tolist()
-        found[file.path.name] = {known[place].strip() for place in own if not is_missing(known[place])}
+        texts = {known[place].strip() for place in own if not is_missing(known[place])}
+        found[str(file.path.relative_to(scanned.path))] = texts
         start += file.rows
     return found
 
@@ -36,9 +37,8 @@ def two_kinds(scanned: Scan, name: str) -> str:
 
 def other_labels(scanned: Scan, label: str) -> str:
     """Return how many different labels each file holds, where that tells why all together hold too many."""
-    found = texts_by_file(scanned, label)
-    binary = all(len(texts) <= 2 for texts in found.values())  # noqa: PLR2004 - two classes
-    if len(found) == 1 or not binary:
+    found = texts_by_file(scanned, label) if len(scanned.files) > 1 else {}
+    if not found or any(len(texts) > 2 for texts in found.values()):  # noqa: PLR2004 - two classes
         return ""
     several = len({frozenset(texts) for texts in found.values()})
     told = some([f"{len(texts)} in {file}" for file, texts in found.items()])

@@ -92,7 +92,7 @@ class Reader:
         if word(text) in ("true", "false"):
             return TRUTHS[word(text)]
         if (found := self._of_text(text)) is None:
-            raise BadValueError(index, *(self.refusal or _of_cell(text)))
+            raise BadValueError(index, *(self.refusal or _of_cell(text))[:2])
         if not math.isfinite(found):
             raise BadValueError(index, "infinity or too large", "Correct it, or leave it empty.")
         return found
@@ -120,7 +120,7 @@ class Told:
     Raises
     ------
     SettingError
-        A word is empty, or the decimal mark is none.
+        A word is empty.
     """
 
     missing: Sequence[str] = ()
@@ -131,8 +131,6 @@ class Told:
         """Refuse what cannot be."""
         if not all(one.strip() for one in self.missing):
             raise SettingError("--missing: an empty word.", "Leave it out: an empty cell is missing anyway.")
-        if self.decimal not in (None, ".", ","):
-            raise SettingError(f'decimal "{self.decimal}": no such mark.', 'Choose "." or ",".')
 
 
 def reader_of(
@@ -170,7 +168,9 @@ def reader_of(
         return Reader("categorical")
     pointed = decimal == "," and any("." in text for text in texts)
     if not profile.booleans and (profile.texts or pointed):
-        found = notations(texts, decimal)
+        found = notations(texts)
+        if len(found) > 1 and decimal:
+            found = [one for one in found if one.has_comma is (decimal == ",")]
         if len(found) == 1:
             return Reader("numeric", notation=found[0])
         if len(found) > 1 and profile.texts:
@@ -192,11 +192,11 @@ def _of_words(name: str, texts: Counter[str], profile: Profile, *, numeric: bool
     return Reader("numeric", refusal=of_notations(name, profile.texts, texts.total()))
 
 
-def _of_cell(text: str) -> Refusal:
+def _of_cell(text: str) -> tuple[str, str]:
     if found := notations([text]):
         problem = f"not a number, but written as {found[0].words}"
-        return Refusal(problem, "Write every number plainly (1234.5).")
-    return Refusal("not a number", "Correct it, or leave it empty.")
+        return problem, "Write every number plainly (1234.5)."
+    return "not a number", "Correct it, or leave it empty."
 
 
 def levels_of(readers: Mapping[str, Reader]) -> dict[str, tuple[str, ...]]:

@@ -17,9 +17,11 @@ from client_code.protocol.contract import NUMERIC, Contract, Kind, Rule
 from client_code.protocol.contract_check import Check, Violation, in_words
 from federation.config.contract import contract_beside
 from federation.data.columns import Told, reader_of
+from federation.data.readers import AS_WRITTEN
 from federation.data.scan import Scan, scan
-from federation.data.settling import settled
+from federation.data.settling import decimal_of, readers_of, settled
 from federation.data.table import Table, read_table, texts_needed
+from federation.data.text import Format
 from federation.data.unused import unused
 from federation.data.whole import Column
 from federation.errors import ContractBrokenError, DataError, MissingFileError
@@ -139,7 +141,9 @@ def check(contract: Contract, files: list[Path], told: Told | None = None) -> di
     return found
 
 
-def scan_for(contract: Contract, path: Path, *, texts: Collection[str] = ()) -> Scan:
+def scan_for(
+    contract: Contract, path: Path, form: Format = AS_WRITTEN, *, texts: Collection[str] = ()
+) -> Scan:
     """Read a table that must keep a contract; of `texts` the texts, too.
 
     Raises
@@ -148,7 +152,8 @@ def scan_for(contract: Contract, path: Path, *, texts: Collection[str] = ()) -> 
         It cannot be read.
     """
     try:
-        return scan(path, texts={*texts, *texts_needed(contract.label, contract.kinds), *contract.dates})
+        needed = {*texts, *texts_needed(contract.label, contract.kinds), *contract.dates}
+        return scan(path, form, texts=needed)
     except (DataError, MissingFileError) as error:
         raise ContractBrokenError(
             f"{path.name} cannot be read as a table: {error.problem}", error.remedy
@@ -166,7 +171,8 @@ def violations(contract: Contract, scanned: Scan, told: Told | None = None) -> d
         looking = Check(contract)
         looking.add({name: of_column[start : start + file.rows] for name, of_column in cells.items()})
         if broken := looking.violations():
-            found[file.path.name] = broken
+            inside = scanned.path.is_dir()
+            found[str(file.path.relative_to(scanned.path)) if inside else file.path.name] = broken
         start += file.rows
     return found
 
@@ -179,14 +185,24 @@ def _cells(
     if rule is None or rule.type != NUMERIC:
         return column.texts() if column.as_texts else column.numbers()
     if told and column.known:
-        reader = reader_of(name, column.counts(), kind="numeric", decimal=told.decimal)
+        reader = reader_of(name, column.counts(), kind="numeric", decimal=decimal_of(column, told))
         if reader.notation:
             return column.read(reader)
     return column.numbers()
 
 
-def refuse(broken: Mapping[str, Sequence[Violation]]) -> None:
-    """Refuse files that break a contract.
+def advice(contract: Contract, scanned: Scan, told: Told) -> list[str]:
+    """Return what to do of columns of numbers that hold something else, a sentence or two for each."""
+    numeric = [name for name, rule in contract.columns.items() if rule.type == NUMERIC]
+    kinds = {name: contract.kinds[name] for name in numeric if name in scanned.columns}
+    scanned = settled(scanned, list(kinds), kinds, told, codes=True)
+    readers, _ = readers_of(scanned, list(kinds), kinds, told, codes=True)
+    refusals = {name: reader.refusal for name, reader in readers.items() if reader.refusal}
+    return [f'"{name}": {one.problem}. {one.by_contract}' for name, one in refusals.items()]
+
+
+def refuse(broken: Mapping[str, Sequence[Violation]], advice: Sequence[str] = ()) -> None:
+    """Refuse files that break a contract, with the advice for their columns.
 
     Raises
     ------
@@ -194,7 +210,8 @@ def refuse(broken: Mapping[str, Sequence[Violation]]) -> None:
         Names file, columns, counts and rows.
     """
     for name, of_file in broken.items():
-        raise ContractBrokenError(in_words(name, of_file), "Correct the table, or widen the contract.")
+        remedy = " ".join(advice) or "Correct the table, or widen the contract."
+        raise ContractBrokenError(in_words(name, of_file), remedy)
 
 
 def require(contract: Contract, files: list[Path]) -> None:

@@ -20,10 +20,14 @@ _SHOWN = 5
 
 
 class Refusal(NamedTuple):
-    """Why a column of numbers cannot be read, without a single row's value; and what the user can do."""
+    """Why a column of numbers cannot be read, without a single row's value; and what the user can do.
+
+    ``by_contract`` is the remedy where a contract decides what the column holds.
+    """
 
     problem: str
     remedy: str
+    by_contract: str
 
 
 def of_words(name: str, words: Mapping[str, int], rows: int) -> Refusal:
@@ -47,21 +51,24 @@ def of_words(name: str, words: Mapping[str, int], rows: int) -> Refusal:
     problem = f"not a number{_as_in(sum(words.values()), rows)}{': ' if told else ''}{', '.join(told)}"
     as_words = f"{option('--categorical', name)} if the column holds words (a contract can say so too)"
     if not shown:
-        return Refusal(problem, f"Correct it, leave it empty, or add {as_words}.")
+        return Refusal(
+            problem, f"Correct it, leave it empty, or add {as_words}.", "Correct it, or leave it empty."
+        )
     declared = " ".join(option("--missing", one) for one in shown)
     rest = "" if not others else " and correct the others"
     what = "it means a missing value" if len(shown) == 1 else "they mean a missing value"
-    return Refusal(problem, f"Add {declared} if {what}{rest}, or {as_words}.")
+    add = f"Add {declared} if {what}{rest}"
+    return Refusal(
+        problem, f"{add}, or {as_words}.", f"{add}; missing_values in the contract does it for all."
+    )
 
 
 def of_ambiguous(texts: Sequence[str], rows: int, total: int) -> Refusal:
     """Return why a column is refused whose numbers, in ``rows`` of ``total``, can be read in two ways."""
     sign = "," if any("," in text for text in texts) else "."
     reads = ("1234", "1.234") if sign == "," else ("1.234", "1234")
-    return Refusal(
-        f'"{sign}" may separate thousands or decimals{_as_in(rows, total)}',
-        f"Add --decimal . to read 1{sign}234 as {reads[0]}, or --decimal , to read it as {reads[1]}.",
-    )
+    remedy = f"Add --decimal . to read 1{sign}234 as {reads[0]}, or --decimal , to read it as {reads[1]}."
+    return Refusal(f'"{sign}" may separate thousands or decimals{_as_in(rows, total)}', remedy, remedy)
 
 
 def of_notations(name: str, rows: int, total: int) -> Refusal:
@@ -69,6 +76,7 @@ def of_notations(name: str, rows: int, total: int) -> Refusal:
     return Refusal(
         f"not a plain number, and not all others are written as this one{_as_in(rows, total)}",
         f"Write all of them alike, or leave the column out: {option('--ignore', name)}.",
+        "Write all of them alike.",
     )
 
 

@@ -82,6 +82,11 @@ class Notation:
     separators: _Separators
     words: str
 
+    @property
+    def has_comma(self) -> bool:
+        """Whether a comma separates decimals."""
+        return self.separators.decimal == ","
+
     def number(self, text: str) -> float | None:
         """Return the number that a text is, or None if it is not written so. A percentage is as it reads."""
         parts = _parts(text)
@@ -97,15 +102,13 @@ def is_number(text: str) -> bool:
     return parts is not None and any(one.fits(parts.digits) for one in _SEPARATORS)
 
 
-def notations(texts: Iterable[str], decimal: str | None = None) -> list[Notation]:
+def notations(texts: Iterable[str]) -> list[Notation]:
     """Return the notations that all texts are written in, one for each way to read other numbers of them.
 
     Parameters
     ----------
     texts : iterable of str
         The different texts of a column, without gaps.
-    decimal : {".", ","}, optional
-        What separates decimals; if it is not known, 1,234 is two numbers.
 
     Returns
     -------
@@ -120,11 +123,7 @@ def notations(texts: Iterable[str], decimal: str | None = None) -> list[Notation
         parts.append(one)
     if all(one.bracketed for one in parts):
         return []
-    fitting = [
-        one
-        for one in _SEPARATORS
-        if decimal in (None, one.decimal) and all(one.fits(part.digits) for part in parts)
-    ]
+    fitting = [one for one in _SEPARATORS if all(one.fits(part.digits) for part in parts)]
     if len(fitting) > 1:  # the first of those that read the same numbers
         read = {tuple(one.number(part.digits) for part in parts): one for one in reversed(fitting)}
         fitting = [one for one in fitting if one in read.values()]

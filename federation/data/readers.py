@@ -1,33 +1,42 @@
-"""Read the records of CSV and Parquet files, or folders of them, as texts, or say where that stops.
+"""Read the records of a table as texts, row by row, or say where that stops.
 
 Messages name columns, rows and lines but never a value: logs travel, rows do not.
 """
 
 import csv
 import difflib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from client_code.protocol.cells import text_of
+from federation.data.blocks import Block
+from federation.data.decimals import with_point
+from federation.data.folder import TableFile, find_tables
+from federation.data.kinds import kind_of, refuse_other_content
+from federation.data.text import Format, Text, opened, text_of_file
+from federation.data.typed import typed_blocks
 from federation.errors import DataError, MissingFileError
 
-_BATCH = 4096
 Record = tuple[int, list[str]]
-"""The line that a row begins on, and its texts."""
+"""The line that a row begins on (in other files than texts its number), and its texts."""
+
+AS_WRITTEN = Format()
 
 
 @contextmanager
-def open_records(path: Path) -> Iterator[tuple[list[str], Iterator[Record]]]:
+def open_records(path: Path, form: Format = AS_WRITTEN) -> Iterator[tuple[list[str], Iterator[Record]]]:
     """Open a table as its header and an iterator of its rows.
 
     Parameters
     ----------
     path : Path
-        A UTF-8 CSV file (with or without a byte-order mark), separated by commas; blank lines, and blanks
-        around names, do not count. Or a ``.parquet`` file, or a folder of both, read by name, whose files
-        have the same columns.
+        A file of any kind in `federation.data.kinds`, or a folder, see `federation.data.folder`. In CSV,
+        blank lines, and blanks around names, do not count.
+    form : Format
+        How text files are written.
 
     Raises
     ------
@@ -36,79 +45,16 @@ def open_records(path: Path) -> Iterator[tuple[list[str], Iterator[Record]]]:
     DataError
         If a file is no well-formed table; names the line on which the bad row begins.
     """
-    if path.is_dir():
-        with _folder(path) as records:
-            yield records
-        return
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file.", "Check the path.")
-    opened = _parquet if is_parquet(path) else _csv
-    with opened(path) as records:
-        yield records
-
-
-def table_files(folder: Path) -> list[Path]:
-    """Return the tables in a folder, by name."""
-    return sorted(path for path in folder.iterdir() if path.suffix in (".csv", ".parquet"))
-
-
-def tables_of(path: Path) -> list[Path]:
-    """Return the files that a table is made of, by name.
-
-    Raises
-    ------
-    MissingFileError
-        There is none.
-    """
-    if not path.is_dir():
-        if not path.is_file():
-            raise MissingFileError(f"{path}: no such file.", "Check the path.")
-        return [path]
-    if not (files := table_files(path)):
-        raise MissingFileError(f"{path}: no CSV or Parquet file is there.", "Name a table.")
-    return files
-
-
-def is_parquet(path: Path) -> bool:
-    """Return whether a file is Parquet, by its name."""
-    return path.suffix == ".parquet"
-
-
-def different_columns(file: Path, own: Sequence[str], first: Path, header: Sequence[str]) -> DataError:
-    """Return the error of a folder whose files do not make one table."""
-    odd = ", ".join(f'"{name}"' for name in sorted(set(own) ^ set(header))[:5])
-    return DataError(f"{file} and {first.name} have different columns: {odd}.", "Give all files the same.")
-
-
-def without_rows(path: Path) -> DataError:
-    """Return the error of a file that has nothing but names."""
-    return DataError(f"{path}: a header without rows.", "Check that the export is complete.")
-
-
-@contextmanager
-def refuse_parquet(path: Path) -> Iterator[None]:
-    """Say which file pyarrow could not read."""
-    from pyarrow import ArrowException  # noqa: PLC0415 - a tenth of a second that CSV files do not need
-
-    try:
-        yield
-    except (ArrowException, OSError) as error:
-        raise DataError(
-            f"{path}: not a Parquet file, or cut off.", "Check that the export is complete."
-        ) from error
-
-
-@contextmanager
-def _folder(folder: Path) -> Iterator[tuple[list[str], Iterator[Record]]]:
-    files = tables_of(folder)
-    with open_records(files[0]) as (header, _):
-        pass
+    files = find_tables(path).files
+    with open_file(files[0], form) as (header, records):
+        if len(files) == 1:
+            yield header, records
+            return
 
     def rows() -> Iterator[Record]:
         for file in files:
-            with open_records(file) as (own, records):
-                if sorted(own) != sorted(header):
-                    raise different_columns(file, own, files[0], header)
+            with open_file(file, form) as (own, records):
+                check_alike(file.path, own, files[0].path, header)
                 order = [own.index(name) for name in header]
                 yield from ((line, [row[at] for at in order]) for line, row in records)
 
@@ -116,49 +62,76 @@ def _folder(folder: Path) -> Iterator[tuple[list[str], Iterator[Record]]]:
 
 
 @contextmanager
-def _parquet(path: Path) -> Iterator[tuple[list[str], Iterator[Record]]]:
-    from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - a tenth of a second that CSV files do not need
+def open_file(file: TableFile, form: Format) -> Iterator[tuple[list[str], Iterator[Record]]]:
+    """Open one file of a table; its folders' columns come last. Errors as in `open_records`."""
+    path, extra = file.path, list(file.partition.values())
+    refuse_other_content(path)
+    kind = kind_of(path)
+    if kind == "csv":
+        with _csv(path, text_of_file(path, form)) as (names, records):
+            header = check_header(path, names, file.partition)
+            rows = _rows(path, records, len(names))
+            yield header, ((line, [*row, *extra]) for line, row in rows)
+    else:
+        names, blocks = typed_blocks(path, kind, Text(encoding=form.encoding or "utf-8"))
+        header = check_header(path, names, file.partition)
+        yield header, _rows(path, ((at, [*row, *extra]) for at, row in _rows_of(blocks)), len(header))
 
-    with refuse_parquet(path), ParquetFile(path) as file:
-        header = check_header(path, list(map(str, file.schema_arrow.names)))
-        batches = file.iter_batches(batch_size=_BATCH)
-        rows = (row for batch in batches for row in zip(*map(_as_texts, batch.columns), strict=True))
-        yield header, _rows(path, ((at, list(row)) for at, row in enumerate(rows, start=1)), len(header))
 
-
-def _as_texts(column: Any) -> list[str]:  # noqa: ANN401 - pyarrow has no types
-    return [text_of(value) for value in column.to_pylist()]
+def _rows_of(blocks: Iterator[Block]) -> Iterator[Record]:
+    columns = ([[text_of(cell) for cell in column.to_pylist()] for column in block()] for block in blocks)
+    rows = chain.from_iterable(zip(*block, strict=True) for block in columns)
+    return ((at, list(row)) for at, row in enumerate(rows, start=1))
 
 
 @contextmanager
-def _csv(path: Path) -> Iterator[tuple[list[str], Iterator[Record]]]:
+def _csv(path: Path, text: Text) -> Iterator[tuple[list[str], Iterator[Record]]]:
     begins = 1
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True, skipinitialspace=True)
+        with opened(path, text) as file:
+            lines = io.TextIOWrapper(file, "utf-8-sig", newline="")
+            reader = csv.reader(lines, delimiter=text.separator, strict=True, skipinitialspace=True)
 
             def numbered() -> Iterator[Record]:
                 nonlocal begins
                 begins = reader.line_num + 1
                 for row in reader:
-                    yield begins, row
+                    yield begins, row if text.decimal == "." else [with_point(cell) for cell in row]
                     begins = reader.line_num + 1
 
-            header = check_header(path, [name.strip() for name in next(reader, [])])
-            yield header, _rows(path, numbered(), len(header))
-    except UnicodeDecodeError as error:
+            yield [name.strip() for name in next(reader, [])], numbered()
+    except UnicodeError as error:
         raise DataError(
-            f"{path}, at or after line {begins}: not UTF-8 text.", "Save it as CSV in UTF-8, all of it."
+            f"{path}, {_undecodable(path, text, begins)}: not {text.encoding.upper()} text.",
+            "Say which encoding it is, --encoding cp1252 for example, or save it as CSV in UTF-8, all of it.",
         ) from error
     except csv.Error as error:
         raise DataError(
             f"{path}, the row that begins on line {begins}: not CSV ({error}).",
             "Check its quotes: one that is opened must be closed, and one within a value doubled.",
         ) from error
+    except EOFError as error:
+        raise DataError(f"{path}: cut off.", "Check that the file is complete.") from error
     except OSError as error:
         raise MissingFileError(
-            f"{path}: cannot be read ({error.strerror}).", "Check its permissions."
+            f"{path}: cannot be read ({error.strerror or error}).",
+            "Check its permissions, and that it is complete.",
         ) from error
+
+
+def _undecodable(path: Path, text: Text, begins: int) -> str:
+    """Say where the first byte lies that is not of a file's encoding."""
+    if not text.is_utf8:
+        return f"at or after line {begins}"
+    bad = []
+    with opened(path, text) as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                bad.append(number)
+    more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+    return f"line {bad[0]}{more}" if bad else f"at or after line {begins}"
 
 
 def near(name: str, names: Sequence[str]) -> str:
@@ -170,20 +143,64 @@ def near(name: str, names: Sequence[str]) -> str:
     return f"The {len(names)} columns are {first}{', ...' if len(names) > 5 else ''}."  # noqa: PLR2004 - the 5 above
 
 
-def check_header(path: Path, header: list[str]) -> list[str]:
-    """Return the names of columns if they can be told apart, else raise a DataError."""
+def check_header(path: Path, names: Sequence[str], partition: Mapping[str, str]) -> list[str]:
+    """Return the names of a file's columns and its folders', if they can be told apart.
+
+    Raises
+    ------
+    DataError
+        There are none, one is empty, or two are the same.
+    """
+    header = [name.strip() for name in names]
     if not any(header):
         raise DataError(
             f"{path}: no header in the first line.", "Save the table with its column names first."
         )
-    if len(header) == 1 and any(separator in header[0] for separator in ";\t|"):
-        raise DataError(f"{path}: columns are not separated by commas.", "Save it as CSV with commas.")
     if "" in header:
-        raise DataError(f"{path}: column {header.index('') + 1} has no name.", "Name it in the header.")
+        at = header.index("")
+        if at == 0:
+            raise DataError(
+                f"{path}: the first column has no name, as the index that pandas writes.",
+                "Write the table without its index: to_csv(PATH, index=False). If it is data, name it.",
+            )
+        if not any(header[at:]):
+            raise DataError(
+                f"{path}: column {at + 1} has no name, nor has any after it: lines end with a separator.",
+                "Remove the separators at the ends of all lines, or name the columns.",
+            )
+        raise DataError(f"{path}: column {at + 1} has no name.", "Name it in the header.")
     if repeated := sorted({name for name in header if header.count(name) > 1}):
-        names = ", ".join(f'"{name}"' for name in repeated)
-        raise DataError(f"{path}: the header names {names} more than once.", "Give each column its own name.")
-    return header
+        named = ", ".join(f'"{name}"' for name in repeated)
+        raise DataError(f"{path}: the header names {named} more than once.", "Give each column its own name.")
+    if both := [name for name in partition if name in header]:
+        raise DataError(
+            f'{path}: its folder names the column "{both[0]}", which it has itself.',
+            "Remove it from the file, or rename the folder.",
+        )
+    return [*header, *partition]
+
+
+def check_alike(file: Path, own: Sequence[str], first: Path, header: Sequence[str]) -> None:
+    """Refuse a folder whose files do not make one table."""
+    if sorted(own) != sorted(header):
+        odd = ", ".join(f'"{name}"' for name in sorted(set(own) ^ set(header))[:5])
+        raise DataError(
+            f"{file} and {first.name} have different columns: {odd}.", "Give all files the same columns."
+        )
+
+
+def without_rows(path: Path) -> DataError:
+    """Return the error of a file that has nothing but names."""
+    return DataError(f"{path}: a header without rows.", "Check that the export is complete.")
+
+
+def _odd_rows(numbered: Iterator[Record], width: int) -> int:
+    """Count the rows that are too short or too long, as far as the file can be read."""
+    count = 0
+    with suppress(csv.Error, UnicodeError, OSError, EOFError):
+        for _, row in numbered:
+            count += bool(row) and len(row) != width
+    return count
 
 
 def _rows(path: Path, numbered: Iterator[Record], width: int) -> Iterator[Record]:
@@ -192,9 +209,11 @@ def _rows(path: Path, numbered: Iterator[Record], width: int) -> Iterator[Record
         if not row:
             continue
         if len(row) != width:
+            others = _odd_rows(numbered, width)
+            more = f", the first of {others + 1} such rows" if others else ""
             raise DataError(
-                f"{path}, line {line}: {len(row)} values under {width} column names.",
-                "Quote values that hold a comma, close every quote, and give every row all its values.",
+                f"{path}, line {line}: {len(row)} values under {width} column names{more}.",
+                "Quote values that hold a separator, close every quote, and give every row all its values.",
             )
         empty = False
         yield line, row

@@ -4,32 +4,30 @@ import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from federation.data.blocks import (
-    ROWS,
-    Block,
-    Digest,
-    UnusualError,
-    csv_blocks,
-    csv_header,
-    parquet_blocks,
-)
+import numpy as np
+
+from federation.data.blocks import ROWS, Block, Digest, UnusualError, csv_blocks, csv_header
+from federation.data.folder import TableFile, find_tables
+from federation.data.kinds import COMPRESSED, kind_of, refuse_other_content
 from federation.data.readers import (
+    AS_WRITTEN,
     Record,
+    check_alike,
     check_header,
-    different_columns,
-    is_parquet,
-    open_records,
-    refuse_parquet,
-    tables_of,
+    open_file,
     without_rows,
 )
-from federation.data.whole import Cells, Column, convert_cells
+from federation.data.text import Format, Text, opened, text_of_file
+from federation.data.typed import typed_blocks
+from federation.data.whole import Cells, Column, Texts, convert_cells
+from federation.errors import DataError
+from federation.words import some
 
 _AHEAD = 2  # blocks that wait for a core, each of several MB
 
@@ -57,6 +55,10 @@ class Scan:
         Where the rows come from, in their order.
     sha256 : str
         Of the bytes of all files.
+    notes : list of str
+        What a user should know: files that were not read, and how others are written.
+    form : Format
+        How text files are written, as far as it was said.
     """
 
     path: Path
@@ -64,6 +66,9 @@ class Scan:
     columns: dict[str, Column]
     files: list[File]
     sha256: str
+
+    notes: list[str]
+    form: Format = AS_WRITTEN
 
     @property
     def rows(self) -> int:
@@ -74,26 +79,37 @@ class Scan:
         """Return the file of a row (from 0), and the words that locate it there."""
         for file in self.files:
             if row < file.rows:
-                return file.path, _place(file.path, row)
+                return file.path, self._place(file, row)
             row -= file.rows
         raise IndexError(row)
 
+    def again(self, texts: Collection[str]) -> dict[str, Column]:
+        """Read columns once more, as texts: as they are written, also where a file has decimal commas."""
+        return scan(self.path, replace(self.form, decimal="."), texts=texts, only=texts).columns
 
-def _place(file: Path, row: int) -> str:
-    if file.suffix.lower() == ".parquet":
-        return f"data row {row + 1}"
-    with open_records(file) as (_, records):
-        line, _ = next(islice(records, row, None))
-    return f"data row {row + 1} (line {line})"
+    def _place(self, file: File, row: int) -> str:
+        if kind_of(file.path) != "csv":
+            return f"data row {row + 1}"
+        with open_file(TableFile(file.path, {}), self.form) as (_, records):
+            line, _ = next(islice(records, row, None))
+        return f"data row {row + 1} (line {line})"
 
 
-def scan(path: Path, *, texts: Collection[str] = (), only: Collection[str] | None = None) -> Scan:
+def scan(
+    path: Path,
+    form: Format = AS_WRITTEN,
+    *,
+    texts: Collection[str] = (),
+    only: Collection[str] | None = None,
+) -> Scan:
     """Read a table once.
 
     Parameters
     ----------
     path : Path
         A file, or a folder of them, as in `open_records`.
+    form : Format
+        How text files are written.
     texts : collection of str
         Columns whose cells are kept as texts, also where they are numbers.
     only : collection of str, optional
@@ -104,53 +120,78 @@ def scan(path: Path, *, texts: Collection[str] = (), only: Collection[str] | Non
     MissingFileError, DataError
         As `open_records`.
     """
-    digest, files = Digest(), list[File]()
-    header, columns = list[str](), dict[str, Column]()
-    for file in tables_of(path):
+    found, digest = find_tables(path), Digest()
+    header, columns, files, told = list[str](), dict[str, Column](), list[File](), dict[str, list[str]]()
 
-        def choose(own: list[str], file: Path = file) -> dict[int, bool]:
-            if not files:
-                header.extend(own)
-                columns.update((name, Column()) for name in own if only is None or name in only)
-            elif sorted(own) != sorted(header):
-                raise different_columns(file, own, files[0].path, header)
-            return {own.index(name): name in texts for name in columns}
+    def choose(own: list[str]) -> dict[int, bool]:
+        """Return the positions in a file of the columns to keep, and whether as texts."""
+        if not files:
+            header.extend(own)
+            columns.update((name, Column()) for name in own if only is None or name in only)
+        else:
+            check_alike(file.path, own, files[0].path, header)
+        return {own.index(name): name in texts for name in columns}
 
+    for file in found.files:
+        refuse_other_content(file.path)
+        text = text_of_file(file.path, form) if kind_of(file.path) == "csv" else _as_text(form)
+        if text.told:
+            told.setdefault(text.told, []).append(file.path.name)
         rows = 0
-        for cells in _cells_of(file, digest, choose):
+        for cells in _cells_of(file, text, form, digest, choose):
             for column, part in zip(columns.values(), cells, strict=True):
                 column.add(part)
             rows += len(cells[0][0])
         if not rows:
-            raise without_rows(file)
-        files.append(File(file, rows))
-    return Scan(path, tuple(header), columns, files, digest.hexadecimal)
+            raise without_rows(file.path)
+        files.append(File(file.path, rows))
+    _refuse_both_marks(path, columns)
+    notes = [*found.notes, *(f"{some(names)}: read with {how}" for how, names in told.items())]
+    return Scan(path, tuple(header), columns, files, digest.hexadecimal, notes, form)
+
+
+def _as_text(form: Format) -> Text:
+    """Return how JSON lines are written; other kinds are no texts."""
+    return Text(encoding=form.encoding or "utf-8")
+
+
+def _refuse_both_marks(path: Path, columns: Mapping[str, Column]) -> None:
+    for name, column in columns.items():
+        if len(column.marks) > 1:
+            raise DataError(
+                f'{path}: column "{name}" has numbers with a decimal comma, and others with a point.',
+                "Write all of them in the same way.",
+            )
 
 
 def _cells_of(
-    path: Path, digest: Digest, choose: Callable[[list[str]], dict[int, bool]]
+    file: TableFile, text: Text, form: Format, digest: Digest, choose: Callable[[list[str]], dict[int, bool]]
 ) -> Iterator[list[Cells]]:
     """Yield the cells of a file, block by block, in the columns that its header makes one choose."""
+    path = file.path
     digest.begin(path)
-    if is_parquet(path):
-        with refuse_parquet(path):
-            names, blocks = parquet_blocks(path)
-            yield from _converted(blocks, choose(check_header(path, names)))
+    if (kind := kind_of(path)) != "csv":
+        names, blocks = typed_blocks(path, kind, text)
+        wanted = choose(check_header(path, names, file.partition))
+        yield from _converted(blocks, wanted, file.partition, ".")
         digest.whole()
         return
     rows, wanted = 0, dict[int, bool]()
     try:
-        with path.open("rb") as file:
-            header = csv_header(file, digest)
-            wanted = choose(check_header(path, [name.strip() for name in header]))
-            for cells in _converted(csv_blocks(file, len(header), digest), wanted):
+        with opened(path, text, digest.taking) as stream:
+            names = csv_header(stream, text.separator)
+            wanted = choose(check_header(path, names, file.partition))
+            blocks = csv_blocks(stream, len(names), text.separator)
+            for cells in _converted(blocks, wanted, file.partition, text.decimal):
                 rows += len(cells[0][0])
                 yield cells
-    except (UnusualError, OSError):
+        if path.suffix.lower() in COMPRESSED or not text.is_utf8:
+            digest.whole()
+    except (UnusualError, OSError, EOFError, UnicodeError):
         digest.whole()
-        with open_records(path) as (header, records):
+        with open_file(file, form) as (header, records):
             wanted = wanted or choose(header)
-            yield from _converted(_blocks_of(islice(records, rows, None)), wanted)
+            yield from _converted(_blocks_of(islice(records, rows, None)), wanted, {}, ".")
 
 
 def _blocks_of(records: Iterator[Record]) -> Iterator[Block]:
@@ -161,12 +202,34 @@ def _blocks_of(records: Iterator[Record]) -> Iterator[Block]:
         yield partial(list, columns)
 
 
-def _converted(blocks: Iterator[Block], wanted: Mapping[int, bool]) -> Iterator[list[Cells]]:
-    """Convert blocks on every core, and yield what comes of them in their order."""
+def _converted(
+    blocks: Iterator[Block], wanted: Mapping[int, bool], partition: Mapping[str, str], decimal: str
+) -> Iterator[list[Cells]]:
+    """Convert blocks on every core, and yield what comes of them in their order.
+
+    Parameters
+    ----------
+    blocks : iterator of Block
+        The blocks.
+    wanted : mapping of int to bool
+        Positions of the columns to convert, and whether to texts.
+    partition : mapping of str to str
+        Columns behind those of the blocks, of one value each.
+    decimal : str
+        What stands before the fraction of a number.
+    """
+    constants = list(partition.values())
 
     def convert(block: Block) -> list[Cells]:
         arrays = block()
-        return [convert_cells(arrays[at], as_texts=as_texts) for at, as_texts in wanted.items()]
+        cells: list[Cells] = []
+        for at, as_texts in wanted.items():
+            if at < len(arrays):
+                cells.append(convert_cells(arrays[at], as_texts=as_texts, decimal=decimal))
+            else:
+                one = constants[at - len(arrays)]
+                cells.append(Texts(np.zeros(len(arrays[0]), dtype=np.int32), [one]))
+        return cells
 
     pending = deque[Future[list[Cells]]]()
     workers = _cores()

@@ -1,13 +1,13 @@
 """Decide how each column of a table is read, once all its cells are known."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from client_code.protocol.cells import Words
 from client_code.protocol.contract import Kind
 from federation.data.columns import Reader, Told, reader_of
 from federation.data.mixed import read_as
-from federation.data.scan import Scan, scan
+from federation.data.scan import Scan
 from federation.data.whole import Column
 
 
@@ -33,8 +33,9 @@ def settled(
     late = [
         name for name, one in columns.items() if _needs_texts(name, one, kinds.get(name), told, codes=codes)
     ]
-    if late:
-        columns |= scan(scanned.path, texts=late, only=late).columns
+    for name, column in scanned.again(late).items() if late else ():
+        column.marks, column.as_written = columns[name].marks, True
+        columns[name] = column
     if told.missing:
         words = Words(told.missing)
         columns = {name: column.emptied(words) for name, column in columns.items()}
@@ -42,16 +43,17 @@ def settled(
 
 
 def readers_of(
-    columns: Mapping[str, Column], kinds: Mapping[str, Kind], told: Told, *, codes: bool
+    scanned: Scan, names: Sequence[str], kinds: Mapping[str, Kind], told: Told, *, codes: bool
 ) -> tuple[dict[str, Reader], list[str]]:
-    """Return how to read each column of a settled table, and what to tell of it; see `settled`."""
+    """Return how to read columns of a settled table, and what to tell of them; see `settled`."""
     readers, notes = dict[str, Reader](), list[str]()
+    columns = {name: scanned.columns[name] for name in names}
     for name, column in columns.items():
         kind = kinds.get(name)
         if name in told.dates:
             readers[name] = Reader("numeric", dates=told.dates[name])
         elif codes and column.known:
-            readers[name] = reader_of(name, column.counts(), kind=kind, decimal=told.decimal)
+            readers[name] = reader_of(name, column.counts(), kind=kind, decimal=decimal_of(column, told))
         else:
             profile = column.profile()
             readers[name] = Reader(kind or ("categorical" if codes and profile.codes else profile.kind))
@@ -64,11 +66,19 @@ def readers_of(
     return readers, notes
 
 
+def decimal_of(column: Column, told: Told) -> str | None:
+    """Return the decimal mark of a column's file, where it is known: a file with commas has marks."""
+    return told.decimal or ("," if column.marks else None)
+
+
 def _needs_texts(name: str, column: Column, kind: Kind | None, told: Told, *, codes: bool) -> bool:
+    if codes and kind in (None, "numeric") and column.known and column.marks and not column.as_written:
+        return True
     if column.as_texts:
         return False
     if kind not in (None, "numeric") or name in told.dates:
         return True
     if not codes:
         return kind is None and column.profile().kind != "numeric"
-    return bool(column.known) or told.decimal == "," or (column.zeros > 0 and kind is None)
+    pointed = "." in column.marks or (told.decimal == "," and not column.marks and column.has_fractions)
+    return bool(column.known) or pointed or (column.zeros > 0 and kind is None)

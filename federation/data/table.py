@@ -21,9 +21,10 @@ from client_code.protocol.contract import Kind
 from federation.data.by_file import other_labels, two_kinds
 from federation.data.columns import BadValueError, Reader, Told, levels_of
 from federation.data.mixed import option
-from federation.data.readers import near, open_records
+from federation.data.readers import AS_WRITTEN, near, open_records
 from federation.data.scan import Scan, scan
 from federation.data.settling import readers_of, settled
+from federation.data.text import Format
 from federation.data.whole import Column
 from federation.errors import DataError, FeatureError, LabelError
 
@@ -106,6 +107,7 @@ class Table:
 
 def read_table(
     path: Path,
+    form: Format = AS_WRITTEN,
     *,
     label: str,
     positive: str | None = None,
@@ -113,9 +115,8 @@ def read_table(
     kinds: Mapping[str, Kind] | None = None,
     codes: bool = False,
     told: Told | None = None,
-    lenient: bool = False,
 ) -> Table:
-    """Read a CSV with a header into a table.
+    """Read a table of features and a label.
 
     Floats are read exactly: what `write_table` wrote comes back bit for bit. Blank lines, and blanks around
     names and values, do not count.
@@ -123,7 +124,9 @@ def read_table(
     Parameters
     ----------
     path : Path
-        A UTF-8 file (with or without a byte-order mark), separated by commas.
+        A file or folder, as in `federation.data.readers.open_records`.
+    form : Format
+        How text files are written.
     label : str
         Name of the label column. Its values are 0 and 1, true and false, yes and no, y and n, positive and
         negative (in any case), or any two, one of them `positive`.
@@ -138,8 +141,6 @@ def read_table(
         clients read without knowing what other clients' files hold.
     told : Told, optional
         What the user tells of its cells.
-    lenient : bool
-        Take a column that would be refused for one of words, and note it.
 
     Raises
     ------
@@ -154,14 +155,13 @@ def read_table(
     """
     given = dict(kinds or {})
     return table_of(
-        scan(path, texts=texts_needed(label, given)),
+        scan(path, form, texts=texts_needed(label, given)),
         label=label,
         positive=positive,
         ignore=ignore,
         kinds=given,
         codes=codes,
         told=told,
-        lenient=lenient,
     )
 
 
@@ -181,7 +181,10 @@ def table_of(
     told: Told | None = None,
     lenient: bool = False,
 ) -> Table:
-    """Make a table of columns that were read; parameters and errors as in `read_table`."""
+    """Make a table of columns that were read; parameters and errors as in `read_table`.
+
+    With ``lenient``, a column that would be refused is one of words, and noted.
+    """
     path, header = scanned.path, scanned.header
     if label not in header:
         raise LabelError(f'{path}: no label column "{label}".', near(label, header))
@@ -191,7 +194,11 @@ def table_of(
     given, told = dict(kinds or {}), told or Told()
     scanned = settled(scanned, [label, *features], given, told, codes=codes)
     y = _binary(scanned, label, _labels(scanned, label), positive)
-    readers, notes = readers_of({name: scanned.columns[name] for name in features}, given, told, codes=codes)
+    readers, notes = readers_of(scanned, features, given, told, codes=codes)
+    if told.decimal is None and any(one.notation and one.notation.has_comma for one in readers.values()):
+        told = replace(told, decimal=",")  # what one column shows holds where others leave it open
+        scanned = settled(scanned, features, given, told, codes=codes)
+        readers, notes = readers_of(scanned, features, given, told, codes=codes)
     for name, refusal in {name: reader.refusal for name, reader in readers.items()}.items():
         if lenient and refusal:
             notes.append(f'"{name}": taken for words ({refusal.problem}). {refusal.remedy}')
@@ -218,9 +225,9 @@ def table_of(
     )
 
 
-def read_header(path: Path) -> tuple[str, ...]:
-    """Read the names of a CSV's columns; errors as in `read_table`."""
-    with open_records(path) as (header, _):
+def read_header(path: Path, form: Format = AS_WRITTEN) -> tuple[str, ...]:
+    """Read the names of a table's columns; errors as in `read_table`."""
+    with open_records(path, form) as (header, _):
         return tuple(header)
 
 
@@ -376,7 +383,8 @@ def binary(
             f'{file}: label "{label}" has {count}{more}: not binary.',
             "Write the label alike in all files."
             if more
-            else "Choose a column with two values, or reduce this one to two.",
+            else "Two are needed: choose another column, or reduce this one to two, and say with --positive "
+            "which is 1.",
         )
     if positive not in coding:
         problem = "is not 0 and 1" if positive is None else f'is never "{positive}"'

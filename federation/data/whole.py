@@ -1,6 +1,6 @@
 """One column of a table, whole: its numbers, or which of its distinct texts each cell is."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from client_code.protocol.cells import Profile, Words, numbers, spellings, text_of
 from federation.data.columns import BadValueError, Reader
+from federation.data.decimals import with_points
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,11 +26,14 @@ class Plain(NamedTuple):
         NaN for a gap.
     digits, zeros : int
         As in `Profile`; 0 where a number has a fraction, for then they decide nothing.
+    marks : set of str
+        Of a file with decimal commas: whether numbers have a comma, a point, or some one and some the other.
     """
 
     values: Floats
-    digits: int
-    zeros: int
+    digits: int = 0
+    zeros: int = 0
+    marks: frozenset[str] = frozenset()
 
 
 class Texts(NamedTuple):
@@ -37,6 +41,7 @@ class Texts(NamedTuple):
 
     codes: Codes
     distinct: list[str]
+    marks: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -51,18 +56,25 @@ class Column:
         Each distinct text, in the order they come, and its position.
     digits, zeros : int
         Of the numbers, see `Plain`.
+    as_written : bool
+        Whether its texts are as the file has them, also where that has decimal commas.
     declared : int
         How many cells held a word that was declared to stand for a gap, which they are now.
+    marks : set of str
+        As there.
     """
 
     parts: list[Floats | Codes] = field(default_factory=list)
     known: dict[str, int] = field(default_factory=dict)
     digits: int = 0
     zeros: int = 0
+    as_written: bool = False
     declared: int = 0
+    marks: frozenset[str] = frozenset()
 
     def add(self, cells: Plain | Texts) -> None:
         """Take the next cells."""
+        self.marks |= cells.marks
         if isinstance(cells, Plain):
             self.parts.append(cells.values)
             self.digits += cells.digits
@@ -77,10 +89,16 @@ class Column:
         """Whether every cell is there as a text."""
         return all(part.dtype == np.int32 for part in self.parts)
 
+    @property
+    def has_fractions(self) -> bool:
+        """Whether a number that is there as one has a fraction."""
+        numbers = [part[~np.isnan(part)] for part in self.parts if part.dtype == np.float64]
+        return any((part != np.rint(part)).any() for part in numbers)
+
     def emptied(self, words: Words) -> "Column":
         """Return the column with gaps in the place of declared words."""
         texts, counts = words.emptied(list(self.known)), self.counts()
-        new = Column(digits=self.digits, zeros=self.zeros, declared=self.declared)
+        new = replace(self, parts=[], known={})
         places = np.array([new.known.setdefault(text, len(new.known)) for text in texts], dtype=np.int32)
         new.declared += sum(count for text, count in counts.items() if text in words)
         for part in self.parts:
@@ -151,7 +169,7 @@ class Column:
 Cells = Plain | Texts
 
 
-def convert_cells(array: "pa.Array", *, as_texts: bool) -> Cells:
+def convert_cells(array: "pa.Array", *, as_texts: bool, decimal: str = ".") -> Cells:
     """Convert a part of a column: to numbers if nothing but finite numbers and gaps is in it.
 
     Parameters
@@ -160,17 +178,23 @@ def convert_cells(array: "pa.Array", *, as_texts: bool) -> Cells:
         Texts as a file has them, or values of another type.
     as_texts : bool
         Keep numbers as texts too.
+    decimal : str
+        What stands before the fraction of a number: a point or a comma.
     """
     import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that commands without tables do not need
 
+    marks = frozenset[str]()
+    if decimal == ",":
+        array, found = with_points(array)
+        marks = marks if as_texts else found
     if not as_texts and (plain := _plain(array)):
-        return plain
+        return plain._replace(marks=marks)
     if pa.types.is_nested(array.type) or pa.types.is_dictionary(array.type):
         array = pa.array([text_of(value) for value in array.to_pylist()], pa.string())
     encoded = array.dictionary_encode()
     distinct = [text_of(value) for value in encoded.dictionary.to_pylist()]
     codes = encoded.indices.fill_null(len(distinct)).to_numpy(zero_copy_only=False)
-    return Texts(codes, [*distinct, ""] if encoded.null_count else distinct)
+    return Texts(codes, [*distinct, ""] if encoded.null_count else distinct, marks)
 
 
 def _plain(array: "pa.Array") -> Plain | None:
@@ -186,23 +210,30 @@ def _plain(array: "pa.Array") -> Plain | None:
         array, kind = array.cast(pa.string()), pa.string()
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        return None if np.isinf(values).any() else Plain(values, 0, 0)
+        return None if np.isinf(values).any() else Plain(values)
     if not pa.types.is_string(kind):
         return None
-    try:
-        found = array.cast(pa.float64())
-    except pa.ArrowInvalid:
+    values = _cast(array)
+    if values is None or np.isnan(values).any():  # it takes nan(1) for a number, and NaN is a gap
         array = pc.utf8_trim_whitespace(array)
         gaps = pc.is_in(array, pa.array(spellings()))
         array = pc.if_else(gaps, None, array)
-        try:
-            found = array.cast(pa.float64())
-        except pa.ArrowInvalid:
+        values = _cast(array)
+        if values is None or int(np.isnan(values).sum()) != array.null_count:
             return None
-    values = found.to_numpy(zero_copy_only=False)
-    if np.isinf(values).any() or int(np.isnan(values).sum()) != found.null_count:  # it knows NaN, nan(1), inf
+    if np.isinf(values).any():
         return None
     return Plain(values, *_digits(array, values))
+
+
+def _cast(texts: "pa.Array") -> Floats | None:
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    try:
+        values: Floats = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        return None
+    return values
 
 
 def _digits(texts: "pa.Array", values: Floats) -> tuple[int, int]:

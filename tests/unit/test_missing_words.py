@@ -196,6 +196,28 @@ def test_infer_takes_the_options_and_writes_the_words(
     capsys.readouterr()
 
 
+def test_the_check_of_a_contract_names_the_words_and_what_reads_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Below the violations, which hold none; under a contract no option makes the column one of words."""
+    path = write(frame(), tmp_path)
+    (tmp_path / "contract.toml").write_text(
+        'label = "y"\n[columns.age]\ntype = "numeric"\n[columns.n]\ntype = "numeric"\nmissing = 0.4\n',
+        encoding="utf-8",
+    )
+    options = ["check", "--data", str(path), "--contract", str(tmp_path / "contract.toml")]
+    with pytest.raises(SystemExit, match="26"):
+        run(contract.main, options)
+    shown = capsys.readouterr()
+    assert WORD not in shown.out
+    assert f'note: "n": not a number, as in 200 of 600 rows: "{WORD}" in 200. Add --missing' in shown.err
+    assert "--categorical" not in shown.err
+    (declared,) = fragments(shown.err)
+    with pytest.raises(SystemExit, match="0"):
+        run(contract.main, [*options, *declared])
+    capsys.readouterr()
+
+
 # In a folder ------------------------------------------------------------------------------------------------
 
 
@@ -306,8 +328,10 @@ def test_words_that_are_not_declared_break_the_contract_at_either_end(tmp_path: 
     with pytest.raises(ContractError, match=problem):
         client_contract.kept(tmp_path, ["rows.csv"])
     assert check(agreed, [path], told_by(agreed, missing=[WORD])) == {}
-    with pytest.raises(ContractBrokenError, match=problem):
+    with pytest.raises(ContractBrokenError, match=problem) as error:
         prepare(path, tmp_path / "out", PreparationSettings(label="y", contract=agreed))
+    assert fragments(error.value.remedy) == [["--missing", WORD]]
+    assert "missing_values in the contract does it for all" in error.value.remedy
     prepare(path, tmp_path / "out", PreparationSettings(label="y", contract=agreed, missing=[WORD]))
 
 

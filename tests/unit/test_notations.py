@@ -1,5 +1,6 @@
 """Numbers are read in the notation that a whole column is written in, and it is said; nothing is guessed."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from federation.data.preparation.manifest import Manifest
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import read_table
-from federation.errors import FeatureError, SettingError
+from federation.data.text import Format
+from federation.errors import FeatureError
 
 ROWS = 600
 NARROW, MINUS, QUOTE = "\u202f", "\u2212", "\u2019"
@@ -98,6 +100,8 @@ def test_a_column_in_one_notation_is_read_and_said(
         (["1.234", "900"], None, [1.234, 900]),
         (["1.234", "900"], ",", [1234, 900]),
         (["12.5", "900"], ",", [12.5, 900]),
+        (["12,5", "900"], ".", [12.5, 900]),
+        (["1,234.5", "900"], ",", [1234.5, 900]),
         (["$4009", "$5"], None, [4009, 5]),
     ],
 )
@@ -119,10 +123,14 @@ def test_an_ambiguous_column_is_refused_where_it_begins(tmp_path: Path) -> None:
     texts = [f"{x:,.0f}" for x in cost]
     with pytest.raises(FeatureError, match=r'"cost", data row \d+ .*as in \d+ of 600 rows\.') as error:
         prepared(texts, tmp_path)
-    assert "--decimal . to read 1,234 as 1234" in str(error.value)
-    prepared(texts, tmp_path, decimal=".")
-    files = [pd.read_csv(path)["cost"] for path in (tmp_path / "out").rglob("*.csv")]
-    assert sorted(pd.concat(files)) == sorted(cost)
+    offered = re.findall(r"--decimal (\S) to read (?:1,234|it) as ([0-9.]+[0-9])[,.]", str(error.value))
+    assert offered == [(".", "1234"), (",", "1.234")]
+    for number, (mark, read) in enumerate(offered):
+        settings = PreparationSettings(label="y", form=Format(decimal=mark))
+        prepare(tmp_path / "rows.csv", tmp_path / f"out{number}", settings)
+        files = [pd.read_csv(path)["cost"] for path in (tmp_path / f"out{number}").rglob("*.csv")]
+        there = cost if read == "1234" else np.where(cost >= 1000, cost / 1000, cost)
+        assert sorted(pd.concat(files)) == sorted(there)
 
 
 @pytest.mark.parametrize(
@@ -204,12 +212,6 @@ def test_the_check_takes_the_option_too(tmp_path: Path) -> None:
     assert check(contract, [path], told_by(contract, decimal=".")) == {}
 
 
-def test_a_separator_that_is_none_is_refused() -> None:
-    """From Python, where no command line checks it."""
-    with pytest.raises(SettingError, match=r'"dot": no such mark'):
-        PreparationSettings(label="y", decimal="dot")
-
-
 @given(
     st.lists(st.floats(-1e12, 1e12).map(lambda x: round(x, 2)), min_size=1),
     st.sampled_from([".", ","]),
@@ -218,8 +220,8 @@ def test_what_is_written_is_read(numbers: list[float], decimal: str) -> None:
     """To the last digit, in either way to write it."""
     texts = [f"{x:,.2f}" for x in numbers]
     texts = texts if decimal == "." else [swapped(text) for text in texts]
-    (notation,) = notations(texts, decimal)
-    assert [notation.number(text) for text in texts] == numbers
+    found = reader_of("cost", dict.fromkeys(texts, 1), decimal=decimal).read(texts)
+    assert found.tolist() == numbers
 
 
 @given(st.lists(st.text("0123456789.,'() -+%$", max_size=8)))
@@ -239,3 +241,24 @@ def test_a_table_in_parquet_is_read_alike(tmp_path: Path) -> None:
     one, other = (read_table(file, label="y", codes=True) for file in (path, tmp_path / "rows.parquet"))
     np.testing.assert_array_equal(one.X, other.X)
     assert one.notes == other.notes != ()
+
+
+@pytest.mark.parametrize("separator", [";", ","])
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (lambda x: swapped(f"{x:,.2f}"), lambda x: x),
+        (lambda x: swapped(f"{x:.2f}"), lambda x: x),
+        (lambda x: swapped(f"{x:,.0f}"), round),
+        (lambda x: swapped(f"{x:.2f}") if x > 0 else "k. A.", lambda x: x if x > 0 else np.nan),
+    ],
+)
+def test_a_file_with_decimal_commas_tells_what_its_points_are(
+    tmp_path: Path, written: Callable[[float], str], read: Callable[[float], float], separator: str
+) -> None:
+    """Another column shows the decimal comma: 1.234 is a thousand there, beside 900 and beside words."""
+    path = write([written(x) for x in amounts()], tmp_path, share=[f"0,{i % 9}" for i in range(ROWS)])
+    pd.read_csv(path, dtype=str).to_csv(path, index=False, sep=separator)
+    table = read_table(path, label="y", codes=True, told=told_by(None, missing=["k. A."]))
+    np.testing.assert_array_equal(table.X[:, 1], [read(x) for x in amounts()])
+    np.testing.assert_array_equal(table.X[:, 2], [i % 9 / 10 for i in range(ROWS)])

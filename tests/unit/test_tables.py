@@ -1,6 +1,5 @@
 """Reading and writing tables."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +106,6 @@ def test_one_class_alone_is_a_table(tmp_path: Path) -> None:
         ("\n\n", "no header"),
         ("y,a\n", "without rows"),
         ("y\n1\n", "only column"),
-        ("y;a\n1;2\n", "not separated by commas"),
         ("y,a,a\n1,2,3\n", 'names "a" more than once'),
         ("y,,a\n1,2,3\n", "column 2 has no name"),
         ("y,a\n1,2,3\n", "line 2: 3 values under 2"),
@@ -115,7 +113,7 @@ def test_one_class_alone_is_a_table(tmp_path: Path) -> None:
         ('y,a\n1,"2\n', "not CSV"),
         ("y,a\n1," + "2" * 200_000 + "\n", "not CSV"),
         ("y,ä\n1,2\n".encode("latin-1"), "not UTF-8"),
-        ("y,a\n1,2\n".encode("utf-16"), "not UTF-8"),
+        ("y,a\n1,2\n".encode("utf-16-le"), "looks like UTF-16"),
     ],
 )
 def test_a_file_that_is_no_table_is_a_data_error(tmp_path: Path, content: str | bytes, problem: str) -> None:
@@ -252,12 +250,10 @@ def test_a_stray_quote_is_found_where_its_row_begins(tmp_path: Path) -> None:
 
 
 def test_a_file_in_two_encodings_is_found_near_the_change(tmp_path: Path) -> None:
-    """Half UTF-8, half Latin-1: the message says from which line on to look."""
+    """Half UTF-8, half Latin-1: the message says on which line that begins."""
     rows = "1,Ávila\n" * 20_000
     content = f"y,a\n{rows}".encode() + "0,Ávila\n".encode("latin-1")
-    found = re.search(r"at or after line (\d+)", refusal(tmp_path, content).problem)
-    assert found
-    assert 18_000 < int(found.group(1)) <= 20_002
+    assert "rows.csv, line 20002: not UTF-8 text" in refusal(tmp_path, content).problem
 
 
 def test_an_invalid_level_cannot_exist() -> None:
@@ -293,7 +289,7 @@ def test_parquet_and_csv_of_the_same_rows_are_the_same_table(tmp_path: Path) -> 
 
 def test_files_of_a_folder_must_have_the_same_columns(tmp_path: Path) -> None:
     """The message names both files and the columns; a folder without tables has none to read."""
-    with pytest.raises(MissingFileError, match="no CSV or Parquet file"):
+    with pytest.raises(MissingFileError, match="no table is there"):
         read_table(tmp_path, label="y")
     (tmp_path / "a.csv").write_text("y,a\n1,2\n")
     (tmp_path / "b.csv").write_text("y,b\n1,2\n")

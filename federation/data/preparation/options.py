@@ -1,5 +1,6 @@
 """Turn the options that commands share into the settings of data preparation."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from federation.data.preparation.settings import PreparationSettings
 from federation.data.readers import near
 from federation.data.synthetic import LABEL
 from federation.data.table import read_header
+from federation.data.text import Format
 from federation.errors import SettingError
 
 
@@ -22,8 +24,8 @@ def settings_of(data: Path | None, seed: int, **options: Any) -> PreparationSett
     seed : int
         Of everything random.
     **options
-        The other fields of ``PreparationSettings``, the contract as its file; None, false or empty where not
-        given.
+        The other fields of ``PreparationSettings``, the contract as its file, and those of ``Format``; None,
+        false or empty where not given.
 
     Raises
     ------
@@ -31,14 +33,16 @@ def settings_of(data: Path | None, seed: int, **options: Any) -> PreparationSett
         The label is not named, or an option is out of range.
     """
     given = _given(options)
+    form = Format(**{field.name: given.pop(field.name, None) for field in fields(Format)})
     if "contract" in given:
         contract = load_contract(Path(given["contract"]))
         given |= {"contract": contract, "label": given.get("label", contract.label)}
     if data is not None and "label" not in given:
         raise SettingError(
-            f"which column of {data} is the label?", f"Name it with --label. {near('', read_header(data))}"
+            f"which column of {data} is the label?",
+            f"Name it with --label. {near('', read_header(data, form))}",
         )
-    return PreparationSettings(seed=seed, **{"label": LABEL, **given})
+    return PreparationSettings(seed=seed, form=form, **{"label": LABEL, **given})
 
 
 def choose_preparation(data: Path | None, seed: int, **options: Any) -> PreparationSettings | None:

@@ -5,7 +5,7 @@ are held back, copies of a row on the same side as the row, and only what is lef
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 
 from client_code.protocol.contract import Contract
 from federation.data import synthetic
-from federation.data.contract_check import as_words, refuse, scan_for, told_by, types_of, violations
+from federation.data.contract_check import advice, as_words, refuse, scan_for, told_by, types_of, violations
 from federation.data.preparation.beside import files_beside
 from federation.data.preparation.choice import chosen, sizes, unused_but
 from federation.data.preparation.copies import Copies
@@ -50,6 +50,7 @@ class _Input:
     source: Source | None
     client_texts: list[str] | None
     left_out: Mapping[str, str]
+    notes: Sequence[str] = ()
 
 
 class _Part(NamedTuple):
@@ -147,15 +148,16 @@ def _make_up(settings: PreparationSettings) -> _Input:
 
 
 def _read(path: Path, settings: PreparationSettings) -> _Input:
-    column, left_out = chosen(settings, read_header(path))
+    column, left_out = chosen(settings, read_header(path, settings.form))
     contract = settings.contract
     of_clients = [column] if column else []
-    told = told_by(contract, missing=settings.missing, decimal=settings.decimal)
+    told = told_by(contract, missing=settings.missing, decimal=settings.form.decimal)
     if contract:
-        scanned = scan_for(contract, path, texts=of_clients)
-        refuse(violations(contract, scanned, told))
+        scanned = scan_for(contract, path, settings.form, texts=of_clients)
+        if broken := violations(contract, scanned, told):
+            refuse(broken, advice(contract, scanned, told))
     else:
-        scanned = scan(path, texts={settings.label, *of_clients})
+        scanned = scan(path, settings.form, texts={settings.label, *of_clients})
     table = table_of(
         scanned,
         label=settings.label,
@@ -168,7 +170,8 @@ def _read(path: Path, settings: PreparationSettings) -> _Input:
     if contract is None:
         left_out |= unused_but(settings.keep, table, str(path))
     source = Source(name=path.name, sha256=scanned.sha256)
-    return _Input(table, source, texts_of(scanned, column) if column else None, left_out)
+    texts = texts_of(scanned, column) if column else None
+    return _Input(table, source, texts, left_out, scanned.notes)
 
 
 def _hold_back_test(
@@ -287,6 +290,7 @@ def _describe(
         },
         notes=(
             *given.table.notes,
+            *(f"{note}." for note in given.notes),
             *([note] if note else []),
             *(f'client "{name}": {client.note}.' for name, client in clients.items() if client.note),
         ),

@@ -8,6 +8,8 @@ from typing import get_args
 from client_code.protocol.contract import Contract
 from federation.data.columns import Told
 from federation.data.preparation.partition import Resample
+from federation.data.readers import AS_WRITTEN
+from federation.data.text import Format
 from federation.errors import SettingError
 
 CLIENTS = 3
@@ -46,8 +48,8 @@ class PreparationSettings:
         Words that stand for a gap, see `client_code.protocol.cells.Words`.
     categorical : sequence of str
         Columns whose values are words, also where they look like numbers.
-    decimal : {".", ","}, optional
-        What separates decimals where 1,234 leaves it open.
+    form : Format
+        How text files are written.
     test_share, validation_share : float
         Shares of all rows for the server's test set, and of a client's rows for its validation set; each
         between 0 and 1.
@@ -70,7 +72,7 @@ class PreparationSettings:
     keep: Sequence[str] = ()
     missing: Sequence[str] = ()
     categorical: Sequence[str] = ()
-    decimal: str | None = None
+    form: Format = AS_WRITTEN
     test_share: float = 0.1
     validation_share: float = 0.2
 
@@ -101,4 +103,4 @@ class PreparationSettings:
             for names, what in ((self.keep, "to keep"), (self.categorical, "categorical")):
                 if column in names:
                     raise SettingError(f'"{column}" is both {what} and to ignore.', "Choose one of the two.")
-        Told(missing=self.missing, decimal=self.decimal)  # which refuses what cannot be
+        Told(missing=self.missing)  # which refuses what cannot be

@@ -1,0 +1,181 @@
+"""Read tables that are no CSV, as blocks of Arrow arrays: Parquet, JSON lines, Excel, SAS, Stata, SPSS.
+
+What reads them keeps what stands there: codes are no labels, ``02139`` is no number, and the missing values
+that a survey declared are missing.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from client_code.protocol.cells import text_of
+from federation.data.blocks import ROWS, Block
+from federation.data.kinds import Kind
+from federation.data.text import Text, opened
+from federation.errors import DataError, ExtraMissingError
+
+Opened = tuple[list[str], Iterator[Block]]
+"""The names of the columns, and the blocks."""
+
+
+def typed_blocks(path: Path, kind: Kind, text: Text) -> Opened:
+    """Return the names of a table's columns as they stand there, and its blocks.
+
+    Raises
+    ------
+    DataError
+        It is no such table, or is cut off; also while the blocks are made.
+    ExtraMissingError
+        What reads it is not installed.
+    """
+    return _OPEN[kind](path, text)
+
+
+def _parquet(path: Path, _text: Text) -> Opened:
+    from pyarrow import ArrowException  # noqa: PLC0415 - a tenth of a second that commands without tables do not need
+    from pyarrow.parquet import ParquetFile  # noqa: PLC0415
+
+    broken = DataError(f"{path}: not a Parquet file, or cut off.", "Check that the export is complete.")
+
+    def blocks() -> Iterator[Block]:
+        try:
+            with ParquetFile(path) as file:
+                for batch in file.iter_batches(batch_size=ROWS):
+                    yield partial(list, batch.columns)
+        except (ArrowException, OSError) as error:
+            raise broken from error
+
+    try:
+        with ParquetFile(path) as file:
+            return [str(name) for name in file.schema_arrow.names], blocks()
+    except (ArrowException, OSError) as error:
+        raise broken from error
+
+
+def _json_lines(path: Path, text: Text) -> Opened:
+    columns: dict[str, list[str]] = {}
+    for before, (line, record) in enumerate(_records(path, text)):
+        if not isinstance(record, dict):
+            raise DataError(f"{path}, line {line}: not a JSON object.", "Give every row names and values.")
+        for name, value in record.items():
+            columns.setdefault(name, [""] * before).append(_json_text(value))
+        for cells in columns.values():
+            if len(cells) == before:
+                cells.append("")
+    return list(columns), _blocks_of_texts(list(columns.values()))
+
+
+def _records(path: Path, text: Text) -> Iterator[tuple[int, Any]]:
+    number = 0
+    try:
+        with opened(path, text) as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield (
+                        number,
+                        json.loads(
+                            line.decode("utf-8-sig"), parse_float=str, parse_int=str, parse_constant=str
+                        ),
+                    )
+    except UnicodeError as error:
+        raise DataError(
+            f"{path}, line {number + 1}: not {text.encoding} text.", "Save it in UTF-8, all of it."
+        ) from error
+    except json.JSONDecodeError:
+        raise DataError(
+            f"{path}, line {number}: not JSON.", "Give every line one whole JSON object."
+        ) from None  # it quotes the line
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read to its end.", "Check that the file is complete.") from error
+
+
+def _json_text(value: object) -> str:
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return text_of(value)
+
+
+def _excel(path: Path, _text: Text) -> Opened:
+    workbooks = _library("openpyxl", path)
+    try:
+        book = workbooks.load_workbook(path, read_only=True, data_only=True)
+        sheets = [rows for rows in (_sheet(sheet) for sheet in book.worksheets) if rows]
+        book.close()
+    except Exception as error:  # the library raises whatever its parts raise
+        raise DataError(
+            f"{path}: not an Excel workbook, or damaged.", "Check that it opens in Excel, and save it again."
+        ) from error
+    if len(sheets) > 1:
+        raise DataError(
+            f"{path}: {len(sheets)} of its sheets hold cells.",
+            "Keep the sheet of the table only, or save it as CSV.",
+        )
+    if not sheets:
+        return [], iter(())
+    header, *rows = sheets[0]
+    texts = [[text_of(value) for value in row] for row in zip(*rows, strict=True)]
+    return [text_of(name).strip() for name in header], _blocks_of_texts(texts)
+
+
+def _sheet(sheet: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - openpyxl has no types
+    """Return the rows of a sheet, without what is empty around them."""
+    rows = [row for row in sheet.iter_rows(values_only=True) if any(value is not None for value in row)]
+    width = max((at + 1 for row in rows for at, value in enumerate(row) if value is not None), default=0)
+    return [(*row[:width], *[None] * (width - len(row))) for row in rows]
+
+
+def _statistical(path: Path, _text: Text, *, function: str) -> Opened:
+    """Read a file of a statistics package: codes without their labels, declared missing values as missing."""
+    library = _library("pyreadstat", path)
+    try:
+        data, _ = getattr(library, function)(
+            str(path), output_format="dict", disable_datetime_conversion=False
+        )
+    except Exception as error:  # as above
+        raise DataError(
+            f"{path}: cannot be read as what its name says.", "Check that the export is complete."
+        ) from error
+    return [str(name) for name in data], _blocks_of_texts(
+        [[_plain_text(v) for v in c] for c in data.values()]
+    )
+
+
+def _plain_text(value: Any) -> str:  # noqa: ANN401 - pyreadstat has no types
+    """Return a value as a cell: packages hold whole numbers as floats, and gaps as NaN or NaT."""
+    if value is None or value != value:  # noqa: PLR0124 - how NaN is known, of whatever type
+        return ""
+    return text_of(float(value)).removesuffix(".0") if isinstance(value, float) else text_of(value)
+
+
+def _library(name: str, path: Path) -> Any:  # noqa: ANN401 - a module
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ExtraMissingError(
+            f"{path}: reading it needs {name}, which is not installed.",
+            "Install it: pip install 'federation[formats]', or save the table as CSV.",
+        ) from error
+
+
+def _blocks_of_texts(columns: list[list[str]]) -> Iterator[Block]:
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    arrays = [pa.array(column, pa.string()) for column in columns]
+    yield partial(list, arrays)
+
+
+_OPEN: MappingProxyType[Kind, Callable[[Path, Text], Opened]] = MappingProxyType(
+    {
+        "parquet": _parquet,
+        "jsonl": _json_lines,
+        "xlsx": _excel,
+        "sas7bdat": partial(_statistical, function="read_sas7bdat"),
+        "xpt": partial(_statistical, function="read_xport"),
+        "dta": partial(_statistical, function="read_dta"),
+        "sav": partial(_statistical, function="read_sav"),
+    }
+)
