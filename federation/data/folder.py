@@ -80,10 +80,8 @@ def find_tables(path: Path) -> Found:
             "Name the table that they were made of, or the whole folder with its manifest.json.",
         )
     if not tables:
-        there = f"only {some(others)}" if others else "nothing"
-        raise MissingFileError(
-            f"{path}: no table is there, {there}.", f"Name a table, or a folder of them: {KINDS}."
-        )
+        there = f"holds {some(others)}, but no table" if others else "is empty"
+        raise MissingFileError(f"{path} {there}.", f"Name a table, or a folder of them: {KINDS}.")
     files = [TableFile(file, _partition(file.relative_to(path).parent)) for file in tables]
     for file in files:
         if list(file.partition) != list(files[0].partition):

@@ -34,8 +34,8 @@ def main(
     data: Annotated[
         str | None,
         typer.Option(
-            help="CSV or Parquet file, a folder of them, or a folder from federation.data_prep; also "
-            "s3://BUCKET/KEY. [default: synthetic data]",
+            help="Table (CSV, Parquet, JSON lines, Excel, SAS, Stata, SPSS), a folder of them, or a folder "
+            "from federation.data_prep; also s3://BUCKET/KEY. [default: synthetic data]",
             metavar="PATH",
             show_default=False,
             rich_help_panel=DATA,

@@ -55,7 +55,7 @@ def test_a_folder_without_a_manifest_is_not_called_prepared(tmp_path: Path) -> N
     settings = choose_preparation(tmp_path / "all", 0, label="y", ignore=["id"])
     assert settings is not None
     assert settings.ignore == ["id"]
-    with pytest.raises(MissingFileError, match="no CSV or Parquet file is there"):
+    with pytest.raises(MissingFileError, match="all is empty"):
         choose_preparation(tmp_path / "all", 0)
     with pytest.raises(DataError):
         prepare(tmp_path / "all", tmp_path / "out", settings)

@@ -17,6 +17,7 @@ from flwr.app import Context, RecordDict
 from federation.cli.command import click_command, run
 from federation.cli.options import PREPARATION
 from federation.data.preparation.settings import PreparationSettings
+from federation.data.text import Format
 from federation.errors import SettingError, UnknownStrategyError
 from federation.learning.settings import TrainingSettings, settings_of_training
 from federation.runs.logs import quiet_flower
@@ -154,8 +155,9 @@ def test_every_field_of_preparation_is_an_option_of_the_commands(name: str) -> N
     module, _, function = COMMANDS[name].partition(":")
     command = click_command(getattr(importlib.import_module(module), function))
     options = {one.name: one for one in command.params if isinstance(one, click.Option)}
-    own = {field.name for field in fields(PreparationSettings)} - {"seed", "test_share", "validation_share"}
-    assert set(PREPARATION) == own
+    elsewhere = {"seed", "test_share", "validation_share", "form"}
+    own = {field.name for field in fields(PreparationSettings)} - elsewhere
+    assert set(PREPARATION) == own | {field.name for field in fields(Format)}
     for field, hint in PREPARATION.items():
         if (name, field) != ("rehearse", "clients"):
             assert options[field].help == get_args(hint)[1].help
