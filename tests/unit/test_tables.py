@@ -289,7 +289,7 @@ def test_parquet_and_csv_of_the_same_rows_are_the_same_table(tmp_path: Path) -> 
 
 def test_files_of_a_folder_must_have_the_same_columns(tmp_path: Path) -> None:
     """The message names both files and the columns; a folder without tables has none to read."""
-    with pytest.raises(MissingFileError, match="no table is there"):
+    with pytest.raises(MissingFileError, match="is empty"):
         read_table(tmp_path, label="y")
     (tmp_path / "a.csv").write_text("y,a\n1,2\n")
     (tmp_path / "b.csv").write_text("y,b\n1,2\n")

@@ -51,7 +51,7 @@ class LocalRun:
     Parameters
     ----------
     source : Path, optional
-        A CSV file, a folder that ``federation.data_prep`` wrote, or None for synthetic data.
+        A table, a folder that ``federation.data_prep`` wrote, or None for synthetic data.
     preparation : PreparationSettings, optional
         How to cut the table into clients; None if ``source`` is prepared already.
     training : TrainingSettings
