@@ -195,7 +195,7 @@ def test_the_expected_positives_are_those_of_the_training_rows(
     reply = app(Message(content, 2, "evaluate.calibration"), context)
     rows = task.prepared(agreement).train
     p, v = model_of(arrays).predict_proba(rows.X)[:, 1], np.where(rows.y == 1, 0.5, 3.0)
-    told = dict(reply.content.metric_records["metrics"])
+    told: dict[str, Any] = dict(reply.content.metric_records["metrics"])
     assert told.pop("seconds") >= 0
     expected = {"num-examples": 80, "expected": np.sum(v * p), "variance": np.sum(v * p * (1 - p))}
     assert told == pytest.approx(expected, rel=1e-12)
