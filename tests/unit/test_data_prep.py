@@ -16,6 +16,7 @@ from federation.data.preparation.manifest import Count, Manifest, read_manifest
 from federation.data.preparation.partition import refuse_smote
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
+from federation.data.synthetic import LABEL
 from federation.data.table import Table, read_table, write_table
 from federation.data_prep import main
 from federation.errors import (
@@ -433,3 +434,9 @@ def test_a_partition_by_size_needs_numbers(tmp_path: Path) -> None:
     """Words have no size."""
     with pytest.raises(SettingError, match='by the size of "s": it holds texts'):
         prepare(mixed(tmp_path), tmp_path / "out", PreparationSettings(label="y", partition="quantile:s"))
+
+
+def test_only_its_user_can_read_what_is_prepared(tmp_path: Path) -> None:
+    """It holds rows, and a research server has many users."""
+    prepare(None, tmp_path / "out", PreparationSettings(label=LABEL))
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700

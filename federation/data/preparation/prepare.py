@@ -312,6 +312,7 @@ def _write(out: Path, parts: Mapping[str, _Part], manifest: Manifest, contract: 
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
             built = Path(scratch) / "built"
+            built.mkdir(mode=0o700)  # it holds rows
             for name, part in parts.items():
                 (built / name).parent.mkdir(parents=True, exist_ok=True)
                 write_table(part.table, built / name, part.rows)
