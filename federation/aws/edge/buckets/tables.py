@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from federation.aws.edge.buckets.s3 import Store, foreign_store
 from federation.aws.publishing.object_sync import Say, megabytes
+from federation.data.kinds import kind_of_name
 from federation.errors import MissingFileError, SettingError, StorageError
 
-SUFFIXES = (".csv", ".parquet")
 OpenForeign = Callable[[str], Store]
 
 
@@ -53,7 +53,7 @@ def downloaded(address: str, say: Say, open_store: OpenForeign = foreign_store) 
     if not tables:
         found = f"{len(sizes)} objects, but no" if sizes else "no object, and so no"
         raise MissingFileError(
-            f"{address}: {found} table (*.csv, *.parquet) right in that folder.",
+            f"{address}: {found} table right in that folder.",
             "Name the folder that holds the tables itself, or one of them.",
         )
     with tempfile.TemporaryDirectory(prefix="federation-") as scratch:
@@ -79,13 +79,13 @@ def tables_at(key: str, sizes: Mapping[str, int]) -> dict[str, int]:
     sizes : mapping of str to int
         The size of every object whose key begins with ``key``, by its own key.
     """
-    if key in sizes and key.endswith(SUFFIXES):
+    if key in sizes and kind_of_name(key):
         return {key: sizes[key]}
     folder = f"{key}/" if key else ""
     return {
         name: size
         for name, size in sizes.items()
-        if name.startswith(folder) and name.endswith(SUFFIXES) and "/" not in name[len(folder) :]
+        if name.startswith(folder) and kind_of_name(name) and "/" not in name[len(folder) :]
     }
 
 

@@ -1,0 +1,113 @@
+"""How fast a table becomes a federation: from the prompt to round 1, beside an earlier commit.
+
+python -m benchmarks.reading --rows 1000000
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.machine import describe
+from benchmarks.results import write_section
+
+ROOT = Path(__file__).resolve().parents[1]
+BEFORE = "14bb2f9"
+COLUMNS, CLIENTS, SEED = 50, 2, 0
+
+
+def main() -> None:
+    """Measure both commits in turn, and write a section."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--before", default=BEFORE, help="commit to compare with (default: %(default)s)")
+    options = parser.parse_args()
+    machine = describe()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        before = folder / "before"
+        for command in (["clone", str(ROOT), str(before)], ["-C", str(before), "checkout", options.before]):
+            subprocess.run(["git", *command], check=True, capture_output=True)  # noqa: S603, S607 - the user's git
+        lines = list(_lines(folder, before, options.rows, options.before))
+    write_section("Reading a table", machine, lines)
+
+
+def _lines(folder: Path, before: Path, rows: int, commit: str) -> Iterator[str]:
+    yield f"{rows:,} rows, {COLUMNS} columns, {CLIENTS} clients; commit {commit}, then this checkout."
+    yield "Wanted: 2.5 times as fast from CSV, 4 times from Parquet, half the memory."
+    yield ""
+    yield "| | before | now | ratio |"
+    yield "|---|---|---|---|"
+    csv, parquet = _write(folder, rows)
+    for table in (csv, parquet):
+        both = [_until_round_1(checkout, table, folder / "run") for checkout in (before, ROOT)]
+        yield _row(f"{table.suffix[1:]}, from the prompt to round 1, s", *both)
+        both = [_memory(checkout, table, folder / "prepared") for checkout in (before, ROOT)]
+        yield _row(f"{table.suffix[1:]}, peak memory of preparation, MB", *both)
+
+
+def _row(title: str, before: float, now: float) -> str:
+    return f"| {title} | {before:,.1f} | {now:,.1f} | {before / now:.2f} |"
+
+
+def _write(folder: Path, rows: int) -> tuple[Path, Path]:
+    """Write the same rows as CSV and as Parquet: measurements, counts, and a label that depends on them."""
+    rng = np.random.default_rng(SEED)
+    X = rng.standard_normal((rows, COLUMNS - 1))
+    y = (X[:, :10].sum(axis=1) + rng.logistic(size=rows) > 2).astype(np.int64)  # noqa: PLR2004 - rarer than not
+    columns = {f"x{at}": X[:, at].round(4) for at in range(40)}
+    columns |= {f"n{at}": rng.poisson(20, rows) for at in range(COLUMNS - 41)}
+    frame = pd.DataFrame({"y": y, **columns})
+    frame.to_csv(folder / "table.csv", index=False)
+    frame.to_parquet(folder / "table.parquet")
+    return folder / "table.csv", folder / "table.parquet"
+
+
+def _until_round_1(checkout: Path, table: Path, out: Path) -> float:
+    """Return the seconds until the terminal shows the table of rounds."""
+    shutil.rmtree(out, ignore_errors=True)
+    options = ["--label", "y", "--clients", str(CLIENTS), "--rounds", "1", "--out", str(out)]
+    started = time.monotonic()
+    with subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "federation.local", "--data", str(table), *options],
+        cwd=checkout,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stderr
+        seconds = next(
+            (time.monotonic() - started for line in process.stderr if line.lstrip().startswith("round ")), 0.0
+        )
+        process.stderr.read()
+    assert process.returncode == 0, "the run failed"
+    return seconds
+
+
+def _memory(checkout: Path, table: Path, out: Path) -> float:
+    """Return the peak memory of a preparation in MB."""
+    shutil.rmtree(out, ignore_errors=True)
+    options = ["--input", str(table), "--label", "y", "--clients", str(CLIENTS), "--out", str(out)]
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "federation.data_prep", *options],
+        cwd=checkout,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, "the preparation failed"
+    return usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)
+
+
+if __name__ == "__main__":
+    main()
