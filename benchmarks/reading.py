@@ -12,8 +12,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.machine import describe
@@ -63,7 +65,7 @@ def _write(folder: Path, rows: int) -> tuple[Path, Path]:
     rng = np.random.default_rng(SEED)
     X = rng.standard_normal((rows, COLUMNS - 1))
     y = (X[:, :10].sum(axis=1) + rng.logistic(size=rows) > 2).astype(np.int64)  # noqa: PLR2004 - rarer than not
-    columns = {f"x{at}": X[:, at].round(4) for at in range(40)}
+    columns: dict[str, npt.NDArray[Any]] = {f"x{at}": X[:, at].round(4) for at in range(40)}
     columns |= {f"n{at}": rng.poisson(20, rows) for at in range(COLUMNS - 41)}
     frame = pd.DataFrame({"y": y, **columns})
     frame.to_csv(folder / "table.csv", index=False)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BYTES = 4 << 20
 """Of CSV in a block."""
-LONGEST_ROW = 64 << 20
+LONGEST_ROW = 16 << 20
 """Bytes that a row may have: more of them are a quote that is never closed."""
 ROWS = 16_384
 """Of Parquet in a block."""

@@ -66,7 +66,6 @@ class Scan:
     columns: dict[str, Column]
     files: list[File]
     sha256: str
-
     notes: list[str]
     form: Format = AS_WRITTEN
 

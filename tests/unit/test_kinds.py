@@ -11,11 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from client_code.protocol.contract import Contract, Rule
+from federation.data.contract_check import check
+from federation.data.preparation.prepare import prepare
 from federation.data.readers import open_records
 from federation.data.scan import scan
 from federation.data.table import Table, read_table
 from federation.data.text import Format
 from federation.errors import DataError, ExtraMissingError, MissingFileError, SettingError
+from federation.runs.local.training import choose_preparation
 
 ROWS = "y,zip,cost,day\n1,02139,250.00,2024-01-05\n0,10001,1234.5,2024-02-06\n1,,,\n0,02139,7,2024-03-01\n"
 SEMICOLONS = ROWS.replace(",", ";").replace(".", ",")
@@ -337,3 +341,36 @@ def test_a_file_among_others_in_another_encoding_is_named(tmp_path: Path) -> Non
     put(tmp_path / "b.csv", "y,s\n1,a\n0,é\n".encode("cp1252"))
     with pytest.raises(DataError, match=r"b\.csv, line 3: not UTF-8"):
         scan(tmp_path)
+
+
+# Commands ---------------------------------------------------------------------------------------------------
+
+
+def test_how_files_are_written_reaches_preparation_and_is_told(tmp_path: Path) -> None:
+    """From an option to the notes that terminal and report show."""
+    rows = "".join(f"{i % 2};{i % 7},5;é\n" for i in range(200))
+    path = put(tmp_path / "rows.csv", ("y;a;s\n" + rows).encode("cp1252"))
+    settings = choose_preparation(path, 0, label="y", encoding="cp1252", separator=";")
+    assert settings
+    assert settings.form == Format(encoding="cp1252", separator=";")
+    told = prepare(path, tmp_path / "out", settings).told
+    assert "rows.csv: read with semicolons between values and decimal commas and the encoding cp1252." in told
+    with pytest.raises(SettingError, match=r"--separator cannot change .* prepared already"):
+        choose_preparation(tmp_path / "out", 0, separator=";")
+
+
+def test_a_folder_without_a_manifest_is_no_prepared_one(tmp_path: Path) -> None:
+    """Hive's folders alone are a table, and need a label."""
+    put(tmp_path / "site=A" / "a.csv", "y,a\n1,1\n")
+    assert choose_preparation(tmp_path, 0, label="y")
+
+
+def test_a_contract_is_checked_file_by_file_of_a_folder(tmp_path: Path) -> None:
+    """Rows are those of their file, whose name is told as it lies in the folder; folders' columns count."""
+    put(tmp_path / "site=A" / "a.csv", "y;a\n1;1,5\n")
+    put(tmp_path / "site=B" / "b.csv", "y;a\n1;1,5\n0;77,5\n")
+    rules = {"a": Rule(type="numeric", maximum=9), "site": Rule(type="categorical")}
+    found = check(Contract(label="y", columns=rules), [tmp_path], Format(decimal=","))
+    assert {name: list(map(str, broken)) for name, broken in found.items()} == {
+        "site=B/b.csv": ['column "a": 1 values above 9 (data rows 2)']
+    }

@@ -85,7 +85,7 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
     Parameters
     ----------
     source : Path or None
-        A CSV with a header; None for synthetic data.
+        A table, see `federation.data.scan`; None for synthetic data.
     out : Path
         The folder to write: new, or empty.
     settings : PreparationSettings

@@ -51,7 +51,7 @@ class LocalRun:
     Parameters
     ----------
     source : Path, optional
-        A CSV file, a folder that ``federation.data_prep`` wrote, or None for synthetic data.
+        A table, a folder that ``federation.data_prep`` wrote, or None for synthetic data.
     preparation : PreparationSettings, optional
         How to cut the table into clients; None if ``source`` is prepared already.
     training : TrainingSettings
@@ -113,7 +113,7 @@ def choose_preparation(data: Path | None, seed: int, **options: Any) -> Preparat
     Parameters
     ----------
     data : Path, optional
-        A CSV file, a prepared folder, or None for synthetic data.
+        A table, a prepared folder, or None for synthetic data.
     seed : int
         Of everything random.
     **options
