@@ -117,7 +117,9 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def check(contract: Contract, files: list[Path], told: Told | None = None) -> dict[str, list[Violation]]:
+def check(
+    contract: Contract, files: list[Path], form: Format = AS_WRITTEN, *, told: Told | None = None
+) -> dict[str, list[Violation]]:
     """Return what in each file breaks the contract, by the file's name; others are left out.
 
     Parameters
@@ -126,6 +128,8 @@ def check(contract: Contract, files: list[Path], told: Told | None = None) -> di
         What must hold.
     files : list of Path
         The tables.
+    form : Format
+        How text files are written.
     told : Told, optional
         What the user tells of the cells of their own tables, which preparation will read; None for prepared
         files, which clients read as they stand.
@@ -137,7 +141,7 @@ def check(contract: Contract, files: list[Path], told: Told | None = None) -> di
     """
     found: dict[str, list[Violation]] = {}
     for path in files:
-        found |= violations(contract, scan_for(contract, path), told)
+        found |= violations(contract, scan_for(contract, path, form), told)
     return found
 
 

@@ -42,7 +42,7 @@ def agreed(**rule: Any) -> Contract:
 
 def at_both_ends(path: Path, contract: Contract) -> tuple[np.ndarray, np.ndarray]:
     """Return the column as data preparation reads it, and as a client does from the raw table."""
-    assert check(contract, [path], told_by(contract)) == {}
+    assert check(contract, [path], told=told_by(contract)) == {}
     table = read_table(path, label="y", kinds=contract.kinds, codes=True, told=told_by(contract))
     (path.parent / NAME).write_text(contract.to_json(), encoding="utf-8")
     terms = client_contract.kept(path.parent, [path.name])
@@ -161,7 +161,7 @@ def test_what_is_no_such_date_breaks_the_contract_at_either_end(
     path = tmp_path / "rows.csv"
     frame(days).to_csv(path, index=False)
     contract = agreed(minimum=-100, maximum=100)
-    assert [str(one) for one in check(contract, [path], told_by(contract))["rows.csv"]] == [problem]
+    assert [str(one) for one in check(contract, [path], told=told_by(contract))["rows.csv"]] == [problem]
     (tmp_path / NAME).write_text(contract.to_json(), encoding="utf-8")
     with pytest.raises(ContractError) as error:
         client_contract.kept(tmp_path, ["rows.csv"])

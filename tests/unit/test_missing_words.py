@@ -1,5 +1,6 @@
 """Words for missing values are declared; words among numbers are told with the options that decide."""
 
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -10,14 +11,15 @@ import pandas as pd
 import pytest
 
 import contract as client_contract
+import federation
 import utils
 from client_code.protocol.cells import Words
 from client_code.protocol.contract import NAME, Contract, Rule
 from errors import ContractError
-from federation import contract, data_prep
+from federation import contract, data_prep, local
 from federation.cli.command import run
 from federation.config.contract import load_contract
-from federation.data.contract_check import check, told_by
+from federation.data.contract_check import check, read_prepared, told_by
 from federation.data.preparation.manifest import Manifest
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
@@ -29,7 +31,9 @@ from federation.errors import (
     LabelError,
     SettingError,
 )
+from federation.rehearse import __main__ as rehearse
 from federation.rehearse.parties.prepared_data import prepare_data
+from federation.runs.local.training import choose_preparation
 
 ROWS = 600
 WORD = "Too Few to Report"
@@ -327,7 +331,7 @@ def test_words_that_are_not_declared_break_the_contract_at_either_end(tmp_path: 
     (tmp_path / NAME).write_text(agreed.to_json(), encoding="utf-8")
     with pytest.raises(ContractError, match=problem):
         client_contract.kept(tmp_path, ["rows.csv"])
-    assert check(agreed, [path], told_by(agreed, missing=[WORD])) == {}
+    assert check(agreed, [path], told=told_by(agreed, missing=[WORD])) == {}
     with pytest.raises(ContractBrokenError, match=problem) as error:
         prepare(path, tmp_path / "out", PreparationSettings(label="y", contract=agreed))
     assert fragments(error.value.remedy) == [["--missing", WORD]]
@@ -389,3 +393,21 @@ def test_a_rehearsal_reads_cells_as_it_is_told(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "out/server/test.csv")["n"].isna().any()
     with pytest.raises(SettingError, match="--missing cannot change"):
         prepare_data(tmp_path / "out", tmp_path / "other", ["a", "b"], label="y", cells=cells)
+
+
+def test_what_is_told_of_cells_reaches_preparation(tmp_path: Path) -> None:
+    """From the options of a run; prepared data are not read again, so that there they are refused."""
+    told = {"missing": [WORD], "categorical": ["age"]}
+    settings = choose_preparation(write(frame(), tmp_path), 0, label="y", **told)
+    assert settings
+    assert prepare(tmp_path / "rows.csv", tmp_path / "out", settings).features == ("age", "n")
+    assert set(read_prepared(tmp_path / "out/server/test.csv", label="y").levels) == {"age"}
+    for name, value in told.items():
+        with pytest.raises(SettingError, match=f"--{name} cannot change .* prepared already"):
+            choose_preparation(tmp_path / "out", 0, **{name: value})
+
+
+def test_every_command_that_reads_tables_has_the_options() -> None:
+    """And the Python API: what one names, the others take."""
+    for command in (local.main, data_prep.main, contract.main, rehearse.main, federation.train):
+        assert {"missing", "categorical", "decimal"} <= set(inspect.signature(command).parameters)

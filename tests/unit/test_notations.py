@@ -184,9 +184,9 @@ def test_a_contract_is_kept_by_numbers_in_another_notation(tmp_path: Path) -> No
     contract = load_contract(tmp_path / "contract.toml")
     assert contract.kinds["cost"] == "numeric"
     told = told_by(contract)
-    assert check(contract, [path], told) == {}
+    assert check(contract, [path], told=told) == {}
     narrow = Contract(label="y", columns={**contract.columns, "cost": Rule(type="numeric", maximum=1)})
-    assert "values above 1" in str(check(narrow, [path], told)["rows.csv"][0])
+    assert "values above 1" in str(check(narrow, [path], told=told)["rows.csv"][0])
     assert "no finite numbers" in str(check(contract, [path])["rows.csv"][0])  # as a client sees a file
     manifest = prepare(path, tmp_path / "out", PreparationSettings(label="y", contract=contract))
     assert '"cost": read as numbers with thousands separators (1,234.5).' in manifest.told
@@ -208,8 +208,8 @@ def test_the_check_takes_the_option_too(tmp_path: Path) -> None:
     text = infer(read_table(path, label="y", codes=True, told=told_by(None, decimal=".")))
     (tmp_path / "contract.toml").write_text(text, encoding="utf-8")
     contract = load_contract(tmp_path / "contract.toml")
-    assert "no finite numbers" in str(check(contract, [path], told_by(contract))["rows.csv"][0])
-    assert check(contract, [path], told_by(contract, decimal=".")) == {}
+    assert "no finite numbers" in str(check(contract, [path], told=told_by(contract))["rows.csv"][0])
+    assert check(contract, [path], told=told_by(contract, decimal=".")) == {}
 
 
 @given(
