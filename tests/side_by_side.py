@@ -8,15 +8,15 @@ from xdist.scheduler import LoadFileScheduling
 
 LONG = ("rehearsal", "local", "faults", "infrastructure", "security", "flower")
 """Folders of tests that take long, the longest first: what begins last is short, so that no process idles."""
-TOGETHER = {
-    **dict.fromkeys(("test_federation_faults", "test_operations", "test_parquet_client"), "deployed"),
-    **dict.fromkeys(("test_readme", "test_example", "test_whole_rehearsal"), "demo"),
-}
-"""Files of rehearsals that share what takes long: a deployed federation, or the README's first command."""
+TOGETHER = (
+    *("test_federation_faults", "test_operations", "test_parquet_client"),
+    *("test_readme", "test_example", "test_whole_rehearsal"),
+)
+"""Files of rehearsals whose servers listen on the port of the configuration: one at a time."""
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """Give a file's tests to one process, and those of files that share what takes long."""
+    """Give a file's tests to one process, and those of files that share a port."""
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:
         config.option.loadscopereorder = False  # it takes the files with the most tests first
@@ -24,7 +24,7 @@ class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
-        return TOGETHER.get(PurePath(file).stem, file)
+        return "federation" if PurePath(file).stem in TOGETHER else file
 
 
 @pytest.hookimpl(optionalhook=True)
