@@ -34,7 +34,6 @@ from federation.errors import (
 )
 from federation.rehearse import __main__ as rehearse
 from federation.rehearse.parties.prepared_data import prepare_data
-from federation.runs.local.training import choose_preparation
 
 ROWS = 600
 WORD = "Too Few to Report"
