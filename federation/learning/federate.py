@@ -166,6 +166,7 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         name_of=name_of,
         rows=rows,
         told=told,
+        prepared=prepared,
         timeout=settings.round_timeout,
     )
     trained = training.run(settings.rounds, weights=weights, l2=settings.l2, saved=saved)

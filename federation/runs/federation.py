@@ -116,7 +116,7 @@ def run_federation(
         admit=server.admission,
         host=server.host,
         port=server.port,
-        limits=Limits.for_features(most_features(test)),
+        limits=Limits.for_run(most_features(test), len(server.names)),
         event=record.event,
     ) as grid:
         launcher.start(f"{server.host}:{grid.port}", grid.fail_client)

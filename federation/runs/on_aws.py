@@ -28,6 +28,7 @@ from federation.runs.federation import Launcher, OnExit, Received, Server, run_f
 from federation.runs.folder import sum_egress, write_run
 from federation.runs.logs import quiet_flower
 from federation.runs.observer import RunObserver
+from federation.runs.record.lock import NAME as LOCK
 from federation.runs.record.record import RunRecord
 from federation.stream.admission.decision import Admission
 from federation.stream.admission.role_proof import Binding, Role, RoleVerifier, SignedRequest
@@ -158,7 +159,7 @@ def keep_in_bucket(results: WritableBucket, out: Path, run_id: str) -> str:
         S3 refuses.
     """
     prefix = f"{RUNS_PREFIX}{run_id}/"
-    for path in sorted(path for path in out.rglob("*") if path.is_file()):
+    for path in sorted(path for path in out.rglob("*") if path.is_file() and path.name != LOCK):
         results.put(prefix + path.relative_to(out).as_posix(), path, sha256=sha256_of(path))
     return f"s3://{results.bucket}/{prefix}"
 

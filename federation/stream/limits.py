@@ -44,12 +44,19 @@ class Limits:
     connections: int = 512
 
     @classmethod
-    def for_features(cls, count: int) -> Self:
-        """Return the limits of a run whose model has ``count`` features.
+    def for_run(cls, features: int, clients: int) -> Self:
+        """Return the limits of a run: so many features of its model, and clients, maybe all of one address.
 
         The largest that a strategy asks for is a matrix of features by features; there is room for four.
         """
-        return cls(reply_bytes=(16 << 20) + 4 * 8 * (count + 1) ** 2)
+        return cls(
+            reply_bytes=(16 << 20) + 4 * 8 * (features + 1) ** 2,
+            connections=max(cls.connections, 2 * clients),
+            waiting=max(cls.waiting, clients),
+            waiting_of_address=max(cls.waiting_of_address, clients),
+            joins=max(cls.joins, clients / 5),
+            joins_of_address=max(cls.joins_of_address, clients / 5),
+        )
 
     def reply_limit(self, sent: int) -> int:
         """Return the maximum bytes of a reply to a message of ``sent`` bytes."""

@@ -87,11 +87,21 @@ def test_the_intercept_is_that_of_a_regression_with_the_log_odds_as_offset(away:
     assert calibrate(asked_of(z + away, y), pooled).moved == pytest.approx(reference, abs=1e-4)
 
 
+def test_probabilities_near_0_and_1_do_not_lead_too_far() -> None:
+    """There the line of Newton's step is nearly flat; a step of 149 would make all of them 1."""
+    z = np.where(np.arange(1_000) % 10 == 0, 9.0, -9.0)
+    y = (np.arange(1_000) % 25 < 3).astype(np.float64)
+    found = calibrate(asked_of(z, y), pooled)
+    assert expit(z + found.moved).mean() == pytest.approx(y.mean(), rel=1e-3)
+
+
 def test_rows_of_one_class_move_nothing() -> None:
     """There is no such intercept: not of all rows, nor where that is so at every other client."""
     z = np.array([-1.0, 0.5, 1.0, 2.0])
     for y in (np.zeros(4), np.ones(4)):
-        assert calibrate(asked_of(z, y), pooled) == Calibration(problem="their rows are of one class")
+        assert calibrate(asked_of(z, y), pooled) == Calibration(
+            problem="the rows of too many clients are of one class"
+        )
     assert calibrate(asked_of(z, np.array([0.0, 1.0, 0.0, 1.0])), middle).problem
 
 
@@ -172,7 +182,7 @@ def test_federated_newton_is_left_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lie", [0.02, 30.0])
 def test_a_lying_client_cannot_move_a_robust_strategys_intercept_far(lie: float, tmp_path: Path) -> None:
-    """The middle client's step is that of an honest one; the sum of all is moved as the liar likes."""
+    """The middle client's step is that of an honest one; the sum of all may be moved as the liar likes."""
 
     def told(honest: dict[str, Any]) -> dict[str, Any]:
         expected = min(honest["expected"] * lie, honest["num-examples"] * 0.9)
@@ -186,7 +196,10 @@ def test_a_lying_client_cannot_move_a_robust_strategys_intercept_far(lie: float,
         for name in ("fedmedian", "fedavg")
     )
     assert ratio(robust, rows) == pytest.approx(1.0, abs=0.1)
-    assert abs(ratio(averaged, rows) - 1.0) > 0.3
+    if lie < 1:
+        assert abs(ratio(averaged, rows) - 1.0) > 0.3
+    else:  # told again whatever the steps: they lead nowhere
+        assert "its steps did not settle" in (averaged.conclusion or "")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +216,7 @@ def test_a_lying_client_cannot_move_a_robust_strategys_intercept_far(lie: float,
     ],
 )
 def test_impossible_sums_do_not_count(wrong: dict[str, Any], words: str, tmp_path: Path) -> None:
-    """Without a quorum the model stays as it was trained, and the run says why; with one the others count."""
+    """The model stays as it was trained, and the run says why; with a quorum too, as it is of their rows."""
     rows = drawn(3_000, rarity=2.5)
     parts = thirds(rows)
 
@@ -216,8 +229,10 @@ def test_impossible_sums_do_not_count(wrong: dict[str, Any], words: str, tmp_pat
     assert f'Client "c1": {words}' in (result.conclusion or "")
     others = Pool(parts, tmp_path, spoil=changed(3, spoilt))
     result = others.train(strategy="fedavg", rounds=2, quorum=QUORUM)
-    of_others = tuple(np.concatenate([parts[0][i], parts[2][i]]) for i in (0, 1))
-    assert ratio(result, of_others) == pytest.approx(1.0, abs=1e-3)  # type: ignore[arg-type]
+    assert moved(result) == 0.0
+    assert "c1 did not tell, and it is of their rows too" in (result.conclusion or "")
+    robust = Pool(parts, tmp_path, spoil=changed(3, spoilt))
+    assert moved(robust.train(strategy="fedmedian", rounds=2, quorum=QUORUM)) != 0.0
 
 
 def test_a_run_does_not_fail_where_nobody_answers(tmp_path: Path) -> None:
@@ -241,7 +256,7 @@ def test_who_does_not_answer_is_asked_once(tmp_path: Path) -> None:
         return failing(reply) if reply.metadata.src_node_id == 3 else reply
 
     pool = Pool(thirds(drawn(3_000, rarity=2.5)), tmp_path, spoil={2: counted, 3: counted})
-    assert moved(pool.train(strategy="fedadam", rounds=2, quorum=QUORUM)) != 0.0
+    assert moved(pool.train(strategy="fedmedian", rounds=2, quorum=QUORUM)) != 0.0
     assert asked[2] > 1
     assert asked[3] == 1
 

@@ -93,7 +93,7 @@ def test_a_client_may_send_what_it_is_asked_for() -> None:
 def test_a_wide_model_may_have_large_replies() -> None:
     """A matrix of features by features fits, whatever the width."""
     for features in (1, 49, 5000):
-        assert Limits.for_features(features).reply_limit(0) > 2 * 8 * features**2
+        assert Limits.for_run(features, 3).reply_limit(0) > 2 * 8 * features**2
 
 
 def test_a_flood_of_warnings_becomes_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:

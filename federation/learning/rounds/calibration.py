@@ -23,10 +23,14 @@ from federation.errors import RoundError
 from federation.learning.preprocessing.prevalence import Shifts, Weights
 from federation.learning.preprocessing.statistics import ClientStatistics
 
-MOST_EXCHANGES = 5
+MAXIMUM_EXCHANGES = 8
 """After fedavg it takes two or three."""
 CLOSE = 1e-2
 """A step, in log-odds, after which none is worth an exchange: it leaves less than a thousandth of itself."""
+_FLAT, _FAR = (
+    0.2,
+    4.0,
+)  # where probabilities are nearly all 0 or 1, a line leads too far: this far and no more
 _CERTAIN = 1e-9  # as a share: what is less comes of rounding, or of probabilities that are all 0 or 1
 
 
@@ -68,7 +72,8 @@ class Sums:
         """
         mean, aim = self.expected / self.rows, self.positives / self.rows
         slope = self.variance / self.rows / (mean * (1.0 - mean))
-        return float((logit(aim) - logit(mean)) / slope)
+        step = float((logit(aim) - logit(mean)) / slope)
+        return step if slope >= _FLAT or not math.isfinite(step) else max(-_FAR, min(_FAR, step))
 
 
 Combine = Callable[[Iterable[Sums]], float]
@@ -133,18 +138,18 @@ def calibrate(ask: Callable[[float], Iterable[Sums]], combine: Combine) -> Calib
     """
     moved = 0.0
     try:
-        for _ in range(MOST_EXCHANGES):
+        for _ in range(MAXIMUM_EXCHANGES):
             if not (told := list(ask(moved))):
                 return Calibration(problem="no client is left")
             step = combine(told)
             if not math.isfinite(step):
-                return Calibration(problem="their rows are of one class")
+                return Calibration(problem="the rows of too many clients are of one class")
             moved += step
             if abs(step) < CLOSE:
-                break
+                return Calibration(moved)
     except RoundError as error:
         return Calibration(problem=error.problem.rstrip("."))
-    return Calibration(moved)
+    return Calibration(problem="its steps did not settle")
 
 
 def problem_of(one: ClientStatistics, weights: Weights, told: Mapping[str, Any]) -> str:

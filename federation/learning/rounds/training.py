@@ -11,11 +11,12 @@ from flwr.serverapp.strategy import FedAvg
 
 from client_code.protocol.training import CALIBRATION
 from federation.data.table import Table
-from federation.errors import FederationError
+from federation.errors import FederationError, RoundError
 from federation.learning.agreement import Agreement, ask_statistics
+from federation.learning.preprocessing.prepared import Prepared
 from federation.learning.preprocessing.prevalence import Shifts, Weights, original_weights
 from federation.learning.preprocessing.statistics import ClientStatistics, log_odds
-from federation.learning.rounds.calibration import Calibration, Combine, Sums, calibrate, problem_of
+from federation.learning.rounds.calibration import Calibration, Combine, Sums, calibrate, pooled, problem_of
 from federation.learning.rounds.figures import Recorder
 from federation.learning.rounds.record import Checkpoint, Record
 from federation.learning.rounds.roster import Among, Roster
@@ -23,6 +24,10 @@ from federation.learning.strategies.checked import CheckedStrategy
 from federation.learning.strategies.newton.fednewton import FedNewton
 from federation.learning.strategies.state import get_state, set_state
 from federation.model.linear import Preprocessing
+from federation.words import some
+
+PATIENCE_SECONDS = 60.0
+"""Time for clients to tell what the calibration asks; four times the last round's, if that is longer."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -51,6 +56,8 @@ class Training:
         Training and validation rows by client; newcomers are added.
     told : dict of str to ClientStatistics
         By client; newcomers are added.
+    prepared : Prepared
+        What the server knows of how the rows were prepared.
     timeout : float
         Seconds that a client may take for a round.
     """
@@ -65,6 +72,7 @@ class Training:
     name_of: Callable[[int], str]
     rows: dict[str, tuple[int, int]]
     told: dict[str, ClientStatistics]
+    prepared: Prepared
     timeout: float
 
     def run(self, rounds: int, *, weights: Weights, l2: float, saved: Checkpoint | None) -> ArrayRecord:
@@ -116,13 +124,19 @@ class Training:
             return problem_of(self.told[name], weights(name), content.metric_records["metrics"])
 
         asked = set(self.roster.get_node_ids())  # who is silent once is not waited for again
+        patience = min(self.timeout, max(PATIENCE_SECONDS, 4 * self.recorder.rounds[-1].seconds))
 
         def ask(moved: float) -> list[Sums]:
             question = self._question(
                 Calibration(moved).applied(shifts), lambda name: {"class-weight": list(weights(name))}
             )
             grid = Among(self.roster, asked)
-            told = self.checked.figures(CALIBRATION, question, grid, self.timeout, problem)
+            told = self.checked.figures(CALIBRATION, question, grid, patience, problem)
+            lost = sorted(self.recorder.rounds[-1].clients.keys() - told.keys())
+            if lost and combine is pooled:
+                raise RoundError(
+                    f"{some(lost)} did not tell, and it is of their rows too.", "See their logs."
+                )
             asked.intersection_update([i for i in asked if self.name_of(i) in told])
             return [Sums.of(self.told[name], weights(name), each) for name, each in told.items()]
 
@@ -189,7 +203,8 @@ class Training:
         """
         for node_id in self.roster.newcomers():
             try:
-                [one] = ask_statistics(self.roster, [node_id], self.name_of, self.test, self.timeout)
+                told = ask_statistics(self.roster, [node_id], self.name_of, self.test, self.timeout)
+                [one] = self.prepared.completed(told)
             except FederationError as error:
                 set_aside[self.name_of(node_id)] = error.problem
                 self.roster.set_aside(node_id)

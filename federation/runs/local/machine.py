@@ -27,7 +27,7 @@ class Machine:
     Parameters
     ----------
     cores : int
-        Number of cores.
+        Number of cores that this process may use.
     free : int
         Memory in bytes.
     files : int
@@ -43,7 +43,8 @@ class Machine:
         """Return what there is now."""
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         unlimited = files == resource.RLIM_INFINITY
-        return cls(cores=os.cpu_count() or 1, free=free_bytes(), files=1 << 20 if unlimited else files)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cls(cores=cores, free=free_bytes(), files=1 << 20 if unlimited else files)
 
     def seconds_to_start(self, clients: int) -> float:
         """Return how long so many clients take to start if the machine does nothing else."""
@@ -83,7 +84,9 @@ def free_bytes(root: Path = Path("/")) -> int:
     free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     group = root / "sys/fs/cgroup"
     try:
-        limit, used = ((group / name).read_text() for name in ("memory.max", "memory.current"))
-        return min(free, int(limit) - int(used))
-    except (OSError, ValueError):  # no such limit
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        told = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        cache = int(told["active_file"]) + int(told["inactive_file"])  # the kernel gives it back
+        return max(0, min(free, limit - used + cache))
+    except (OSError, ValueError, KeyError):  # no such limit
         return free

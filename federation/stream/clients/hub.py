@@ -211,7 +211,12 @@ class ClientHub:
         return [name for name in missing if name not in failed]
 
     def fail(self, member: Member, reason: str) -> None:
-        """Record that a client has ended, and answer its messages with ``reason`` at once."""
+        """Record that a client has ended, and answer its messages with ``reason`` at once.
+
+        One that has heard of the end of the run, and ended, has not failed.
+        """
+        if member.told:
+            return
         self._event("failed", client=member.name, reason=reason)
         member.failure = reason
         member.resolve_all(reason)
