@@ -316,8 +316,8 @@ def _quoted(level: str) -> str:
 
 def _csv_row(values: Sequence[str]) -> str:
     line = io.StringIO(newline="")
-    csv.writer(line, lineterminator="").writerow(values)
-    return line.getvalue()
+    csv.writer(line, lineterminator="\r\n").writerow(values)  # so that either makes it quote
+    return line.getvalue().removesuffix("\r\n")
 
 
 def _labels(scanned: Scan, label: str) -> Column:

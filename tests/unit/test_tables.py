@@ -216,6 +216,16 @@ def test_levels_and_gaps_survive_a_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.X, table.X)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_line_break_in_a_cell_survives_a_file(tmp_path: Path, end: str) -> None:
+    """Spreadsheets have them in levels and in names of columns."""
+    path = save(tmp_path, f'y,"note{end}text"\n1,"a{end}b"\n0,c\n1,c\n'.encode())
+    table = read_table(path, label="y")
+    write_table(table, tmp_path / "again.csv")
+    again = read_table(tmp_path / "again.csv", label="y")
+    assert (again.features, again.levels) == (table.features, {table.features[0]: (f"a{end}b", "c")})
+
+
 def test_a_word_among_numbers_is_a_mistake_and_a_number_among_words_is_a_level(tmp_path: Path) -> None:
     """Which of the two a column is, most of its values decide; the mistake is located, not quoted."""
     error = refusal(tmp_path, "y,a\n1,1\n0,2\n1,secret\n")
