@@ -188,9 +188,10 @@ def _cells_of(
             digest.whole()
     except (UnusualError, OSError, EOFError, UnicodeError):
         digest.whole()
-        with open_file(file, form) as (header, records):
-            wanted = wanted or choose(header)
-            yield from _converted(_blocks_of(islice(records, rows, None)), wanted, {}, ".")
+        with open_file(TableFile(path, {}), replace(form, decimal=".")) as (header, records):
+            wanted = wanted or choose(check_header(path, header, file.partition))
+            rest = _blocks_of(islice(records, rows, None))
+            yield from _converted(rest, wanted, file.partition, text.decimal)
 
 
 def _blocks_of(records: Iterator[Record]) -> Iterator[Block]:

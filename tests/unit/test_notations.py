@@ -20,7 +20,7 @@ from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import read_table
 from federation.data.text import Format
-from federation.errors import FeatureError
+from federation.errors import FeatureError, FederationError
 
 ROWS = 600
 NARROW, MINUS, QUOTE = "\u202f", "\u2212", "\u2019"
@@ -262,3 +262,22 @@ def test_a_file_with_decimal_commas_tells_what_its_points_are(
     table = read_table(path, label="y", codes=True, told=told_by(None, missing=["k. A."]))
     np.testing.assert_array_equal(table.X[:, 1], [read(x) for x in amounts()])
     np.testing.assert_array_equal(table.X[:, 2], [i % 9 / 10 for i in range(ROWS)])
+
+
+@pytest.mark.parametrize("size", ["900", "2,5"])
+def test_an_unusual_quote_changes_nothing_of_decimal_commas(tmp_path: Path, size: str) -> None:
+    """Such a file is read in another way, which keeps the rules for points and commas."""
+    rows = [f"{i % 2};{size};1,{i % 9};pipe" for i in range(60)]
+    (tmp_path / "rows.csv").write_text("y;size;share;kind\n" + "\n".join([*rows, '1;1.234;1,5;5" pipe']))
+    (tmp_path / "plain.csv").write_text("y;size;share;kind\n" + "\n".join([*rows, "1;1.234;1,5;pipe"]))
+    unusual, plain = (outcome(tmp_path / name) for name in ("rows.csv", "plain.csv"))
+    assert unusual == plain
+    assert size != "900" or unusual[-1] == [1234, 1.5]
+
+
+def outcome(path: Path) -> list[list[float]] | str:
+    """Return the numbers of two columns of a table, or the problem without the file's name."""
+    try:
+        return read_table(path, label="y", codes=True).X[:, :2].tolist()
+    except FederationError as error:
+        return error.problem.replace(path.name, "")
