@@ -29,12 +29,13 @@ def settled(
     codes : bool
         Whether it is a user's own table.
     """
+    told = _left_open(scanned, told)
     columns = {name: scanned.columns[name] for name in names if name in scanned.columns}
     late = [
         name for name, one in columns.items() if _needs_texts(name, one, kinds.get(name), told, codes=codes)
     ]
     for name, column in scanned.again(late).items() if late else ():
-        column.marks, column.as_written = columns[name].marks, True
+        column.marks, column.as_written = columns[name].marks, not scanned.both_marks
         columns[name] = column
     if told.missing:
         words = Words(told.missing)
@@ -46,14 +47,15 @@ def readers_of(
     scanned: Scan, names: Sequence[str], kinds: Mapping[str, Kind], told: Told, *, codes: bool
 ) -> tuple[dict[str, Reader], list[str]]:
     """Return how to read columns of a settled table, and what to tell of them; see `settled`."""
-    readers, notes = dict[str, Reader](), list[str]()
+    told, readers, notes = _left_open(scanned, told), dict[str, Reader](), list[str]()
     columns = {name: scanned.columns[name] for name in names}
     for name, column in columns.items():
         kind = kinds.get(name)
         if name in told.dates:
             readers[name] = Reader("numeric", dates=told.dates[name])
         elif codes and column.known:
-            readers[name] = reader_of(name, column.counts(), kind=kind, decimal=decimal_of(column, told))
+            decimal = None if scanned.both_marks else decimal_of(column, told)
+            readers[name] = reader_of(name, column.counts(), kind=kind, decimal=decimal)
         else:
             profile = column.profile()
             readers[name] = Reader(kind or ("categorical" if codes and profile.codes else profile.kind))
@@ -69,6 +71,11 @@ def readers_of(
 def decimal_of(column: Column, told: Told) -> str | None:
     """Return the decimal mark of a column's file, where it is known: a file with commas has marks."""
     return told.decimal or ("," if column.marks else None)
+
+
+def _left_open(scanned: Scan, told: Told) -> Told:
+    """Return what is told without the decimal mark, where each file was read by its own."""
+    return replace(told, decimal=None) if scanned.both_marks else told
 
 
 def _needs_texts(name: str, column: Column, kind: Kind | None, told: Told, *, codes: bool) -> bool:

@@ -20,7 +20,7 @@ from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import read_table
 from federation.data.text import Format
-from federation.errors import FeatureError, FederationError
+from federation.errors import DataError, FeatureError, FederationError
 
 ROWS = 600
 NARROW, MINUS, QUOTE = "\u202f", "\u2212", "\u2019"
@@ -281,3 +281,34 @@ def outcome(path: Path) -> list[list[float]] | str:
         return read_table(path, label="y", codes=True).X[:, :2].tolist()
     except FederationError as error:
         return error.problem.replace(path.name, "")
+
+
+GERMAN = "y;x\n" + "".join(f"{i % 2};{i},5\n" for i in range(30))
+AMERICAN = "y,x\n" + "".join(f"{i % 2},{i}.129\n" for i in range(30))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("decimal", [None, ","])
+def test_each_file_is_read_by_its_own_mark(tmp_path: Path, decimal: str | None, kind: str) -> None:
+    """Also where a declared word makes a column of texts; an option tells nothing of numbers in Parquet."""
+    (tmp_path / "a.csv").write_text(GERMAN + "1;?\n1;-99,5\n")
+    (tmp_path / "b.csv").write_text(AMERICAN)
+    if kind == "parquet":
+        pd.read_csv(tmp_path / "b.csv").to_parquet(tmp_path / "b.parquet")
+    if kind == "parquet" or decimal:
+        (tmp_path / "b.csv").unlink()
+    told = told_by(None, missing=["?"], decimal=decimal)
+    table = read_table(tmp_path, Format(decimal=decimal), label="y", codes=True, told=told)
+    there = [i + 0.129 for i in range(30)] if kind == "parquet" or not decimal else []
+    np.testing.assert_array_equal(table.X[:, 0], [*(i + 0.5 for i in range(30)), np.nan, -99.5, *there])
+
+
+def test_points_beside_files_of_another_mark_are_refused(tmp_path: Path) -> None:
+    """Whether 1.234 is a thousand there, its file does not say; files of whole numbers change nothing."""
+    rows = "".join(f"{i % 2};900;1,5\n" for i in range(60))
+    (tmp_path / "a.csv").write_text(f"y;x;z\n{rows}1;1.234;1,5\n")
+    (tmp_path / "b.csv").write_text("y,x,z\n1,1,1\n")
+    assert read_table(tmp_path, label="y", codes=True).X[-2:, 0].tolist() == [1234, 1]
+    (tmp_path / "b.csv").write_text("y,x,z\n1,1.129,1\n")
+    with pytest.raises(DataError, match='column "x" has numbers with a decimal comma, and others with a poi'):
+        read_table(tmp_path, label="y", codes=True)
