@@ -162,6 +162,24 @@ def scan(
     return Scan(path, tuple(header), columns, files, digest.hexadecimal, notes, form, frozenset(marks))
 
 
+def texts_of(scanned: Scan, column: str) -> list[str]:
+    """Return one column of a table as texts, a value for each row.
+
+    Raises
+    ------
+    DataError
+        If a row has no value.
+    """
+    found = scanned.columns[column]
+    for text, place in found.known.items():
+        if not text.strip():
+            file, where = scanned.where(found.first(place))
+            raise DataError(
+                f'{file}: column "{column}", {where}: empty.', "Give every row a value, or remove the row."
+            )
+    return [text.strip() for text in found.texts()]
+
+
 def _as_text(form: Format) -> Text:
     """Return how JSON lines are written; other kinds are no texts."""
     return Text(encoding=form.encoding or "utf-8")

@@ -43,10 +43,25 @@ def settled(
     return replace(scanned, columns={**scanned.columns, **columns})
 
 
-def readers_of(
+def settled_readers(
+    scanned: Scan, names: Sequence[str], kinds: Mapping[str, Kind], told: Told, *, codes: bool
+) -> tuple[Scan, dict[str, Reader], list[str]]:
+    """Return columns as `settled`, how to read them, and what to tell of them.
+
+    A decimal comma that one column shows holds where others leave it open.
+    """
+    scanned = settled(scanned, names, kinds, told, codes=codes)
+    readers, notes = _readers_of(scanned, names, kinds, told, codes=codes)
+    if told.decimal is None and any(one.notation and one.notation.has_comma for one in readers.values()):
+        told = replace(told, decimal=",")
+        scanned = settled(scanned, names, kinds, told, codes=codes)
+        readers, notes = _readers_of(scanned, names, kinds, told, codes=codes)
+    return scanned, readers, notes
+
+
+def _readers_of(
     scanned: Scan, names: Sequence[str], kinds: Mapping[str, Kind], told: Told, *, codes: bool
 ) -> tuple[dict[str, Reader], list[str]]:
-    """Return how to read columns of a settled table, and what to tell of them; see `settled`."""
     told, readers, notes = _left_open(scanned, told), dict[str, Reader](), list[str]()
     columns = {name: scanned.columns[name] for name in names}
     for name, column in columns.items():
@@ -54,7 +69,7 @@ def readers_of(
         if name in told.dates:
             readers[name] = Reader("numeric", dates=told.dates[name])
         elif codes and column.known:
-            decimal = None if scanned.both_marks else decimal_of(column, told)
+            decimal = None if scanned.both_marks else _decimal_of(column, told)
             readers[name] = reader_of(name, column.counts(), kind=kind, decimal=decimal)
         else:
             profile = column.profile()
@@ -68,7 +83,7 @@ def readers_of(
     return readers, notes
 
 
-def decimal_of(column: Column, told: Told) -> str | None:
+def _decimal_of(column: Column, told: Told) -> str | None:
     """Return the decimal mark of a column's file, where it is known: a file with commas has marks."""
     return told.decimal or ("," if column.marks else None)
 

@@ -212,6 +212,18 @@ def test_the_check_takes_the_option_too(tmp_path: Path) -> None:
     assert check(contract, [path], told=told_by(contract, decimal=".")) == {}
 
 
+def test_the_check_reads_numbers_as_the_preparation_does(tmp_path: Path) -> None:
+    """A decimal comma in one column tells what a point is in another, for both."""
+    path = write(["1.100"] * ROWS, tmp_path, share=[f"0,{i % 9}" for i in range(ROWS)])
+    rules = {name: Rule(type="numeric") for name in ("age", "share")}
+    contract = Contract(label="y", columns={**rules, "cost": Rule(type="numeric", maximum=10)})
+    told = told_by(contract)
+    table = read_table(path, label="y", kinds=contract.kinds, codes=True, told=told)
+    assert set(table.X[:, 1]) == {1100}
+    (broken,) = check(contract, [path], told=told)["rows.csv"]
+    assert "600 values above 10" in str(broken)
+
+
 @given(
     st.lists(st.floats(-1e12, 1e12).map(lambda x: round(x, 2)), min_size=1),
     st.sampled_from([".", ","]),

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from federation.data.scan import scan
-from federation.data.table import Table, read_table, texts_of, write_table
+from federation.data.scan import scan, texts_of
+from federation.data.table import Table, read_table, write_table
 from federation.errors import DataError, FeatureError, FederationError, LabelError, MissingFileError
 
 GOOD = "a,y,b\n1,0,2\n3,1,4\n"
