@@ -6,6 +6,7 @@ from dataclasses import replace
 from client_code.protocol.cells import Words
 from client_code.protocol.contract import Kind
 from federation.data.columns import Reader, Told, reader_of
+from federation.data.decimals import with_point
 from federation.data.mixed import read_as
 from federation.data.scan import Scan
 from federation.data.whole import Column
@@ -38,8 +39,12 @@ def settled(
         column.marks, column.as_written = columns[name].marks, not scanned.both_marks
         columns[name] = column
     if told.missing:
-        words = Words(told.missing)
-        columns = {name: column.emptied(words) for name, column in columns.items()}
+        points = map(with_point, told.missing if "," in scanned.marks else ())
+        words, converted = Words(told.missing), Words([*told.missing, *points])
+        columns = {
+            name: column.emptied(words if column.as_written else converted)
+            for name, column in columns.items()
+        }
     return replace(scanned, columns={**scanned.columns, **columns})
 
 
