@@ -290,9 +290,11 @@ def test_an_unusual_quote_changes_nothing_of_decimal_commas(tmp_path: Path, size
 def outcome(path: Path) -> list[list[float]] | str:
     """Return the numbers of two columns of a table, or the problem without the file's name."""
     try:
-        return read_table(path, label="y", codes=True).X[:, :2].tolist()
+        table = read_table(path, label="y", codes=True)
     except FederationError as error:
         return error.problem.replace(path.name, "")
+    numbers: list[list[float]] = table.X[:, :2].tolist()
+    return numbers
 
 
 GERMAN = "y;x\n" + "".join(f"{i % 2};{i},5\n" for i in range(30))
