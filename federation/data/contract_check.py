@@ -16,10 +16,10 @@ from client_code.protocol.cells import number
 from client_code.protocol.contract import NUMERIC, Contract, Kind, Rule
 from client_code.protocol.contract_check import Check, Violation, in_words
 from federation.config.contract import contract_beside
-from federation.data.columns import Told, reader_of
+from federation.data.columns import Reader, Told
 from federation.data.readers import AS_WRITTEN
 from federation.data.scan import Scan, scan
-from federation.data.settling import decimal_of, readers_of, settled
+from federation.data.settling import settled, settled_readers
 from federation.data.table import Table, read_table, texts_needed
 from federation.data.text import Format
 from federation.data.unused import unused
@@ -167,9 +167,11 @@ def scan_for(
 def violations(contract: Contract, scanned: Scan, told: Told | None = None) -> dict[str, list[Violation]]:
     """Return what in each file of a table breaks the contract, by the file's name, as `check` does."""
     kinds = {name: kind for name, kind in contract.kinds.items() if name in scanned.columns}
+    readers = dict[str, Reader]()
     if told:
-        scanned = settled(scanned, [contract.label, *kinds], kinds, told, codes=True)
-    cells = {name: _cells(contract, name, column, told) for name, column in scanned.columns.items()}
+        scanned = settled(scanned, [contract.label], {}, told, codes=True)
+        scanned, readers, _ = settled_readers(scanned, list(kinds), kinds, told, codes=True)
+    cells = {name: _cells(contract, name, one, readers.get(name)) for name, one in scanned.columns.items()}
     found, start = {}, 0
     for file in scanned.files:
         looking = Check(contract)
@@ -182,16 +184,14 @@ def violations(contract: Contract, scanned: Scan, told: Told | None = None) -> d
 
 
 def _cells(
-    contract: Contract, name: str, column: Column, told: Told | None
+    contract: Contract, name: str, column: Column, reader: Reader | None
 ) -> list[str] | npt.NDArray[np.float64]:
     """Return a column as the check takes it: numbers, also those in another notation, or texts."""
     rule = contract.columns.get(name)
     if rule is None or rule.type != NUMERIC:
         return column.texts() if column.as_texts else column.numbers()
-    if told and column.known:
-        reader = reader_of(name, column.counts(), kind="numeric", decimal=decimal_of(column, told))
-        if reader.notation:
-            return column.read(reader)
+    if reader and reader.notation:
+        return column.read(reader)
     return column.numbers()
 
 
@@ -199,8 +199,7 @@ def advice(contract: Contract, scanned: Scan, told: Told) -> list[str]:
     """Return what to do of columns of numbers that hold something else, a sentence or two for each."""
     numeric = [name for name, rule in contract.columns.items() if rule.type == NUMERIC]
     kinds = {name: contract.kinds[name] for name in numeric if name in scanned.columns}
-    scanned = settled(scanned, list(kinds), kinds, told, codes=True)
-    readers, _ = readers_of(scanned, list(kinds), kinds, told, codes=True)
+    _, readers, _ = settled_readers(scanned, list(kinds), kinds, told, codes=True)
     refusals = {name: reader.refusal for name, reader in readers.items() if reader.refusal}
     return [f'"{name}": {one.problem}. {one.by_contract}' for name, one in refusals.items()]
 

@@ -59,6 +59,8 @@ class Scan:
         What a user should know: files that were not read, and how others are written.
     form : Format
         How text files are written, as far as it was said.
+    marks : set of str
+        What stands before the fractions in its files: a comma in some, a point in some.
     """
 
     path: Path
@@ -68,6 +70,12 @@ class Scan:
     sha256: str
     notes: list[str]
     form: Format = AS_WRITTEN
+    marks: frozenset[str] = frozenset()
+
+    @property
+    def both_marks(self) -> bool:
+        """Whether some files have decimal commas and others have points: each is read by its own."""
+        return len(self.marks) > 1
 
     @property
     def rows(self) -> int:
@@ -83,8 +91,9 @@ class Scan:
         raise IndexError(row)
 
     def again(self, texts: Collection[str]) -> dict[str, Column]:
-        """Read columns once more, as texts: as they are written, also where a file has decimal commas."""
-        return scan(self.path, replace(self.form, decimal="."), texts=texts, only=texts).columns
+        """Read columns once more, as texts: as they are written, unless files have both marks."""
+        form = self.form if self.both_marks else replace(self.form, decimal=".")
+        return scan(self.path, form, texts=texts, only=texts).columns
 
     def _place(self, file: File, row: int) -> str:
         if kind_of(file.path) != "csv":
@@ -121,6 +130,7 @@ def scan(
     """
     found, digest = find_tables(path), Digest()
     header, columns, files, told = list[str](), dict[str, Column](), list[File](), dict[str, list[str]]()
+    marks, together = set[str](), len(found.files) > 1
 
     def choose(own: list[str]) -> dict[int, bool]:
         """Return the positions in a file of the columns to keep, and whether as texts."""
@@ -136,17 +146,38 @@ def scan(
         text = text_of_file(file.path, form) if kind_of(file.path) == "csv" else _as_text(form)
         if text.told:
             told.setdefault(text.told, []).append(file.path.name)
+        marks |= {","} & {text.decimal}
         rows = 0
         for cells in _cells_of(file, text, form, digest, choose):
             for column, part in zip(columns.values(), cells, strict=True):
                 column.add(part)
             rows += len(cells[0][0])
+            if together and not {".", text.decimal} & marks and any(part.has_points for part in cells):
+                marks.add(".")
         if not rows:
             raise without_rows(file.path)
         files.append(File(file.path, rows))
-    _refuse_both_marks(path, columns)
+    _refuse_both_marks(path, columns, both=len(marks) > 1)
     notes = [*found.notes, *(f"{some(names)}: read with {how}" for how, names in told.items())]
-    return Scan(path, tuple(header), columns, files, digest.hexadecimal, notes, form)
+    return Scan(path, tuple(header), columns, files, digest.hexadecimal, notes, form, frozenset(marks))
+
+
+def texts_of(scanned: Scan, column: str) -> list[str]:
+    """Return one column of a table as texts, a value for each row.
+
+    Raises
+    ------
+    DataError
+        If a row has no value.
+    """
+    found = scanned.columns[column]
+    for text, place in found.known.items():
+        if not text.strip():
+            file, where = scanned.where(found.first(place))
+            raise DataError(
+                f'{file}: column "{column}", {where}: empty.', "Give every row a value, or remove the row."
+            )
+    return [text.strip() for text in found.texts()]
 
 
 def _as_text(form: Format) -> Text:
@@ -154,9 +185,10 @@ def _as_text(form: Format) -> Text:
     return Text(encoding=form.encoding or "utf-8")
 
 
-def _refuse_both_marks(path: Path, columns: Mapping[str, Column]) -> None:
+def _refuse_both_marks(path: Path, columns: Mapping[str, Column], *, both: bool) -> None:
+    """Refuse columns whose points may separate thousands or decimals; `both` tells of the files' marks."""
     for name, column in columns.items():
-        if len(column.marks) > 1:
+        if len(column.marks) > 1 or (both and "." in column.marks):
             raise DataError(
                 f'{path}: column "{name}" has numbers with a decimal comma, and others with a point.',
                 "Write all of them in the same way.",
@@ -188,9 +220,10 @@ def _cells_of(
             digest.whole()
     except (UnusualError, OSError, EOFError, UnicodeError):
         digest.whole()
-        with open_file(file, form) as (header, records):
-            wanted = wanted or choose(header)
-            yield from _converted(_blocks_of(islice(records, rows, None)), wanted, {}, ".")
+        with open_file(TableFile(path, {}), replace(form, decimal=".")) as (header, records):
+            wanted = wanted or choose(check_header(path, header, file.partition))
+            rest = _blocks_of(islice(records, rows, None))
+            yield from _converted(rest, wanted, file.partition, text.decimal)
 
 
 def _blocks_of(records: Iterator[Record]) -> Iterator[Block]:

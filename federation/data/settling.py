@@ -6,6 +6,7 @@ from dataclasses import replace
 from client_code.protocol.cells import Words
 from client_code.protocol.contract import Kind
 from federation.data.columns import Reader, Told, reader_of
+from federation.data.decimals import with_point
 from federation.data.mixed import read_as
 from federation.data.scan import Scan
 from federation.data.whole import Column
@@ -29,31 +30,52 @@ def settled(
     codes : bool
         Whether it is a user's own table.
     """
+    told = _left_open(scanned, told)
     columns = {name: scanned.columns[name] for name in names if name in scanned.columns}
     late = [
         name for name, one in columns.items() if _needs_texts(name, one, kinds.get(name), told, codes=codes)
     ]
     for name, column in scanned.again(late).items() if late else ():
-        column.marks, column.as_written = columns[name].marks, True
+        column.marks, column.as_written = columns[name].marks, not scanned.both_marks
         columns[name] = column
     if told.missing:
-        words = Words(told.missing)
-        columns = {name: column.emptied(words) for name, column in columns.items()}
+        points = map(with_point, told.missing if "," in scanned.marks else ())
+        words, converted = Words(told.missing), Words([*told.missing, *points])
+        columns = {
+            name: column.emptied(words if column.as_written else converted)
+            for name, column in columns.items()
+        }
     return replace(scanned, columns={**scanned.columns, **columns})
 
 
-def readers_of(
+def settled_readers(
+    scanned: Scan, names: Sequence[str], kinds: Mapping[str, Kind], told: Told, *, codes: bool
+) -> tuple[Scan, dict[str, Reader], list[str]]:
+    """Return columns as `settled`, how to read them, and what to tell of them.
+
+    A decimal comma that one column shows holds where others leave it open.
+    """
+    scanned = settled(scanned, names, kinds, told, codes=codes)
+    readers, notes = _readers_of(scanned, names, kinds, told, codes=codes)
+    if told.decimal is None and any(one.notation and one.notation.has_comma for one in readers.values()):
+        told = replace(told, decimal=",")
+        scanned = settled(scanned, names, kinds, told, codes=codes)
+        readers, notes = _readers_of(scanned, names, kinds, told, codes=codes)
+    return scanned, readers, notes
+
+
+def _readers_of(
     scanned: Scan, names: Sequence[str], kinds: Mapping[str, Kind], told: Told, *, codes: bool
 ) -> tuple[dict[str, Reader], list[str]]:
-    """Return how to read columns of a settled table, and what to tell of them; see `settled`."""
-    readers, notes = dict[str, Reader](), list[str]()
+    told, readers, notes = _left_open(scanned, told), dict[str, Reader](), list[str]()
     columns = {name: scanned.columns[name] for name in names}
     for name, column in columns.items():
         kind = kinds.get(name)
         if name in told.dates:
             readers[name] = Reader("numeric", dates=told.dates[name])
         elif codes and column.known:
-            readers[name] = reader_of(name, column.counts(), kind=kind, decimal=decimal_of(column, told))
+            decimal = None if scanned.both_marks else _decimal_of(column, told)
+            readers[name] = reader_of(name, column.counts(), kind=kind, decimal=decimal)
         else:
             profile = column.profile()
             readers[name] = Reader(kind or ("categorical" if codes and profile.codes else profile.kind))
@@ -66,9 +88,14 @@ def readers_of(
     return readers, notes
 
 
-def decimal_of(column: Column, told: Told) -> str | None:
+def _decimal_of(column: Column, told: Told) -> str | None:
     """Return the decimal mark of a column's file, where it is known: a file with commas has marks."""
     return told.decimal or ("," if column.marks else None)
+
+
+def _left_open(scanned: Scan, told: Told) -> Told:
+    """Return what is told without the decimal mark, where each file was read by its own."""
+    return replace(told, decimal=None) if scanned.both_marks else told
 
 
 def _needs_texts(name: str, column: Column, kind: Kind | None, told: Told, *, codes: bool) -> bool:

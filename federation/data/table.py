@@ -23,7 +23,7 @@ from federation.data.columns import BadValueError, Reader, Told, levels_of
 from federation.data.mixed import option
 from federation.data.readers import AS_WRITTEN, near, open_records
 from federation.data.scan import Scan, scan
-from federation.data.settling import readers_of, settled
+from federation.data.settling import settled, settled_readers
 from federation.data.text import Format
 from federation.data.whole import Column
 from federation.errors import DataError, FeatureError, LabelError
@@ -192,13 +192,9 @@ def table_of(
     if not features:
         raise DataError(f'{path}: "{label}" is the only column.', "Add at least one feature column.")
     given, told = dict(kinds or {}), told or Told()
-    scanned = settled(scanned, [label, *features], given, told, codes=codes)
+    scanned = settled(scanned, [label], given, told, codes=codes)
     y = _binary(scanned, label, _labels(scanned, label), positive)
-    readers, notes = readers_of(scanned, features, given, told, codes=codes)
-    if told.decimal is None and any(one.notation and one.notation.has_comma for one in readers.values()):
-        told = replace(told, decimal=",")  # what one column shows holds where others leave it open
-        scanned = settled(scanned, features, given, told, codes=codes)
-        readers, notes = readers_of(scanned, features, given, told, codes=codes)
+    scanned, readers, notes = settled_readers(scanned, features, given, told, codes=codes)
     for name, refusal in {name: reader.refusal for name, reader in readers.items()}.items():
         if lenient and refusal:
             notes.append(f'"{name}": taken for words ({refusal.problem}). {refusal.remedy}')
@@ -229,24 +225,6 @@ def read_header(path: Path, form: Format = AS_WRITTEN) -> tuple[str, ...]:
     """Read the names of a table's columns; errors as in `read_table`."""
     with open_records(path, form) as (header, _):
         return tuple(header)
-
-
-def texts_of(scanned: Scan, column: str) -> list[str]:
-    """Return one column of a table as texts, a value for each row.
-
-    Raises
-    ------
-    DataError
-        If a row has no value.
-    """
-    found = scanned.columns[column]
-    for text, place in found.known.items():
-        if not text.strip():
-            file, where = scanned.where(found.first(place))
-            raise DataError(
-                f'{file}: column "{column}", {where}: empty.', "Give every row a value, or remove the row."
-            )
-    return [text.strip() for text in found.texts()]
 
 
 def write_table(table: Table, path: Path, rows: npt.NDArray[np.int64] | None = None) -> None:
@@ -316,8 +294,8 @@ def _quoted(level: str) -> str:
 
 def _csv_row(values: Sequence[str]) -> str:
     line = io.StringIO(newline="")
-    csv.writer(line, lineterminator="").writerow(values)
-    return line.getvalue()
+    csv.writer(line, lineterminator="\r\n").writerow(values)  # so that either makes it quote
+    return line.getvalue().removesuffix("\r\n")
 
 
 def _labels(scanned: Scan, label: str) -> Column:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from client_code.protocol.cells import Profile, Words, numbers, spellings, text_of
+from client_code.protocol.cells import Profile, Words, number, numbers, spellings, text_of
 from federation.data.columns import BadValueError, Reader
 from federation.data.decimals import with_points
 
@@ -35,6 +35,12 @@ class Plain(NamedTuple):
     zeros: int = 0
     marks: frozenset[str] = frozenset()
 
+    @property
+    def has_points(self) -> bool:
+        """Whether a number has a fraction."""
+        there = self.values[~np.isnan(self.values)]
+        return bool((there != np.rint(there)).any())
+
 
 class Texts(NamedTuple):
     """Cells of a column as texts: which of the distinct ones each is."""
@@ -42,6 +48,11 @@ class Texts(NamedTuple):
     codes: Codes
     distinct: list[str]
     marks: frozenset[str] = frozenset()
+
+    @property
+    def has_points(self) -> bool:
+        """Whether a text is a number with a point."""
+        return any("." in text and number(text.strip()) is not None for text in self.distinct)
 
 
 @dataclass

@@ -411,3 +411,23 @@ def test_every_command_that_reads_tables_has_the_options() -> None:
     """And the Python API: what one names, the others take."""
     for command in (local.main, data_prep.main, contract.main, rehearse.main, federation.train):
         assert {"missing", "categorical", "decimal"} <= set(inspect.signature(command).parameters)
+
+
+@pytest.mark.parametrize("kind", ["numeric", "categorical"])
+@pytest.mark.parametrize("word", ["", "?"])
+def test_a_declared_number_is_written_as_the_file_has_it(tmp_path: Path, kind: Any, word: str) -> None:
+    """With a decimal comma, in columns of numbers alone, of numbers and words, and of codes."""
+    cells = [f"{i % 9},5" for i in range(60)] + ["-99,9", word]
+    rows = "".join(f"{i % 2};{cell}\n" for i, cell in enumerate(cells))
+    (tmp_path / "rows.csv").write_text(f"y;a\n{rows}")
+    told = told_by(None, missing=["-99,9", "?"])
+    table = read_table(tmp_path / "rows.csv", label="y", kinds={"a": kind}, codes=True, told=told)
+    assert np.isnan(table.X[-2:]).all()
+    assert not np.isnan(table.X[:-2]).any()
+
+
+def test_a_declared_number_with_a_comma_is_no_number_with_a_point(tmp_path: Path) -> None:
+    """Where the file has points."""
+    (tmp_path / "rows.csv").write_text("y,a\n1,1.5\n0,2\n")
+    table = read_table(tmp_path / "rows.csv", label="y", codes=True, told=told_by(None, missing=["1,5"]))
+    assert not np.isnan(table.X).any()

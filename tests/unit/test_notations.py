@@ -20,7 +20,7 @@ from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import read_table
 from federation.data.text import Format
-from federation.errors import FeatureError
+from federation.errors import DataError, FeatureError, FederationError
 
 ROWS = 600
 NARROW, MINUS, QUOTE = "\u202f", "\u2212", "\u2019"
@@ -212,6 +212,18 @@ def test_the_check_takes_the_option_too(tmp_path: Path) -> None:
     assert check(contract, [path], told=told_by(contract, decimal=".")) == {}
 
 
+def test_the_check_reads_numbers_as_the_preparation_does(tmp_path: Path) -> None:
+    """A decimal comma in one column tells what a point is in another, for both."""
+    path = write(["1.100"] * ROWS, tmp_path, share=[f"0,{i % 9}" for i in range(ROWS)])
+    rules = {name: Rule(type="numeric") for name in ("age", "share")}
+    contract = Contract(label="y", columns={**rules, "cost": Rule(type="numeric", maximum=10)})
+    told = told_by(contract)
+    table = read_table(path, label="y", kinds=contract.kinds, codes=True, told=told)
+    assert set(table.X[:, 1]) == {1100}
+    (broken,) = check(contract, [path], told=told)["rows.csv"]
+    assert "600 values above 10" in str(broken)
+
+
 @given(
     st.lists(st.floats(-1e12, 1e12).map(lambda x: round(x, 2)), min_size=1),
     st.sampled_from([".", ","]),
@@ -262,3 +274,55 @@ def test_a_file_with_decimal_commas_tells_what_its_points_are(
     table = read_table(path, label="y", codes=True, told=told_by(None, missing=["k. A."]))
     np.testing.assert_array_equal(table.X[:, 1], [read(x) for x in amounts()])
     np.testing.assert_array_equal(table.X[:, 2], [i % 9 / 10 for i in range(ROWS)])
+
+
+@pytest.mark.parametrize("size", ["900", "2,5"])
+def test_an_unusual_quote_changes_nothing_of_decimal_commas(tmp_path: Path, size: str) -> None:
+    """Such a file is read in another way, which keeps the rules for points and commas."""
+    rows = [f"{i % 2};{size};1,{i % 9};pipe" for i in range(60)]
+    (tmp_path / "rows.csv").write_text("y;size;share;kind\n" + "\n".join([*rows, '1;1.234;1,5;5" pipe']))
+    (tmp_path / "plain.csv").write_text("y;size;share;kind\n" + "\n".join([*rows, "1;1.234;1,5;pipe"]))
+    unusual, plain = (outcome(tmp_path / name) for name in ("rows.csv", "plain.csv"))
+    assert unusual == plain
+    assert size != "900" or unusual[-1] == [1234, 1.5]
+
+
+def outcome(path: Path) -> list[list[float]] | str:
+    """Return the numbers of two columns of a table, or the problem without the file's name."""
+    try:
+        table = read_table(path, label="y", codes=True)
+    except FederationError as error:
+        return error.problem.replace(path.name, "")
+    numbers: list[list[float]] = table.X[:, :2].tolist()
+    return numbers
+
+
+GERMAN = "y;x\n" + "".join(f"{i % 2};{i},5\n" for i in range(30))
+AMERICAN = "y,x\n" + "".join(f"{i % 2},{i}.129\n" for i in range(30))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("decimal", [None, ","])
+def test_each_file_is_read_by_its_own_mark(tmp_path: Path, decimal: str | None, kind: str) -> None:
+    """Also where a declared word makes a column of texts; an option tells nothing of numbers in Parquet."""
+    (tmp_path / "a.csv").write_text(GERMAN + "1;?\n1;-99,5\n")
+    (tmp_path / "b.csv").write_text(AMERICAN)
+    if kind == "parquet":
+        pd.read_csv(tmp_path / "b.csv").to_parquet(tmp_path / "b.parquet")
+    if kind == "parquet" or decimal:
+        (tmp_path / "b.csv").unlink()
+    told = told_by(None, missing=["?"], decimal=decimal)
+    table = read_table(tmp_path, Format(decimal=decimal), label="y", codes=True, told=told)
+    there = [i + 0.129 for i in range(30)] if kind == "parquet" or not decimal else []
+    np.testing.assert_array_equal(table.X[:, 0], [*(i + 0.5 for i in range(30)), np.nan, -99.5, *there])
+
+
+def test_points_beside_files_of_another_mark_are_refused(tmp_path: Path) -> None:
+    """Whether 1.234 is a thousand there, its file does not say; files of whole numbers change nothing."""
+    rows = "".join(f"{i % 2};900;1,5\n" for i in range(60))
+    (tmp_path / "a.csv").write_text(f"y;x;z\n{rows}1;1.234;1,5\n")
+    (tmp_path / "b.csv").write_text("y,x,z\n1,1,1\n")
+    assert read_table(tmp_path, label="y", codes=True).X[-2:, 0].tolist() == [1234, 1]
+    (tmp_path / "b.csv").write_text("y,x,z\n1,1.129,1\n")
+    with pytest.raises(DataError, match='column "x" has numbers with a decimal comma, and others with a poi'):
+        read_table(tmp_path, label="y", codes=True)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from federation.data.scan import scan
-from federation.data.table import Table, read_table, texts_of, write_table
+from federation.data.scan import scan, texts_of
+from federation.data.table import Table, read_table, write_table
 from federation.errors import DataError, FeatureError, FederationError, LabelError, MissingFileError
 
 GOOD = "a,y,b\n1,0,2\n3,1,4\n"
@@ -214,6 +214,16 @@ def test_levels_and_gaps_survive_a_file(tmp_path: Path) -> None:
     again = read_table(tmp_path / "again.csv", label="y")
     assert again.levels == table.levels
     np.testing.assert_array_equal(again.X, table.X)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_a_line_break_in_a_cell_survives_a_file(tmp_path: Path, end: str) -> None:
+    """Spreadsheets have them in levels and in names of columns."""
+    path = save(tmp_path, f'y,"note{end}text"\n1,"a{end}b"\n0,c\n1,c\n'.encode())
+    table = read_table(path, label="y")
+    write_table(table, tmp_path / "again.csv")
+    again = read_table(tmp_path / "again.csv", label="y")
+    assert (again.features, again.levels) == (table.features, {table.features[0]: (f"a{end}b", "c")})
 
 
 def test_a_word_among_numbers_is_a_mistake_and_a_number_among_words_is_a_level(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ from federation.data.preparation.partition import (
     split,
 )
 from federation.data.preparation.settings import CLIENTS, MAXIMUM_CLIENTS, PreparationSettings
-from federation.data.scan import scan
-from federation.data.table import Table, read_header, table_of, texts_of, write_table
+from federation.data.scan import scan, texts_of
+from federation.data.table import Table, read_header, table_of, write_table
 from federation.errors import DataError, EmptyClientError, LabelError, OutputExistsError, SettingError
 from federation.files import sha256_of
 
