@@ -146,7 +146,7 @@ class _Parsing:
             )
         except pa.ArrowException as error:
             if self._data.strip(b"\r\n"):
-                raise UnusualError from error
+                raise UnusualError from None
             return [pa.array([], pa.string())] * self._width  # blank lines alone
         return [column.combine_chunks() for column in table.columns]
 

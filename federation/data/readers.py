@@ -6,12 +6,13 @@ Messages name columns, rows and lines but never a value: logs travel, rows do no
 import csv
 import difflib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
-from client_code.protocol.cells import text_of
+from client_code.protocol.cells import number, text_of
 from federation.data.blocks import Block
 from federation.data.decimals import with_point
 from federation.data.folder import TableFile, find_tables
@@ -24,6 +25,7 @@ Record = tuple[int, list[str]]
 """The line that a row begins on (in other files than texts its number), and its texts."""
 
 AS_WRITTEN = Format()
+_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}")
 
 
 @contextmanager
@@ -135,10 +137,12 @@ def _undecodable(path: Path, text: Text, begins: int) -> str:
 
 
 def near(name: str, names: Sequence[str]) -> str:
-    """Say which of `names` a mistyped `name` may have meant, or which there are."""
+    """Say which of `names` a mistyped `name` may have meant, or which there are, if they are no values."""
     of_lower = {other.lower(): other for other in names}
     if close := difflib.get_close_matches(name.lower(), of_lower, n=3):
         return "Did you mean " + " or ".join(f'"{of_lower[match]}"' for match in close) + "?"
+    if any(number(other) is not None or _DATE.match(other) for other in names):  # a row of values, maybe
+        return f"Check that the names of its {len(names)} columns stand in the first line."
     first = ", ".join(f'"{other}"' for other in names[:5])
     return f"The {len(names)} columns are {first}{', ...' if len(names) > 5 else ''}."  # noqa: PLR2004 - the 5 above
 
