@@ -144,7 +144,7 @@ class _Parsing:
                     column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, null_values=[]
                 ),
             )
-        except pa.ArrowException as error:
+        except pa.ArrowException:
             if self._data.strip(b"\r\n"):
                 raise UnusualError from None
             return [pa.array([], pa.string())] * self._width  # blank lines alone

@@ -102,13 +102,20 @@ def _json_text(value: object) -> str:
 def _excel(path: Path, _text: Text) -> Opened:
     workbooks = _library("openpyxl", path)
     try:
-        book = workbooks.load_workbook(path, read_only=True, data_only=True)
-        sheets = [rows for rows in (_sheet(sheet) for sheet in book.worksheets) if rows]
+        book, formulas = (workbooks.load_workbook(path, read_only=True, data_only=it) for it in (True, False))
+        both = [_sheet(*pair) for pair in zip(book.worksheets, formulas.worksheets, strict=True)]
         book.close()
+        formulas.close()
     except Exception as error:  # the library raises whatever its parts raise
         raise DataError(
             f"{path}: not an Excel workbook, or damaged.", "Check that it opens in Excel, and save it again."
         ) from error
+    if unknown := sum(count for _, count in both):
+        raise DataError(
+            f"{path}: formulas that were never calculated: {unknown}.",
+            "Open it in Excel and save it again, or write values in the place of formulas.",
+        )
+    sheets = [rows for rows, _ in both if rows]
     if len(sheets) > 1:
         raise DataError(
             f"{path}: {len(sheets)} of its sheets hold cells.",
@@ -117,15 +124,28 @@ def _excel(path: Path, _text: Text) -> Opened:
     if not sheets:
         return [], iter(())
     header, *rows = sheets[0]
-    texts = [[text_of(value) for value in row] for row in zip(*rows, strict=True)]
+    texts = [[text_of(row[at]) for row in rows] for at in range(len(header))]
     return [text_of(name).strip() for name in header], _blocks_of_texts(texts)
 
 
-def _sheet(sheet: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - openpyxl has no types
-    """Return the rows of a sheet, without what is empty around them."""
-    rows = [row for row in sheet.iter_rows(values_only=True) if any(value is not None for value in row)]
+def _sheet(sheet: Any, formulas: Any) -> tuple[list[tuple[Any, ...]], int]:  # noqa: ANN401 - openpyxl has no types
+    """Return the rows of a sheet, without what is empty around them; and how many formulas have no result.
+
+    A formula whose result is an empty text has one.
+    """
+    rows, unknown = [], 0
+    for one in (sheet, formulas):
+        one.reset_dimensions()  # the file may tell fewer than it holds
+    for cells, written in zip(sheet.iter_rows(), formulas.iter_rows(), strict=True):
+        row = tuple(cell.value for cell in cells)
+        unknown += sum(
+            cell.value is None and cell.data_type == "n" and formula.data_type == "f"
+            for cell, formula in zip(cells, written, strict=True)
+        )
+        if any(value is not None for value in row):
+            rows.append(row)
     width = max((at + 1 for row in rows for at, value in enumerate(row) if value is not None), default=0)
-    return [(*row[:width], *[None] * (width - len(row))) for row in rows]
+    return [(*row[:width], *[None] * (width - len(row))) for row in rows], unknown
 
 
 def _statistical(path: Path, _text: Text, *, function: str) -> Opened:
