@@ -8,15 +8,19 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from client_code.protocol.cells import text_of
 from federation.data.blocks import ROWS, Block
 from federation.data.kinds import Kind
 from federation.data.text import Text, opened
 from federation.errors import DataError, ExtraMissingError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Opened = tuple[list[str], Iterator[Block]]
 """The names of the columns, and the blocks."""
@@ -45,52 +49,81 @@ def _parquet(path: Path, _text: Text) -> Opened:
         try:
             with ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=ROWS):
-                    yield partial(list, batch.columns)
+                    yield partial(_readable, path, batch)
         except (ArrowException, OSError) as error:
             raise broken from error
 
     try:
         with ParquetFile(path) as file:
             return [str(name) for name in file.schema_arrow.names], blocks()
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, UnicodeError) as error:
         raise broken from error
+
+
+def _readable(path: Path, batch: "pa.RecordBatch") -> "list[pa.Array]":
+    """Return the columns of a batch, if Python has all their values."""
+    import pyarrow as pa  # noqa: PLC0415 - as above
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            column.validate(full=True)
+            if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+                pc.min_max(column).as_py()
+            elif pa.types.is_nested(column.type) or pa.types.is_duration(column.type):
+                column.to_pylist()
+        except (pa.ArrowException, UnicodeError, OverflowError):  # they may show a value
+            raise DataError(
+                f'{path}: column "{name}" holds texts that are not UTF-8, or times outside years 1 to 9999.',
+                "Correct these values, or leave the column out.",
+            ) from None
+    columns: list[pa.Array] = batch.columns
+    return columns
 
 
 def _json_lines(path: Path, text: Text) -> Opened:
     columns: dict[str, list[str]] = {}
-    for before, (line, record) in enumerate(_records(path, text)):
-        if not isinstance(record, dict):
-            raise DataError(f"{path}, line {line}: not a JSON object.", "Give every row names and values.")
+    for before, record in enumerate(_records(path, text)):
         for name, value in record.items():
-            columns.setdefault(name, [""] * before).append(_json_text(value))
+            columns.setdefault(name, [""] * before).append(value)
         for cells in columns.values():
             if len(cells) == before:
                 cells.append("")
     return list(columns), _blocks_of_texts(list(columns.values()))
 
 
-def _records(path: Path, text: Text) -> Iterator[tuple[int, Any]]:
+def _records(path: Path, text: Text) -> Iterator[dict[str, str]]:
     number = 0
     try:
         with opened(path, text) as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    yield (
-                        number,
-                        json.loads(
-                            line.decode("utf-8-sig"), parse_float=str, parse_int=str, parse_constant=str
-                        ),
-                    )
+                    yield _record(path, number, line.decode("utf-8-sig"))
     except UnicodeError as error:
         raise DataError(
             f"{path}, line {number + 1}: not {text.encoding} text.", "Save it in UTF-8, all of it."
         ) from error
-    except json.JSONDecodeError:
-        raise DataError(
-            f"{path}, line {number}: not JSON.", "Give every line one whole JSON object."
-        ) from None  # it quotes the line
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read to its end.", "Check that the file is complete.") from error
+
+
+def _record(path: Path, number: int, line: str) -> dict[str, str]:
+    """Return the texts of a line; no error shows the line, as those of the library do."""
+    try:
+        record = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+        if isinstance(record, dict):
+            texts = {name: _json_text(value) for name, value in record.items()}
+            "".join(chain(texts, texts.values())).encode()
+            return texts
+    except json.JSONDecodeError:
+        problem, remedy = "not JSON", "Give every line one whole JSON object."
+    except UnicodeEncodeError:
+        problem, remedy = "holds half of a character (\\ud800 to \\udfff)", "Write both halves, or none."
+    except RecursionError:
+        problem, remedy = "nested too deeply", "Give every row names and values."
+    else:
+        problem, remedy = "not a JSON object", "Give every row names and values."
+    raise DataError(f"{path}, line {number}: {problem}.", remedy)
 
 
 def _json_text(value: object) -> str:

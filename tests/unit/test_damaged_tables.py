@@ -1,16 +1,23 @@
 """Tables that are damaged, odd or without a header: read rightly, or refused in words that show no value."""
 
+import datetime as dt
+import gzip
+import os
 import traceback
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from federation.data.readers import near
+from federation.data.folder import find_tables
+from federation.data.kinds import refuse_other_content
+from federation.data.readers import near, open_records
 from federation.data.scan import scan
-from federation.errors import DataError
+from federation.errors import DataError, MissingFileError
 
 
 def workbook(path: Path, rows: list[list[Any]], changed: Mapping[str, str] = {}) -> Path:
@@ -67,7 +74,7 @@ def test_a_sheet_of_names_alone_is_a_header_without_rows(tmp_path: Path) -> None
 
 def test_a_formula_without_a_result_is_no_gap(tmp_path: Path) -> None:
     """A program that only writes formulas leaves them uncalculated; an empty result is a gap."""
-    rows = [["y", "a"], [1, "=1+1"], [0, "=A2"]]
+    rows: list[list[Any]] = [["y", "a"], [1, "=1+1"], [0, "=A2"]]
     with pytest.raises(DataError, match="never calculated: 2"):
         scan(workbook(tmp_path / "rows.xlsx", rows))
     calculated = {
@@ -76,3 +83,101 @@ def test_a_formula_without_a_result_is_no_gap(tmp_path: Path) -> None:
     }
     column = scan(workbook(tmp_path / "again.xlsx", rows, calculated)).columns["a"]
     assert column.numbers().tolist() == pytest.approx([2, float("nan")], nan_ok=True)
+
+
+def refusal(path: Path) -> str:
+    """Return why a table is refused, in whichever way it is read."""
+    with pytest.raises(DataError) as error:
+        scan(path)
+    with pytest.raises(DataError) as other, open_records(path) as (_, records):
+        list(records)
+    assert other.value.problem == error.value.problem
+    return error.value.problem
+
+
+@pytest.mark.parametrize("name", ["rows.csv.gz", "rows.jsonl.gz", "rows.csv.zip"])
+def test_a_damaged_archive_is_refused(tmp_path: Path, name: str) -> None:
+    """What unpacks it has an error of its own for that."""
+    path = tmp_path / name
+    lines = "".join(f'{{"y": {at % 2}, "a": {at * at}}}\n' for at in range(5000))
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("rows.csv", lines)
+    else:
+        path.write_bytes(gzip.compress(lines.encode()))
+    whole = bytearray(path.read_bytes())
+    whole[200:400] = b"\xff" * 200
+    path.write_bytes(whole)
+    assert str(path) in refusal(path)
+
+
+def test_values_that_python_does_not_have_are_refused_by_their_column(tmp_path: Path) -> None:
+    """Arrow holds any bytes as a text, and more years than Python has."""
+    path = tmp_path / "rows.parquet"
+    raw = pa.array([b"ok", b"\xff\xfe"], pa.binary())
+    texts = pa.StringArray.from_buffers(2, *raw.buffers()[1:])
+    times = pa.array([0, 2**60], pa.timestamp("us"))
+    for bad in (texts, times, pa.array([[one.value] for one in times], pa.list_(pa.timestamp("us")))):
+        pq.write_table(pa.table({"y": [0, 1], "bad": bad}), path)
+        assert 'column "bad" holds texts that are not UTF-8, or times outside' in refusal(path)
+    pq.write_table(pa.table({"y": [0, 1], "t": [dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31)]}), path)  # noqa: DTZ001
+    assert scan(path).rows == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"y": 1, "a": "\\ud800"}', "half of a character"),
+        ('{"y": 1, "\\udfff": 2}', "half of a character"),
+        ('{"y": 1, "a": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
+    ],
+    ids=["value", "name", "nested"],
+)
+def test_a_line_of_json_that_is_no_row_is_named(tmp_path: Path, line: str, problem: str) -> None:
+    """JSON can say what is no text, and can be deeper than anything reads."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"y": 0, "a": "\\ud83d\\ude00"}\n' + line + "\n")
+    assert refusal(path).endswith("\\udfff)." if "half" in problem else "deeply.")
+    assert f"line 2: {'holds ' if 'half' in problem else ''}{problem}" in refusal(path)
+
+
+def test_a_path_that_cannot_be_is_no_file(tmp_path: Path) -> None:
+    """The system refuses to look for it."""
+    with pytest.raises(MissingFileError, match="cannot be read"):
+        find_tables(tmp_path / ("x" * 300 + ".csv"))
+
+
+def test_what_cannot_be_read_is_not_called_empty(tmp_path: Path) -> None:
+    """A file without permission, for one; a folder shows the same."""
+    path = tmp_path / "rows.parquet"
+    path.mkdir()
+    with pytest.raises(MissingFileError, match="cannot be read"):
+        refuse_other_content(path)
+
+
+def test_a_folder_in_a_folder_is_read_named_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No row is left out in silence: neither behind a link, nor where permission is missing."""
+    folder, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    for one in (folder, folder / "closed", elsewhere):
+        one.mkdir()
+        (one / "rows.csv").write_text("y,a\n0,1\n1,2\n")
+    (folder / "more").symlink_to(elsewhere)
+    found = scan(folder)
+    assert found.rows == 4
+    assert found.notes == ["not read, as links to folders are not followed: more"]
+    listed = os.scandir
+
+    def scandir(path: str | Path = ".") -> Any:  # root may read everything
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(MissingFileError, match="closed: cannot be read \\(Permission denied"):
+        scan(folder)
+    monkeypatch.undo()
+    (folder / "gone.csv").symlink_to(tmp_path / "nowhere.csv")
+    with pytest.raises(MissingFileError, match=r"gone.csv: cannot be read"):
+        scan(folder)
