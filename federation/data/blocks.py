@@ -73,8 +73,8 @@ def csv_header(file: io.BufferedReader, separator: str) -> list[str]:
 
     def lines() -> Iterator[str]:
         encoding = "utf-8-sig"
-        while line := file.readline():
-            if b"\r" in line.rstrip(b"\r\n"):  # the end of a line on old Macs
+        while line := file.readline(LONGEST_ROW + 1):
+            if len(line) > LONGEST_ROW or b"\r" in line.rstrip(b"\r\n"):  # no end, or that of old Macs
                 raise UnusualError
             yield line.decode(encoding)
             encoding = "utf-8"

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from client_code.protocol.cells import number, text_of
-from federation.data.blocks import Block
+from federation.data.blocks import LONGEST_ROW, Block
 from federation.data.decimals import with_point
 from federation.data.folder import TableFile, find_tables
 from federation.data.kinds import kind_of, refuse_other_content
@@ -25,6 +25,7 @@ Record = tuple[int, list[str]]
 """The line that a row begins on (in other files than texts its number), and its texts."""
 
 AS_WRITTEN = Format()
+_EXCEL = re.compile(r"sep=.?", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}")
 
 
@@ -92,7 +93,7 @@ def _csv(path: Path, text: Text) -> Iterator[tuple[list[str], Iterator[Record]]]
     try:
         with opened(path, text) as file:
             lines = io.TextIOWrapper(file, "utf-8-sig", newline="")
-            reader = csv.reader(lines, delimiter=text.separator, strict=True, skipinitialspace=True)
+            reader = csv.reader(_bounded(lines), delimiter=text.separator, strict=True, skipinitialspace=True)
 
             def numbered() -> Iterator[Record]:
                 nonlocal begins
@@ -119,6 +120,14 @@ def _csv(path: Path, text: Text) -> Iterator[tuple[list[str], Iterator[Record]]]
             f"{path}: cannot be read ({error.strerror or error}).",
             "Check its permissions, and that it is complete.",
         ) from error
+
+
+def _bounded(lines: io.TextIOWrapper) -> Iterator[str]:
+    """Yield lines, unless one has no end: it would be held whole in memory."""
+    while line := lines.readline(LONGEST_ROW + 1):
+        if len(line) > LONGEST_ROW:
+            raise csv.Error(f"a line longer than {LONGEST_ROW >> 20} MiB")
+        yield line
 
 
 def _undecodable(path: Path, text: Text, begins: int) -> str:
@@ -156,6 +165,10 @@ def check_header(path: Path, names: Sequence[str], partition: Mapping[str, str])
         There are none, one is empty, or two are the same.
     """
     header = [name.strip() for name in names]
+    if header and _EXCEL.fullmatch(header[0]) and not any(header[1:]):
+        raise DataError(
+            f"{path}: the first line tells Excel the separator, and is no header.", "Remove this line."
+        )
     if not any(header):
         raise DataError(
             f"{path}: no header in the first line.", "Save the table with its column names first."

@@ -4,6 +4,7 @@ import datetime as dt
 import gzip
 import os
 import traceback
+import tracemalloc
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -181,3 +182,24 @@ def test_a_folder_in_a_folder_is_read_named_or_refused(
     (folder / "gone.csv").symlink_to(tmp_path / "nowhere.csv")
     with pytest.raises(MissingFileError, match=r"gone.csv: cannot be read"):
         scan(folder)
+
+
+@pytest.mark.parametrize("before", ["", "y,a\n0,1\n"], ids=["header", "row"])
+def test_a_line_without_an_end_is_not_read_whole(tmp_path: Path, before: str) -> None:
+    """A small archive could fill the memory."""
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(gzip.compress((before + "1," * (64 << 20)).encode(), 1))
+    tracemalloc.start()
+    try:
+        assert refusal(path).endswith("not CSV (a line longer than 16 MiB).")
+        assert tracemalloc.get_traced_memory()[1] < 160 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_line_for_excel_is_no_header(tmp_path: Path, separator: str) -> None:
+    """It names the separator of the lines below."""
+    path = tmp_path / "rows.csv"
+    path.write_text(f"sep={separator}\ny,a\n1,2\n0,3\n".replace(",", separator))
+    assert "the first line tells Excel the separator" in refusal(path)
