@@ -150,10 +150,15 @@ def near(name: str, names: Sequence[str]) -> str:
     of_lower = {other.lower(): other for other in names}
     if close := difflib.get_close_matches(name.lower(), of_lower, n=3):
         return "Did you mean " + " or ".join(f'"{of_lower[match]}"' for match in close) + "?"
-    if any(number(other) is not None or _DATE.match(other) for other in names):  # a row of values, maybe
+    if _may_be_values(names):
         return f"Check that the names of its {len(names)} columns stand in the first line."
     first = ", ".join(f'"{other}"' for other in names[:5])
     return f"The {len(names)} columns are {first}{', ...' if len(names) > 5 else ''}."  # noqa: PLR2004 - the 5 above
+
+
+def _may_be_values(names: Sequence[str]) -> bool:
+    """Return whether a header looks like a row of values, which no message shows."""
+    return any(number(name) is not None or _DATE.match(name) for name in names)
 
 
 def check_header(path: Path, names: Sequence[str], partition: Mapping[str, str]) -> list[str]:
@@ -188,6 +193,8 @@ def check_header(path: Path, names: Sequence[str], partition: Mapping[str, str])
         raise DataError(f"{path}: column {at + 1} has no name.", "Name it in the header.")
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         named = ", ".join(f'"{name}"' for name in repeated)
+        if _may_be_values(header):
+            named = f"{len(repeated)} of its columns"
         raise DataError(f"{path}: the header names {named} more than once.", "Give each column its own name.")
     if both := [name for name in partition if name in header]:
         raise DataError(
@@ -201,6 +208,8 @@ def check_alike(file: Path, own: Sequence[str], first: Path, header: Sequence[st
     """Refuse a folder whose files do not make one table."""
     if sorted(own) != sorted(header):
         odd = ", ".join(f'"{name}"' for name in sorted(set(own) ^ set(header))[:5])
+        if _may_be_values([*own, *header]):
+            odd = "check that their first lines are headers"
         raise DataError(
             f"{file} and {first.name} have different columns: {odd}.", "Give all files the same columns."
         )

@@ -59,6 +59,18 @@ def test_a_first_row_in_the_place_of_the_header_is_not_shown(value: str) -> None
     assert near("outcome", ["age", "day_1", "HIV"]) == 'The 3 columns are "age", "day_1", "HIV".'
 
 
+@pytest.mark.parametrize(
+    "rows", [["SMITH,17,17\n"], ["SMITH,17,2\n", "JONES,18,3\n"]], ids=["twice", "files"]
+)
+def test_first_rows_of_files_without_a_header_are_not_compared_aloud(tmp_path: Path, rows: list[str]) -> None:
+    """What stands twice in them, or in one only, is a value."""
+    for at, row in enumerate(rows):
+        (tmp_path / f"{at}.csv").write_text(row * 2)
+    said = refusal(tmp_path)
+    assert "SMITH" not in said
+    assert "17" not in said.replace(str(tmp_path), "")
+
+
 def test_a_sheet_is_read_to_its_end_whatever_size_it_says_it_has(tmp_path: Path) -> None:
     """Other programs than Excel write a wrong one."""
     rows: list[list[Any]] = [["y", "a"], [1, 2], [0, 3], [1, 4]]
