@@ -73,8 +73,8 @@ def csv_header(file: io.BufferedReader, separator: str) -> list[str]:
 
     def lines() -> Iterator[str]:
         encoding = "utf-8-sig"
-        while line := file.readline():
-            if b"\r" in line.rstrip(b"\r\n"):  # the end of a line on old Macs
+        while line := file.readline(LONGEST_ROW + 1):
+            if len(line) > LONGEST_ROW or b"\r" in line.rstrip(b"\r\n"):  # no end, or that of old Macs
                 raise UnusualError
             yield line.decode(encoding)
             encoding = "utf-8"
@@ -144,9 +144,9 @@ class _Parsing:
                     column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, null_values=[]
                 ),
             )
-        except pa.ArrowException as error:
+        except pa.ArrowException:
             if self._data.strip(b"\r\n"):
-                raise UnusualError from error
+                raise UnusualError from None
             return [pa.array([], pa.string())] * self._width  # blank lines alone
         return [column.combine_chunks() for column in table.columns]
 

@@ -1,5 +1,6 @@
 """Find the files that a table is made of: one, or all in a folder and below it."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from federation.errors import DataError, MissingFileError
 from federation.words import some
 
 KINDS = "CSV, Parquet, JSON lines, Excel, SAS, Stata or SPSS"
+_HIDDEN = (".", "_")
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -32,17 +34,21 @@ class TableFile:
 
 @dataclass(frozen=True)
 class Found:
-    """The files of a table, in the order of their rows; and those beside them that are not read."""
+    """The files of a table, in the order of their rows; and files and links beside them that are not read."""
 
     files: Sequence[TableFile]
     others: Sequence[str]
+    linked: Sequence[str] = ()
 
     @property
     def notes(self) -> list[str]:
         """Say what was not read, if anything."""
-        if not self.others:
-            return []
-        return [f"not read, as the name is not that of a table: {some(self.others)}"]
+        notes = []
+        if self.others:
+            notes.append(f"not read, as the name is not that of a table: {some(self.others)}")
+        if self.linked:
+            notes.append(f"not read, as links to folders are not followed: {some(self.linked)}")
+        return notes
 
 
 def find_tables(path: Path) -> Found:
@@ -58,29 +64,32 @@ def find_tables(path: Path) -> Found:
     Raises
     ------
     MissingFileError
-        There is none.
+        There is none, or a folder cannot be read.
     DataError
         Some files lie in folders that name columns (``site=A``) and others do not, or in others; or the
         folder holds the parties' prepared files.
     """
-    if not path.is_dir():
-        if not path.is_file():
-            raise MissingFileError(f"{path}: no such file.", "Check the path.")
-        return Found([TableFile(path, {})], [])
-    below = sorted(
-        file
-        for file in path.rglob("*")
-        if file.is_file() and not any(part.startswith((".", "_")) for part in file.relative_to(path).parts)
-    )
+    try:
+        if not path.is_dir():
+            if not path.is_file():
+                raise MissingFileError(f"{path}: no such file.", "Check the path.")
+            return Found([TableFile(path, {})], [])
+        below, links = _below(path)
+    except OSError as error:
+        raise MissingFileError(
+            f"{error.filename or path}: cannot be read ({error.strerror}).",
+            "Check the path, and the permissions of its folders.",
+        ) from error
     tables = [file for file in below if kind_of_name(file.name)]
     others = [str(file.relative_to(path)) for file in below if not kind_of_name(file.name)]
+    linked = [str(folder.relative_to(path)) for folder in links]
     if prepared := [file for file in below if file.name == PREPARED]:
         raise DataError(
             f"{path}: {prepared[0].relative_to(path)} says that these files were prepared for parties.",
             "Name the table that they were made of, or the whole folder with its manifest.json.",
         )
     if not tables:
-        there = f"holds {some(others)}, but no table" if others else "is empty"
+        there = f"holds {some([*others, *linked])}, but no table" if others or linked else "is empty"
         raise MissingFileError(f"{path} {there}.", f"Name a table, or a folder of them: {KINDS}.")
     files = [TableFile(file, _partition(file.relative_to(path).parent)) for file in tables]
     for file in files:
@@ -90,7 +99,23 @@ def find_tables(path: Path) -> Found:
                 "(NAME=VALUE).",
                 "Put all files below folders that name the same columns, in the same order.",
             )
-    return Found(files, others)
+    return Found(files, others, linked)
+
+
+def _below(path: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files in a folder and below it, and the links to other folders, which are not followed."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    files, links = list[Path](), list[Path]()
+    for folder, folders, names in os.walk(path, onerror=refuse):
+        here = Path(folder)
+        folders[:] = [name for name in folders if not name.startswith(_HIDDEN)]
+        links += [here / name for name in folders if (here / name).is_symlink()]
+        shown = [here / name for name in names if not name.startswith(_HIDDEN)]
+        files += [file for file in shown if file.is_file() or file.is_symlink()]
+    return sorted(files), sorted(links)
 
 
 def _partition(folder: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from federation.errors import DataError
+from federation.errors import DataError, MissingFileError
 
 Kind = Literal["csv", "parquet", "jsonl", "xlsx", "sas7bdat", "xpt", "dta", "sav"]
 
@@ -87,6 +87,8 @@ def refuse_other_content(path: Path) -> None:
     ------
     DataError
         Says what it is, as far as its first bytes tell.
+    MissingFileError
+        It cannot be read.
     """
     suffix = path.suffix.lower()
     expected = suffix[1:] if suffix in COMPRESSED else kind_of(path)
@@ -111,5 +113,8 @@ def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(_HEAD)
-    except OSError:
-        return b""  # who reads it says why
+    except OSError as error:
+        raise MissingFileError(
+            f"{path}: cannot be read ({error.strerror or error}).",
+            "Check its permissions, and that it is complete.",
+        ) from error

@@ -6,13 +6,14 @@ Messages name columns, rows and lines but never a value: logs travel, rows do no
 import csv
 import difflib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
-from client_code.protocol.cells import text_of
-from federation.data.blocks import Block
+from client_code.protocol.cells import number, text_of
+from federation.data.blocks import LONGEST_ROW, Block
 from federation.data.decimals import with_point
 from federation.data.folder import TableFile, find_tables
 from federation.data.kinds import kind_of, refuse_other_content
@@ -24,6 +25,8 @@ Record = tuple[int, list[str]]
 """The line that a row begins on (in other files than texts its number), and its texts."""
 
 AS_WRITTEN = Format()
+_EXCEL = re.compile(r"sep=.?", re.IGNORECASE)
+_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}")
 
 
 @contextmanager
@@ -90,7 +93,7 @@ def _csv(path: Path, text: Text) -> Iterator[tuple[list[str], Iterator[Record]]]
     try:
         with opened(path, text) as file:
             lines = io.TextIOWrapper(file, "utf-8-sig", newline="")
-            reader = csv.reader(lines, delimiter=text.separator, strict=True, skipinitialspace=True)
+            reader = csv.reader(_bounded(lines), delimiter=text.separator, strict=True, skipinitialspace=True)
 
             def numbered() -> Iterator[Record]:
                 nonlocal begins
@@ -119,6 +122,14 @@ def _csv(path: Path, text: Text) -> Iterator[tuple[list[str], Iterator[Record]]]
         ) from error
 
 
+def _bounded(lines: io.TextIOWrapper) -> Iterator[str]:
+    """Yield lines, unless one has no end: it would be held whole in memory."""
+    while line := lines.readline(LONGEST_ROW + 1):
+        if len(line) > LONGEST_ROW:
+            raise csv.Error(f"a line longer than {LONGEST_ROW >> 20} MiB")
+        yield line
+
+
 def _undecodable(path: Path, text: Text, begins: int) -> str:
     """Say where the first byte lies that is not of a file's encoding."""
     if not text.is_utf8:
@@ -135,12 +146,19 @@ def _undecodable(path: Path, text: Text, begins: int) -> str:
 
 
 def near(name: str, names: Sequence[str]) -> str:
-    """Say which of `names` a mistyped `name` may have meant, or which there are."""
+    """Say which of `names` a mistyped `name` may have meant, or which there are, if they are no values."""
     of_lower = {other.lower(): other for other in names}
     if close := difflib.get_close_matches(name.lower(), of_lower, n=3):
         return "Did you mean " + " or ".join(f'"{of_lower[match]}"' for match in close) + "?"
+    if _may_be_values(names):
+        return f"Check that the names of its {len(names)} columns stand in the first line."
     first = ", ".join(f'"{other}"' for other in names[:5])
     return f"The {len(names)} columns are {first}{', ...' if len(names) > 5 else ''}."  # noqa: PLR2004 - the 5 above
+
+
+def _may_be_values(names: Sequence[str]) -> bool:
+    """Return whether a header looks like a row of values, which no message shows."""
+    return any(number(name) is not None or _DATE.match(name) for name in names)
 
 
 def check_header(path: Path, names: Sequence[str], partition: Mapping[str, str]) -> list[str]:
@@ -152,6 +170,10 @@ def check_header(path: Path, names: Sequence[str], partition: Mapping[str, str])
         There are none, one is empty, or two are the same.
     """
     header = [name.strip() for name in names]
+    if header and _EXCEL.fullmatch(header[0]) and not any(header[1:]):
+        raise DataError(
+            f"{path}: the first line tells Excel the separator, and is no header.", "Remove this line."
+        )
     if not any(header):
         raise DataError(
             f"{path}: no header in the first line.", "Save the table with its column names first."
@@ -171,6 +193,8 @@ def check_header(path: Path, names: Sequence[str], partition: Mapping[str, str])
         raise DataError(f"{path}: column {at + 1} has no name.", "Name it in the header.")
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         named = ", ".join(f'"{name}"' for name in repeated)
+        if _may_be_values(header):
+            named = f"{len(repeated)} of its columns"
         raise DataError(f"{path}: the header names {named} more than once.", "Give each column its own name.")
     if both := [name for name in partition if name in header]:
         raise DataError(
@@ -184,6 +208,8 @@ def check_alike(file: Path, own: Sequence[str], first: Path, header: Sequence[st
     """Refuse a folder whose files do not make one table."""
     if sorted(own) != sorted(header):
         odd = ", ".join(f'"{name}"' for name in sorted(set(own) ^ set(header))[:5])
+        if _may_be_values([*own, *header]):
+            odd = "check that their first lines are headers"
         raise DataError(
             f"{file} and {first.name} have different columns: {odd}.", "Give all files the same columns."
         )

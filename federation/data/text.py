@@ -6,6 +6,7 @@ import gzip
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -211,13 +212,16 @@ def opened(path: Path, text: Text, digest: "hashlib._Hash | None" = None) -> Ite
 def _uncompressed(path: Path, digest: "hashlib._Hash | None" = None) -> Iterator[io.BufferedReader]:
     suffix = path.suffix.lower()
     if suffix == ".gz":
-        with gzip.open(path) as file:
-            yield io.BufferedReader(file, _SAMPLE)
+        try:
+            with gzip.open(path) as file:
+                yield io.BufferedReader(file, _SAMPLE)
+        except zlib.error as error:
+            raise EOFError from error
     elif suffix == ".zip":
         try:
             with zipfile.ZipFile(path) as archive, archive.open(_member(path, archive)) as member:
                 yield io.BufferedReader(member, _SAMPLE)  # type: ignore[arg-type] # as good as raw
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error) as error:
             raise DataError(
                 f"{path}: not a ZIP archive, cut off, or encrypted.", "Check that the export is complete."
             ) from error

@@ -8,15 +8,19 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from client_code.protocol.cells import text_of
 from federation.data.blocks import ROWS, Block
 from federation.data.kinds import Kind
 from federation.data.text import Text, opened
 from federation.errors import DataError, ExtraMissingError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Opened = tuple[list[str], Iterator[Block]]
 """The names of the columns, and the blocks."""
@@ -45,52 +49,81 @@ def _parquet(path: Path, _text: Text) -> Opened:
         try:
             with ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=ROWS):
-                    yield partial(list, batch.columns)
+                    yield partial(_readable, path, batch)
         except (ArrowException, OSError) as error:
             raise broken from error
 
     try:
         with ParquetFile(path) as file:
             return [str(name) for name in file.schema_arrow.names], blocks()
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, UnicodeError) as error:
         raise broken from error
+
+
+def _readable(path: Path, batch: "pa.RecordBatch") -> "list[pa.Array]":
+    """Return the columns of a batch, if Python has all their values."""
+    import pyarrow as pa  # noqa: PLC0415 - as above
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            column.validate(full=True)
+            if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+                pc.min_max(column).as_py()
+            elif pa.types.is_nested(column.type) or pa.types.is_duration(column.type):
+                column.to_pylist()
+        except (pa.ArrowException, UnicodeError, OverflowError):  # they may show a value
+            raise DataError(
+                f'{path}: column "{name}" holds texts that are not UTF-8, or times outside years 1 to 9999.',
+                "Correct these values, or leave the column out.",
+            ) from None
+    columns: list[pa.Array] = batch.columns
+    return columns
 
 
 def _json_lines(path: Path, text: Text) -> Opened:
     columns: dict[str, list[str]] = {}
-    for before, (line, record) in enumerate(_records(path, text)):
-        if not isinstance(record, dict):
-            raise DataError(f"{path}, line {line}: not a JSON object.", "Give every row names and values.")
+    for before, record in enumerate(_records(path, text)):
         for name, value in record.items():
-            columns.setdefault(name, [""] * before).append(_json_text(value))
+            columns.setdefault(name, [""] * before).append(value)
         for cells in columns.values():
             if len(cells) == before:
                 cells.append("")
     return list(columns), _blocks_of_texts(list(columns.values()))
 
 
-def _records(path: Path, text: Text) -> Iterator[tuple[int, Any]]:
+def _records(path: Path, text: Text) -> Iterator[dict[str, str]]:
     number = 0
     try:
         with opened(path, text) as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
-                    yield (
-                        number,
-                        json.loads(
-                            line.decode("utf-8-sig"), parse_float=str, parse_int=str, parse_constant=str
-                        ),
-                    )
+                    yield _record(path, number, line.decode("utf-8-sig"))
     except UnicodeError as error:
         raise DataError(
             f"{path}, line {number + 1}: not {text.encoding} text.", "Save it in UTF-8, all of it."
         ) from error
-    except json.JSONDecodeError:
-        raise DataError(
-            f"{path}, line {number}: not JSON.", "Give every line one whole JSON object."
-        ) from None  # it quotes the line
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read to its end.", "Check that the file is complete.") from error
+
+
+def _record(path: Path, number: int, line: str) -> dict[str, str]:
+    """Return the texts of a line; no error shows the line, as those of the library do."""
+    try:
+        record = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+        if isinstance(record, dict):
+            texts = {name: _json_text(value) for name, value in record.items()}
+            "".join(chain(texts, texts.values())).encode()
+            return texts
+    except json.JSONDecodeError:
+        problem, remedy = "not JSON", "Give every line one whole JSON object."
+    except UnicodeEncodeError:
+        problem, remedy = "holds half of a character (\\ud800 to \\udfff)", "Write both halves, or none."
+    except RecursionError:
+        problem, remedy = "nested too deeply", "Give every row names and values."
+    else:
+        problem, remedy = "not a JSON object", "Give every row names and values."
+    raise DataError(f"{path}, line {number}: {problem}.", remedy)
 
 
 def _json_text(value: object) -> str:
@@ -102,13 +135,20 @@ def _json_text(value: object) -> str:
 def _excel(path: Path, _text: Text) -> Opened:
     workbooks = _library("openpyxl", path)
     try:
-        book = workbooks.load_workbook(path, read_only=True, data_only=True)
-        sheets = [rows for rows in (_sheet(sheet) for sheet in book.worksheets) if rows]
+        book, formulas = (workbooks.load_workbook(path, read_only=True, data_only=it) for it in (True, False))
+        both = [_sheet(*pair) for pair in zip(book.worksheets, formulas.worksheets, strict=True)]
         book.close()
+        formulas.close()
     except Exception as error:  # the library raises whatever its parts raise
         raise DataError(
             f"{path}: not an Excel workbook, or damaged.", "Check that it opens in Excel, and save it again."
         ) from error
+    if unknown := sum(count for _, count in both):
+        raise DataError(
+            f"{path}: formulas that were never calculated: {unknown}.",
+            "Open it in Excel and save it again, or write values in the place of formulas.",
+        )
+    sheets = [rows for rows, _ in both if rows]
     if len(sheets) > 1:
         raise DataError(
             f"{path}: {len(sheets)} of its sheets hold cells.",
@@ -117,15 +157,28 @@ def _excel(path: Path, _text: Text) -> Opened:
     if not sheets:
         return [], iter(())
     header, *rows = sheets[0]
-    texts = [[text_of(value) for value in row] for row in zip(*rows, strict=True)]
+    texts = [[text_of(row[at]) for row in rows] for at in range(len(header))]
     return [text_of(name).strip() for name in header], _blocks_of_texts(texts)
 
 
-def _sheet(sheet: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - openpyxl has no types
-    """Return the rows of a sheet, without what is empty around them."""
-    rows = [row for row in sheet.iter_rows(values_only=True) if any(value is not None for value in row)]
+def _sheet(sheet: Any, formulas: Any) -> tuple[list[tuple[Any, ...]], int]:  # noqa: ANN401 - openpyxl has no types
+    """Return the rows of a sheet, without what is empty around them; and how many formulas have no result.
+
+    A formula whose result is an empty text has one.
+    """
+    rows, unknown = [], 0
+    for one in (sheet, formulas):
+        one.reset_dimensions()  # the file may tell fewer than it holds
+    for cells, written in zip(sheet.iter_rows(), formulas.iter_rows(), strict=True):
+        row = tuple(cell.value for cell in cells)
+        unknown += sum(
+            cell.value is None and cell.data_type == "n" and formula.data_type == "f"
+            for cell, formula in zip(cells, written, strict=True)
+        )
+        if any(value is not None for value in row):
+            rows.append(row)
     width = max((at + 1 for row in rows for at, value in enumerate(row) if value is not None), default=0)
-    return [(*row[:width], *[None] * (width - len(row))) for row in rows]
+    return [(*row[:width], *[None] * (width - len(row))) for row in rows], unknown
 
 
 def _statistical(path: Path, _text: Text, *, function: str) -> Opened:
