@@ -5,23 +5,28 @@ How a table is checked is in `federation.data.contract_check`.
 
 import json
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from client_code.protocol.contract import Contract
 from federation.cli.command import Debug, run
-from federation.cli.options import Categorical, Decimal, Encoding, Missing, Separator
+from federation.cli.options import Decimal, Encoding, Missing, Separator
 from federation.cli.tables import open_tables
 from federation.config.contract import load_contract
+from federation.data.columns import Told
 from federation.data.contract_check import advice, as_words, infer, scan_for, told_by, violations
 from federation.data.folder import find_tables
+from federation.data.readers import near
 from federation.data.scan import scan
 from federation.data.table import table_of
 from federation.data.text import Format
 from federation.errors import ContractBrokenError, SettingError
 from federation.files import replacing
+from federation.words import some
 
 _CONTRACT = Path("contract.toml")
 
@@ -51,7 +56,14 @@ def main(  # noqa: PLR0913 - a parameter for each option
         ),
     ] = None,
     missing: Missing = None,
-    categorical: Categorical = None,
+    categorical: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="infer: column whose values are words, also where they look like numbers; may be repeated.",
+            metavar="COLUMN",
+            show_default=False,
+        ),
+    ] = None,
     separator: Separator = None,
     decimal: Decimal = None,
     encoding: Encoding = None,
@@ -71,40 +83,81 @@ def main(  # noqa: PLR0913 - a parameter for each option
     """
     form = Format(separator=separator, decimal=decimal, encoding=encoding)
     if action == "infer":
+        _refuse(action, "check", {"--json": as_json})
         if label is None:
             raise SettingError("no label column is chosen.", f"Name a column of {data} with --label.")
-        if contract.exists():
-            raise SettingError(f"{contract} exists already.", "Choose another file with --contract.")
-        with open_tables(data) as tables:
-            assert tables
-            scanned = scan(tables, form, texts={label})
-            table = table_of(
-                scanned,
-                label=label,
-                positive=positive,
-                kinds=as_words(categorical or ()),
-                codes=True,
-                told=told_by(None, missing=missing or (), decimal=decimal),
-                lenient=True,
-            )
-        text = infer(table, positive=positive, file=tables.name, missing=missing or ())
-        for note in scanned.notes:
-            typer.echo(f"note: {note}.", err=True)
+        told = told_by(None, missing=missing or (), decimal=decimal)
+        _infer(data, contract, form, told, label=label, positive=positive, categorical=categorical or ())
+    else:
+        _refuse(action, "infer", {"--categorical": categorical, "--label": label, "--positive": positive})
+        agreed = load_contract(contract)
+        told = told_by(agreed, missing=missing or (), decimal=decimal)
+        files = _check(data, agreed, form, told, as_json=as_json)
+        kept = "1 file keeps" if files == 1 else f"{files} files keep"
+        typer.echo(f"{kept} the contract {contract}.", err=True)
+
+
+def _refuse(action: str, other: str, options: Mapping[str, object]) -> None:
+    if given := [name for name, value in options.items() if value]:
+        belong = "belongs" if len(given) == 1 else "belong"
+        raise SettingError(f"{action}: {', '.join(given)} {belong} to {other}.", f"Leave out {some(given)}.")
+
+
+def _infer(
+    data: str,
+    contract: Path,
+    form: Format,
+    told: Told,
+    *,
+    label: str,
+    positive: str | None,
+    categorical: Sequence[str],
+) -> None:
+    if contract.exists():
+        raise SettingError(f"{contract} exists already.", "Choose another file with --contract.")
+    with open_tables(data) as tables:
+        assert tables
+        scanned = scan(tables, form, texts={label})
+        for name in categorical:
+            if name not in scanned.header:
+                raise SettingError(f'--categorical "{name}": no such column.', near(name, scanned.header))
+        kinds = as_words(categorical)
+        table = table_of(
+            scanned, label=label, positive=positive, kinds=kinds, codes=True, told=told, lenient=True
+        )
+    for note in scanned.notes:
+        typer.echo(f"note: {note}.", err=True)
+    _write(contract, infer(table, positive=positive, file=tables.name, missing=told.missing))
+    for note in table.notes:
+        typer.echo(f"note: {note}", err=True)
+    again = {
+        "--contract": None if contract == _CONTRACT else str(contract),
+        "--separator": form.separator,
+        "--decimal": form.decimal,
+        "--encoding": form.encoding,
+    }
+    words = ["check", "--data", data, *(it for name, value in again.items() if value for it in (name, value))]
+    typer.echo(f"Wrote {contract}. Next:\n  python -m federation.contract {shlex.join(words)}", err=True)
+
+
+def _write(contract: Path, text: str) -> None:
+    try:
         with replacing(contract) as partial:
             partial.write_text(text, encoding="utf-8")
-        for note in table.notes:
-            typer.echo(f"note: {note}", err=True)
-        words = ["check", "--data", data, *([] if contract == _CONTRACT else ["--contract", str(contract)])]
-        typer.echo(f"Wrote {contract}. Next:\n  python -m federation.contract {shlex.join(words)}", err=True)
-        return
-    agreed = load_contract(contract)
+    except OSError as error:
+        raise SettingError(
+            f"{contract}: cannot be written ({error.strerror}).", "Choose another file with --contract."
+        ) from error
+
+
+def _check(data: str, contract: Contract, form: Format, told: Told, *, as_json: bool) -> int:
+    """Print what breaks a contract, or return how many files keep it."""
     with open_tables(data) as tables:
         assert tables
         files = find_tables(tables).files
-        told = told_by(agreed, missing=missing or (), decimal=decimal)
-        scanned = scan_for(agreed, tables, form)
-        found = violations(agreed, scanned, told)
-        hints = advice(agreed, scanned, told) if found else []
+        scanned = scan_for(contract, tables, form)
+        found = violations(contract, scanned, told)
+        hints = advice(contract, scanned, told) if found else []
     if as_json:
         typer.echo(json.dumps({name: list(map(asdict, broken)) for name, broken in found.items()}))
     else:
@@ -114,7 +167,7 @@ def main(  # noqa: PLR0913 - a parameter for each option
         typer.echo(f"note: {hint}", err=True)
     if found:
         raise ContractBrokenError(f"{', '.join(found)}: broken contract.", "The lines above say where.")
-    typer.echo(f"{len(files)} files keep the contract {contract}.", err=True)
+    return len(files)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,11 @@ from typing import Annotated
 import typer
 
 from federation.cli.command import Debug, run
+from federation.cli.options import Decimal, Encoding, Missing, Separator
 from federation.cli.places import STDOUT, open_file, writing
 from federation.cli.tables import open_tables
+from federation.data.folder import find_tables
+from federation.data.text import Format
 from federation.model.findings import OnError
 from federation.model.outcomes import Outcomes
 from federation.model.sampling import remark_on
@@ -33,8 +36,8 @@ def main(  # noqa: PLR0913 - its options
             "--input",
             rich_help_panel="Data",
             metavar="PATH",
-            help="CSV or Parquet file of raw rows, or a folder of them; also s3://BUCKET/KEY. It has the "
-            "model's columns, in any order; others are ignored.",
+            help="Table of raw rows (CSV, Parquet, JSON lines, Excel, SAS, Stata, SPSS), or a folder of "
+            "them; also s3://BUCKET/KEY. It has the model's columns, in any order; others are ignored.",
         ),
     ],
     out: Annotated[
@@ -97,6 +100,10 @@ def main(  # noqa: PLR0913 - its options
             show_default=False,
         ),
     ] = None,
+    missing: Missing = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    encoding: Encoding = None,
     debug: Debug = False,
 ) -> None:
     """Score the rows of a table with a trained model.
@@ -106,26 +113,32 @@ def main(  # noqa: PLR0913 - its options
     model does not know, which numbers are far from those of training, and which values are missing; and what
     resampling and site intercepts mean for the scores. If the input has labels, metrics are printed.
 
+    The model does not record how cells were written in training: say again with --missing and --decimal what
+    was said then. Numbers in other notations and dates must be plain numbers.
+
     \b
     Example:
       python -m federation.predict --model run/model.json --input rows.csv --out scores.csv
     """
+    form = Format(separator=separator, decimal=decimal, encoding=encoding)
     with open_file(model) as file:
         linear_model = at_site(read_model(file), site)
     with open_tables(source) as path, writing(out) as sink:
         assert path is not None, "typer requires --input"
+        unread = find_tables(path).notes
         scorer = Scorer(linear_model, str(path))
         outcomes = Outcomes(str(path), label or linear_model.label, positive)
         writer = csv.writer(sink, lineterminator="\n")
         writer.writerow([id_column or "row", "score", *(["reason"] if on_error == "row" else [])])
-        for scored in scorer.of_file(path, id_column=id_column, label=label):
+        rows = scorer.of_file(path, id_column=id_column, label=label, form=form, missing=missing or ())
+        for scored in rows:
             writer.writerows(scored.lines(with_reasons=on_error == "row"))
             outcomes.add(scored)
         scorer.findings.require(on_error=on_error, allow_unknown=allow_unknown)
         metrics = outcomes.metrics(asked=label is not None or positive is not None)
     remark = remark_on(linear_model.sampling, linear_model.provenance)
     own = [remark, _MEAN_INTERCEPT if linear_model.site_intercepts else ""]
-    for note in filter(None, [*scorer.findings.notes(), *metrics.notes, *own]):
+    for note in filter(None, [*unread, *scorer.findings.notes(), *metrics.notes, *own]):
         typer.echo(f"note: {note}.", err=True)
     for line in metrics.lines:
         typer.echo(line, err=out == STDOUT)

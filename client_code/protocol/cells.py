@@ -97,12 +97,18 @@ def number(cell: str) -> float | None:
         return None
 
 
-def label_of(cell: str) -> int | None:
-    """Return the class that a label names itself: 0 or 1 as a word, or as a number in any notation."""
-    if (found := CLEAR_LABELS.get(word(cell))) is not None:
+def truth_of(cell: str) -> int | None:
+    """Return 1 or 0 for a cell that is true or false, as a word or as a number in any form (1, 1.00)."""
+    if (found := TRUTHS.get(word(cell))) is not None:
         return found
     value = number(cell.strip())
     return int(value) if value in (0, 1) else None
+
+
+def label_of(cell: str) -> int | None:
+    """Return the class that a label names itself: 0 or 1 as a word, or as a number in any notation."""
+    found = CLEAR_LABELS.get(word(cell))
+    return truth_of(cell) if found is None else found
 
 
 def finite(cells: Sequence[str]) -> NDArray[np.float64] | None:

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import TRUTHS, Words, days, is_missing, label_of, numbers, word
+from .cells import Words, days, is_missing, label_of, numbers, truth_of
 from .contract import BOOLEAN, DATE, IGNORED, NUMERIC, Contract, Rule
 
 MAX_ROWS_NAMED = 5
@@ -146,7 +146,7 @@ class Check:
             return
         self._missing[name] += int(_where(cells, is_missing).sum())
         if rule.type == BOOLEAN:
-            wrong = _where(cells, lambda cell: not is_missing(cell) and word(cell) not in TRUTHS)
+            wrong = _where(cells, lambda cell: not is_missing(cell) and truth_of(cell) is None)
             self._note(name, "values that are neither true nor false", wrong)
 
     def _add_dates(self, name: str, rule: Rule, cells: Sequence[str]) -> None:

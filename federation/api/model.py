@@ -1,6 +1,7 @@
 """A trained model in a notebook: its probabilities, its coefficients, and scikit-learn's form of it."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -9,6 +10,9 @@ import pandas as pd
 
 from federation.api.frames import as_file
 from federation.cli.tables import open_tables
+from federation.data.folder import find_tables
+from federation.data.readers import AS_WRITTEN
+from federation.data.text import Format
 from federation.errors import FeatureError, SchemaMismatchError
 from federation.model.findings import OnError
 from federation.model.linear import LinearModel
@@ -60,23 +64,31 @@ class Model:
         on_error: OnError = "stop",
         allow_unknown: bool = False,
         site: str | None = None,
+        missing: Sequence[str] = (),
+        separator: str | None = None,
+        decimal: str | None = None,
+        encoding: str | None = None,
     ) -> pd.Series:
         """Return the probability of the positive class for each row, in [0, 1].
 
         Warns of levels that the model does not know, numbers far from those of training, and gaps in columns
-        of levels that had none: in counts per column.
+        of levels that had none: in counts per column. Warns of files in a folder that are not read.
 
         Parameters
         ----------
         rows : DataFrame, Path or str
             Raw rows with the columns of training, in any order; other columns are ignored. A path is that of
-            a CSV or Parquet file or of a folder of them; it may begin with ``s3://``.
+            a table of any kind, or of a folder of them; it may begin with ``s3://``.
         on_error : {"stop", "row"}
             What a row that cannot be scored does: raise, or have NaN instead of a score.
         allow_unknown : bool
             Score rows even if a column holds no level that the model knows.
         site : str, optional
             The client whose intercept is used; by default the mean of all, if each has its own.
+        missing : sequence of str
+            Words that stand for a missing value: the model does not record those of training.
+        separator, decimal, encoding : str, optional
+            How CSV files are written, as in `federation.train`; a frame needs none of them.
 
         Returns
         -------
@@ -90,22 +102,26 @@ class Model:
         FeatureError
             A value cannot be used, or no level of a column is known; the message has columns and rows.
         SettingError
-            The model has no such client.
+            The model has no such client; or how files are written cannot be.
         """
         model = at_site(self._linear, site)
         if isinstance(rows, pd.DataFrame) and rows.empty:
             return pd.Series(index=rows.index, dtype=np.float64, name="score")
+        given_form = Format(separator=separator, decimal=decimal, encoding=encoding)
+        form = AS_WRITTEN if isinstance(rows, pd.DataFrame) else given_form
         with as_file(rows) as given, open_tables(str(given)) as path:
             assert path is not None, "there are rows"
+            unread = find_tables(path).notes
             scorer = Scorer(model, str(path))
             try:
-                scores = np.concatenate([scored.scores for scored in scorer.of_file(path)])
+                parts = scorer.of_file(path, form=form, missing=missing)
+                scores = np.concatenate([scored.scores for scored in parts])
                 scorer.findings.require(on_error=on_error, allow_unknown=allow_unknown)
             except (FeatureError, SchemaMismatchError) as error:
                 if not isinstance(rows, pd.DataFrame):
                     raise
                 raise type(error)(error.problem.replace(str(path), "the frame"), error.remedy) from None
-        for remark in scorer.findings.remarks():
+        for remark in [*unread, *scorer.findings.remarks()]:
             warnings.warn(f"{remark}.", stacklevel=2)
         index = rows.index if isinstance(rows, pd.DataFrame) else range(1, len(scores) + 1)
         return pd.Series(scores, index=index, name="score")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from client_code.protocol.cells import TRUTHS, Profile, finite, is_missing, number, what, word
+from client_code.protocol.cells import TRUTHS, Profile, finite, is_missing, number, truth_of, what, word
 from client_code.protocol.contract import Kind
 from client_code.protocol.dates import Dates
 from federation.data.mixed import Refusal, of_ambiguous, of_notations, of_words
@@ -86,9 +86,9 @@ class Reader:
         if self.kind == "categorical":
             return self.codes.setdefault(text, len(self.codes))
         if self.kind == "boolean":
-            if word(text) not in TRUTHS:
+            if (truth := truth_of(text)) is None:
                 raise BadValueError(index, "neither true nor false", "Correct it, or leave it empty.")
-            return TRUTHS[word(text)]
+            return truth
         if word(text) in ("true", "false"):
             return TRUTHS[word(text)]
         if (found := self._of_text(text)) is None:

@@ -9,7 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from federation.data.readers import open_records
+from client_code.protocol.cells import Words
+from federation.data.columns import Told
+from federation.data.decimals import with_point
+from federation.data.readers import AS_WRITTEN, open_records
+from federation.data.text import Format
 from federation.errors import DataError, MissingFileError, SchemaMismatchError, SettingError
 from federation.model.findings import FAR, Findings, Problem
 from federation.model.linear import LinearModel, Preprocessing
@@ -115,7 +119,13 @@ class Scorer:
         """What is found in the rows so far; complete when `of_file` is."""
 
     def of_file(
-        self, path: Path, *, id_column: str | None = None, label: str | None = None
+        self,
+        path: Path,
+        *,
+        id_column: str | None = None,
+        label: str | None = None,
+        form: Format = AS_WRITTEN,
+        missing: Sequence[str] = (),
     ) -> Iterator[Scored]:
         """Yield the rows of a table, a few hundred at a time.
 
@@ -128,6 +138,11 @@ class Scorer:
             Column whose text is a row's id; unless given, the id is the row's number, from 1.
         label : str, optional
             Column whose cells are wanted too, if there is one.
+        form : Format
+            How text files are written.
+        missing : sequence of str
+            Words that stand for a gap in the columns of the model and of the label, see
+            `client_code.protocol.cells.Words`.
 
         Raises
         ------
@@ -136,11 +151,13 @@ class Scorer:
         SchemaMismatchError
             When it lacks a column, naming all that it lacks.
         SettingError
-            When it lacks the column of the ids, or the given one of the labels.
+            When it lacks the column of the ids, or the given one of the labels; or a word is empty.
         DataError
             When it is no well-formed table.
         """
-        with open_records(path) as (header, rows):
+        told = Told(missing=missing).missing
+        words = Words([*told, *map(with_point, told)] if form.decimal == "," else told)
+        with open_records(path, form) as (header, rows):
             if missing := [name for name in self._columns if name not in header]:
                 raise SchemaMismatchError(
                     f"{path}: {len(missing)} columns are missing: {', '.join(missing)}.",
@@ -150,13 +167,15 @@ class Scorer:
                 if name is not None and name not in header:
                     raise SettingError(f'{path}: {option} "{name}": no such column.', nearest(name, header))
             label = label or self._model.label
+            read, at = {*self._columns, label}, header.index(id_column) if id_column else 0
             while (chunk := _next(rows))[0]:
                 lines, texts = chunk
-                cells = dict(zip(header, zip(*texts, strict=True), strict=True))
+                columns = zip(header, zip(*texts, strict=True), strict=True)
+                cells = {name: words.emptied(it) if name in read else it for name, it in columns}
                 first = self.findings.rows + 1
                 scores, reasons = self._score(cells, lines)
                 yield Scored(
-                    ids=cells[id_column] if id_column else range(first, first + len(texts)),
+                    ids=[row[at] for row in texts] if id_column else range(first, first + len(texts)),
                     scores=scores,
                     reasons=reasons,
                     labels=cells.get(label),
