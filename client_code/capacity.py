@@ -41,12 +41,14 @@ def available_bytes(root: Path = Path("/")) -> int:
     lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
     free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     group = root / "sys/fs/cgroup"
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    for limit, used, parts in (
+        ("memory.max", "memory.current", "memory.stat"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
     ):
         try:
-            free = min(free, int((group / limit).read_text()) - int((group / used).read_text()))
-        except (OSError, ValueError):  # no such file, or "max"
+            told = dict(line.split() for line in (group / parts).read_text().splitlines())
+            cache = int(told["active_file"]) + int(told["inactive_file"])  # the kernel gives it back
+            free = min(free, int((group / limit).read_text()) - int((group / used).read_text()) + cache)
+        except (OSError, ValueError, KeyError):  # no such file, or "max"
             continue
-    return free
+    return max(0, free)

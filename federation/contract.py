@@ -17,13 +17,13 @@ from federation.cli.command import Debug, run
 from federation.cli.options import Decimal, Encoding, Missing, Separator
 from federation.cli.tables import open_tables
 from federation.config.contract import load_contract
-from federation.data.columns import Told
+from federation.data.columns.reader import Told
+from federation.data.columns.scan import scan
 from federation.data.contract_check import advice, as_words, infer, scan_for, told_by, violations
-from federation.data.folder import find_tables
-from federation.data.readers import near
-from federation.data.scan import scan
+from federation.data.files.folder import find_tables
+from federation.data.files.records import near
+from federation.data.files.text import Format
 from federation.data.table import table_of
-from federation.data.text import Format
 from federation.errors import ContractBrokenError, SettingError
 from federation.files import replacing
 from federation.words import some

@@ -9,12 +9,12 @@ from federation.cli.command import Debug, run
 from federation.cli.options import Decimal, Encoding, Missing, Separator
 from federation.cli.places import STDOUT, open_file, writing
 from federation.cli.tables import open_tables
-from federation.data.folder import find_tables
-from federation.data.text import Format
-from federation.model.findings import OnError
-from federation.model.outcomes import Outcomes
+from federation.data.files.folder import find_tables
+from federation.data.files.text import Format
 from federation.model.sampling import remark_on
-from federation.model.scoring import Scorer, at_site, read_model
+from federation.model.scoring.findings import OnError
+from federation.model.scoring.outcomes import Outcomes
+from federation.model.scoring.scorer import Scorer, at_site, read_model
 
 _MEAN_INTERCEPT = (
     "scores use the mean of the clients' intercepts, for rows of no client: they are not calibrated for the "

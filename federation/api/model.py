@@ -10,14 +10,14 @@ import pandas as pd
 
 from federation.api.frames import as_file
 from federation.cli.tables import open_tables
-from federation.data.folder import find_tables
-from federation.data.readers import AS_WRITTEN
-from federation.data.text import Format
+from federation.data.files.folder import find_tables
+from federation.data.files.records import AS_WRITTEN
+from federation.data.files.text import Format
 from federation.errors import FeatureError, SchemaMismatchError
-from federation.model.findings import OnError
 from federation.model.linear import LinearModel
 from federation.model.pipeline import to_pipeline
-from federation.model.scoring import Scorer, at_site, read_model
+from federation.model.scoring.findings import OnError
+from federation.model.scoring.scorer import Scorer, at_site, read_model
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline

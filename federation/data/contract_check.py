@@ -16,14 +16,14 @@ from client_code.protocol.cells import number
 from client_code.protocol.contract import NUMERIC, Contract, Kind, Rule
 from client_code.protocol.contract_check import Check, Violation, in_words
 from federation.config.contract import contract_beside
-from federation.data.columns import Reader, Told
-from federation.data.readers import AS_WRITTEN
-from federation.data.scan import Scan, scan
-from federation.data.settling import settled, settled_readers
+from federation.data.columns.column import Column
+from federation.data.columns.reader import Reader, Told
+from federation.data.columns.scan import Scan, scan
+from federation.data.columns.settling import settled, settled_readers
+from federation.data.files.records import AS_WRITTEN
+from federation.data.files.text import Format
 from federation.data.table import Table, read_table, texts_needed
-from federation.data.text import Format
 from federation.data.unused import unused
-from federation.data.whole import Column
 from federation.errors import ContractBrokenError, DataError, MissingFileError
 
 _HEAD = """\

@@ -18,14 +18,14 @@ import numpy.typing as npt
 
 from client_code.protocol.cells import is_missing, label_of
 from client_code.protocol.contract import Kind
-from federation.data.by_file import other_labels, two_kinds
-from federation.data.columns import BadValueError, Reader, Told, levels_of
-from federation.data.mixed import option
-from federation.data.readers import AS_WRITTEN, near, open_records
-from federation.data.scan import Scan, scan
-from federation.data.settling import settled, settled_readers
-from federation.data.text import Format
-from federation.data.whole import Column
+from federation.data.columns.by_file import other_labels, two_kinds
+from federation.data.columns.column import Column
+from federation.data.columns.mixed import option
+from federation.data.columns.reader import BadValueError, Reader, Told, levels_of
+from federation.data.columns.scan import Scan, scan
+from federation.data.columns.settling import settled, settled_readers
+from federation.data.files.records import AS_WRITTEN, near, open_records
+from federation.data.files.text import Format
 from federation.errors import DataError, FeatureError, LabelError
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def read_table(
     Parameters
     ----------
     path : Path
-        A file or folder, as in `federation.data.readers.open_records`.
+        A file or folder, as in `federation.data.files.records.open_records`.
     form : Format
         How text files are written.
     label : str
@@ -137,8 +137,8 @@ def read_table(
     kinds : mapping of str to Kind, optional
         What each feature holds; found out from its values where it is not given.
     codes : bool
-        Read a user's own table, as `federation.data.columns.reader_of` says. Not for files of a run, which
-        clients read without knowing what other clients' files hold.
+        Read a user's own table, as `federation.data.columns.reader.reader_of` says. Not for files of a
+        run, which clients read without knowing what other clients' files hold.
     told : Told, optional
         What the user tells of its cells.
 

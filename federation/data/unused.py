@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from federation.data.notation import of_dates
+from federation.data.columns.notation import of_dates
 from federation.data.table import Table
 from federation.words import some
 

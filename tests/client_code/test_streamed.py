@@ -205,10 +205,12 @@ def test_memory_is_the_containers_where_that_is_less(tmp_path: Path) -> None:
     group = tmp_path / "sys/fs/cgroup"
     group.mkdir(parents=True)
     (group / "memory.current").write_text("1000\n")
+    (group / "memory.stat").write_text("active_file 0\ninactive_file 0\n")
     (group / "memory.max").write_text("max\n")
     assert available_bytes(tmp_path) == 4_096_000
     (group / "memory.max").write_text("5000\n")
-    assert available_bytes(tmp_path) == 4000
+    (group / "memory.stat").write_text("anon 600\nactive_file 100\ninactive_file 300\n")
+    assert available_bytes(tmp_path) == 4400, "the kernel gives its cache back"
 
 
 def test_values_too_large_to_be_squared_are_named(tmp_path: Path, make_table: Make) -> None:

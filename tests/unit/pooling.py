@@ -22,6 +22,7 @@ from streamed import StreamedTask
 from tests.unit.test_checked_strategy import FakeGrid, Notes, Spoil
 
 if TYPE_CHECKING:
+    from federation.learning.preprocessing.prepared import Prepared
     from federation.learning.rounds.record import Record
 
 Floats = NDArray[np.float64]
@@ -109,8 +110,9 @@ class Pool:
         self.grid = AnyOrder(answers, spoil or {}, seed)
 
     def train(self, **settings: Any) -> Federated:
-        """Run federated Newton, or another strategy; ``record`` keeps its rounds."""
+        """Run federated Newton, or another strategy; ``record`` keeps its rounds, ``prepared`` is known."""
         record: Record | None = settings.pop("record", None)
+        prepared: Prepared | None = settings.pop("prepared", None)
         chosen: dict[str, Any] = {"strategy": "fednewton", "rounds": 20} | settings
         return federate(
             self.grid,
@@ -120,6 +122,7 @@ class Pool:
             observer=self.notes,
             provenance={},
             record=record,
+            prepared=prepared,
         )
 
     def scaled(self, result: Federated) -> Floats:

@@ -20,7 +20,7 @@ TOPS = (
     "benchmarks",
     "docs",
 )
-LEVELS = 3
+LEVELS, MAXIMUM_ENTRIES = 3, 9
 _LINE = re.compile(r"^((?:  )*)(\w+)/ +(\S.*)$")
 
 
@@ -72,6 +72,14 @@ def test_every_package_of_the_product_says_what_belongs_there() -> None:
     packages = [it.parent for top in ("federation", "stacks") for it in (ROOT / top).rglob("__init__.py")]
     assert packages
     assert [it for it in packages if _first_sentence(it.relative_to(ROOT).as_posix()) is None] == []
+
+
+def test_no_room_holds_more_than_a_glance_takes_in() -> None:
+    """Nine entries; the doors, one a command, stand beside them."""
+    for package in (it.parent for it in (ROOT / "federation").rglob("__init__.py")):
+        entries = {it.stem for it in package.iterdir() if it.name[0] not in "._" and it.suffix in {"", ".py"}}
+        if package.name != "federation":
+            assert len(entries) <= MAXIMUM_ENTRIES, package
 
 
 def test_the_diagram_of_imports_is_the_rule() -> None:

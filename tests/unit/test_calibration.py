@@ -14,6 +14,7 @@ from flwr.app import Error, Message, MetricRecord, RecordDict
 from scipy.special import expit
 
 from federation.learning.federate import Federated
+from federation.learning.preprocessing.prepared import Prepared
 from federation.learning.rounds.calibration import Calibration, Sums, calibrate, middle, pooled
 from federation.learning.strategies.catalogue import ROBUST, STRATEGIES
 from protocol.preparation import Preparation
@@ -273,11 +274,13 @@ class Late(AnyOrder):
         return ids if self.exchanges > 1 else ids[:-1]
 
 
-def with_latecomer(tmp_path: Path, parts: list[Rows], prepared: list[Preparation | None]) -> Federated:
+def with_latecomer(
+    tmp_path: Path, parts: list[Rows], prepared: list[Preparation | None], known: Prepared | None = None
+) -> Federated:
     """Train with the last client coming late."""
     pool = Pool(parts, tmp_path, prepared=prepared)
     pool.grid.__class__ = Late
-    return pool.train(strategy="fedavg", rounds=3)
+    return pool.train(strategy="fedavg", rounds=3, prepared=known)
 
 
 def test_a_latecomers_rows_count_as_it_says(tmp_path: Path) -> None:
@@ -301,6 +304,17 @@ def test_a_latecomer_that_does_not_know_leaves_the_intercept_where_it_is(tmp_pat
     result = with_latecomer(tmp_path, kept, [*(told(part, "smote") for part in parts[:2]), None])
     assert moved(result) == 0.0
     assert 'client "c2" does not know how its rows were prepared' in (result.conclusion or "")
+
+
+def test_what_the_server_knows_of_a_latecomer_counts(tmp_path: Path) -> None:
+    """As of the clients that are there from the start."""
+    parts = thirds(drawn(9_000))
+    kept = [fewer_negatives(part, 0.3) for part in parts]
+    theirs = [told(part, "smote") for part in parts]
+    known = Prepared(clients={"c2": theirs[2]})
+    itself = with_latecomer(tmp_path / "a", kept, [*theirs])
+    completed = with_latecomer(tmp_path / "b", kept, [*theirs[:2], None], known)
+    assert completed.model.intercept == itself.model.intercept
 
 
 # Everywhere the same model ----------------------------------------------------------------------------------

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from federation.data.folder import find_tables
-from federation.data.kinds import refuse_other_content
-from federation.data.readers import near, open_records
-from federation.data.scan import scan
+from federation.data.columns.scan import scan
+from federation.data.files.folder import find_tables
+from federation.data.files.kinds import refuse_other_content
+from federation.data.files.records import near, open_records
 from federation.errors import DataError, MissingFileError
 
 

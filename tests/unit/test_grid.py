@@ -323,6 +323,27 @@ def test_a_failed_client_is_answered_for_at_once(opened: Opened) -> None:
     assert time.monotonic() - started < 2
 
 
+def test_a_client_that_heard_of_the_end_has_not_failed(opened: Opened, tmp_path: Path) -> None:
+    """Its process ends then, and whoever watches it says so."""
+    log = EventLog(tmp_path / "events.jsonl")
+    grid = opened("anna", "bert", event=log)
+    anna, bert = ready(grid, "anna", "bert")
+    content = RecordDict({"arrays": ArrayRecord({}), "config": ConfigRecord({"sleep": 1.0})})
+    grid.push_messages([Message(content, grid.get_node_ids()[1], "train")])
+
+    def watch() -> None:
+        anna.ended()
+        grid.fail_client("anna", "its process ended")
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    grid.close()  # bert is busy, and waited for
+    watching.join()
+    assert bert.ended() is None
+    assert "failed" not in log.path.read_text()
+    log.close()
+
+
 def test_missing_clients_are_named_when_the_join_deadline_passes(opened: Opened) -> None:
     """Waiting for clients ends, and names those who did not come."""
     grid = opened("anna", "bert")

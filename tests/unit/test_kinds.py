@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 from client_code.protocol.contract import Contract, Rule
+from federation.data.columns.scan import scan
 from federation.data.contract_check import check
+from federation.data.files.records import open_records
+from federation.data.files.text import Format
 from federation.data.preparation.options import choose_preparation
 from federation.data.preparation.prepare import prepare
-from federation.data.readers import open_records
-from federation.data.scan import scan
 from federation.data.table import Table, read_table
-from federation.data.text import Format
 from federation.errors import DataError, ExtraMissingError, MissingFileError, SettingError
 
 ROWS = "y,zip,cost,day\n1,02139,250.00,2024-01-05\n0,10001,1234.5,2024-02-06\n1,,,\n0,02139,7,2024-03-01\n"

@@ -96,6 +96,14 @@ def test_a_wide_model_may_have_large_replies() -> None:
         assert Limits.for_run(features, 3).reply_limit(0) > 2 * 8 * features**2
 
 
+def test_many_clients_of_one_machine_may_connect_and_join() -> None:
+    """Few have the limits that hold strangers off."""
+    assert Limits.for_run(49, 3).connections == Limits().connections
+    many = Limits.for_run(49, 1_000)
+    assert min(many.connections, many.waiting_of_address) >= 1_000
+    assert many.joins_of_address == many.joins == 200
+
+
 def test_a_flood_of_warnings_becomes_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
     """The first ones are written, the rest is counted and told."""
     clock = Clock()

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from client_code.protocol.contract import Contract, Rule
 from federation.config.contract import load_contract
-from federation.data.columns import reader_of
+from federation.data.columns.notation import notations
+from federation.data.columns.reader import reader_of
 from federation.data.contract_check import check, infer, told_by
-from federation.data.notation import notations
+from federation.data.files.text import Format
 from federation.data.preparation.manifest import Manifest
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
 from federation.data.table import read_table
-from federation.data.text import Format
 from federation.errors import DataError, FeatureError, FederationError
 
 ROWS = 600

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 from federation.errors import DataError, FeatureError, MissingFileError, SchemaMismatchError, SettingError
-from federation.model import scoring as module
 from federation.model.linear import LinearModel, Preprocessing
 from federation.model.pipeline import save, to_pipeline
-from federation.model.scoring import read_model
+from federation.model.scoring import scorer as module
+from federation.model.scoring.scorer import read_model
 from federation.predict import main
 
 MODEL = LinearModel(

@@ -13,10 +13,10 @@ import pytest
 from client_code.protocol.features import Feature
 from federation.api.model import Model
 from federation.errors import FeatureError, LabelError, SettingError
-from federation.model import findings
-from federation.model.levels import LevelReader
 from federation.model.linear import LinearModel, Preprocessing
 from federation.model.quality.metrics import evaluate
+from federation.model.scoring import findings
+from federation.model.scoring.levels import LevelReader
 from federation.predict import main
 
 PARTS = (

@@ -11,13 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from client_code.protocol.cells import numbers
-from federation.data import blocks
+from federation.data.columns.column import Plain, convert_cells
+from federation.data.columns.scan import scan
+from federation.data.files import blocks
+from federation.data.files.records import open_records
 from federation.data.preparation import copies
 from federation.data.preparation.copies import Copies
-from federation.data.readers import open_records
-from federation.data.scan import scan
 from federation.data.table import Table, read_table, write_table
-from federation.data.whole import Plain, convert_cells
 from federation.errors import FeatureError, FederationError
 
 HEADER = "a,b\n"

@@ -338,6 +338,7 @@ def test_the_run_goes_to_the_results_bucket(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "a").write_text("a")
     (tmp_path / "sub" / "b").write_text("b")
+    (tmp_path / ".lock").write_text("process 1 on this machine")
     store = FakeStore()
     assert keep_in_bucket(store, tmp_path, "r1") == "s3://results/runs/r1/"
     assert set(store.kept) == {"runs/r1/a", "runs/r1/sub/b"}

@@ -16,8 +16,8 @@ from flwr.app import Context, RecordDict
 
 from federation.cli.command import click_command, run
 from federation.cli.options import PREPARATION
+from federation.data.files.text import Format
 from federation.data.preparation.settings import PreparationSettings
-from federation.data.text import Format
 from federation.errors import SettingError, UnknownStrategyError
 from federation.learning.settings import TrainingSettings, settings_of_training
 from federation.runs.logs import quiet_flower

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from federation.data.scan import scan, texts_of
+from federation.data.columns.scan import scan, texts_of
 from federation.data.table import Table, read_table, write_table
 from federation.errors import DataError, FeatureError, FederationError, LabelError, MissingFileError
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from federation.data.scan import scan
+from federation.data.columns.scan import scan
+from federation.data.files.text import Format
 from federation.data.table import read_table
-from federation.data.text import Format
 from federation.errors import FederationError
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to-use-your-own-data.md"

@@ -20,8 +20,8 @@ from federation.aws.publishing.source_archive import archive_key
 from federation.checkout import CLIENT_CODE
 from federation.config.names import DATA_PREFIX
 from federation.config.schema import Client, FederationConfig
+from federation.data.files.records import near
 from federation.data.preparation.prepared import CLIENT_FILES, given_name
-from federation.data.readers import near
 from federation.errors import DataError, LabelError, MissingFileError, SchemaMismatchError, UnpublishedError
 from federation.words import some
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from client_code.protocol.contract import Contract
+from federation.data.files.records import near
 from federation.data.preparation.settings import PreparationSettings
-from federation.data.readers import near
 from federation.data.table import Table
 from federation.data.unused import ASKED, BY_CONTRACT, IDENTIFIER, lines, unused
 from federation.errors import DataError, SettingError

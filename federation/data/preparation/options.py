@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from federation.config.contract import load_contract
+from federation.data.files.records import near
+from federation.data.files.text import Format
 from federation.data.preparation.manifest import NAME as MANIFEST
 from federation.data.preparation.settings import PreparationSettings
-from federation.data.readers import near
 from federation.data.synthetic import LABEL
 from federation.data.table import read_header
-from federation.data.text import Format
 from federation.errors import SettingError
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from client_code.protocol.contract import Contract
 from federation.data import synthetic
+from federation.data.columns.scan import scan, texts_of
 from federation.data.contract_check import advice, as_words, refuse, scan_for, told_by, types_of, violations
 from federation.data.preparation.beside import files_beside
 from federation.data.preparation.choice import chosen, sizes, unused_but
@@ -30,7 +31,6 @@ from federation.data.preparation.partition import (
     split,
 )
 from federation.data.preparation.settings import CLIENTS, MAXIMUM_CLIENTS, PreparationSettings
-from federation.data.scan import scan, texts_of
 from federation.data.table import Table, read_header, table_of, write_table
 from federation.errors import DataError, EmptyClientError, LabelError, OutputExistsError, SettingError
 from federation.files import sha256_of
@@ -85,7 +85,7 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
     Parameters
     ----------
     source : Path or None
-        A table, see `federation.data.scan`; None for synthetic data.
+        A table, see `federation.data.columns.scan`; None for synthetic data.
     out : Path
         The folder to write: new, or empty.
     settings : PreparationSettings

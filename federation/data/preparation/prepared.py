@@ -8,9 +8,9 @@ from client_code.protocol.contract import NAME as CONTRACT
 from client_code.protocol.contract import Contract
 from federation.config.contract import contract_beside
 from federation.data.contract_check import require
+from federation.data.files.records import near
 from federation.data.preparation.beside import NAMES as BESIDE
 from federation.data.preparation.manifest import NAME, Manifest, read_manifest
-from federation.data.readers import near
 from federation.data.table import read_header
 from federation.errors import (
     DataError,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import get_args
 
 from client_code.protocol.contract import Contract
-from federation.data.columns import Told
+from federation.data.columns.reader import Told
+from federation.data.files.records import AS_WRITTEN
+from federation.data.files.text import Format
 from federation.data.preparation.partition import Resample
-from federation.data.readers import AS_WRITTEN
-from federation.data.text import Format
 from federation.errors import SettingError
 
 CLIENTS = 3

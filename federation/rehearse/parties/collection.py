@@ -16,7 +16,7 @@ from federation.aws.edge.boto import BotoClient
 from federation.config.names import RUNS_PREFIX
 from federation.config.schema import Client
 from federation.data.table import Table, read_table
-from federation.model.scoring import read_model
+from federation.model.scoring.scorer import read_model
 from federation.rehearse.errors import CollectionError
 from federation.rehearse.stage.stage import Stage
 

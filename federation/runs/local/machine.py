@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import joblib
+
 from federation.errors import SettingError
 
 CLIENT_BYTES = 160_000_000
@@ -43,8 +45,7 @@ class Machine:
         """Return what there is now."""
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         unlimited = files == resource.RLIM_INFINITY
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return cls(cores=cores, free=free_bytes(), files=1 << 20 if unlimited else files)
+        return cls(cores=joblib.cpu_count(), free=free_bytes(), files=1 << 20 if unlimited else files)
 
     def seconds_to_start(self, clients: int) -> float:
         """Return how long so many clients take to start if the machine does nothing else."""

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from federation.aws.edge.buckets.s3 import Store, foreign_store
 from federation.aws.publishing.object_sync import Say, megabytes
-from federation.data.kinds import kind_of_name
+from federation.data.files.kinds import kind_of_name
 from federation.errors import MissingFileError, SettingError, StorageError
 
 OpenForeign = Callable[[str], Store]

@@ -4,7 +4,6 @@ Messages name columns, rows and lines but never a value: logs travel, rows do no
 """
 
 import csv
-import difflib
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,13 +12,14 @@ from itertools import chain
 from pathlib import Path
 
 from client_code.protocol.cells import number, text_of
-from federation.data.blocks import LONGEST_ROW, Block
-from federation.data.decimals import with_point
-from federation.data.folder import TableFile, find_tables
-from federation.data.kinds import kind_of, refuse_other_content
-from federation.data.text import Format, Text, opened, text_of_file
-from federation.data.typed import typed_blocks
+from federation.data.files.blocks import LONGEST_ROW, Block
+from federation.data.files.decimals import with_point
+from federation.data.files.folder import TableFile, find_tables
+from federation.data.files.kinds import kind_of, refuse_other_content
+from federation.data.files.text import Format, Text, opened, text_of_file
+from federation.data.files.typed import typed_blocks
 from federation.errors import DataError, MissingFileError
+from federation.words import meant
 
 Record = tuple[int, list[str]]
 """The line that a row begins on (in other files than texts its number), and its texts."""
@@ -36,8 +36,8 @@ def open_records(path: Path, form: Format = AS_WRITTEN) -> Iterator[tuple[list[s
     Parameters
     ----------
     path : Path
-        A file of any kind in `federation.data.kinds`, or a folder, see `federation.data.folder`. In CSV,
-        blank lines, and blanks around names, do not count.
+        A file of any kind in `federation.data.files.kinds`, or a folder, see `federation.data.files.folder`.
+        In CSV, blank lines, and blanks around names, do not count.
     form : Format
         How text files are written.
 
@@ -147,9 +147,8 @@ def _undecodable(path: Path, text: Text, begins: int) -> str:
 
 def near(name: str, names: Sequence[str]) -> str:
     """Say which of `names` a mistyped `name` may have meant, or which there are, if they are no values."""
-    of_lower = {other.lower(): other for other in names}
-    if close := difflib.get_close_matches(name.lower(), of_lower, n=3):
-        return "Did you mean " + " or ".join(f'"{of_lower[match]}"' for match in close) + "?"
+    if said := meant(name, names, 3):
+        return said
     if _may_be_values(names):
         return f"Check that the names of its {len(names)} columns stand in the first line."
     first = ", ".join(f'"{other}"' for other in names[:5])

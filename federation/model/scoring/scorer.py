@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_code.protocol.cells import Words
-from federation.data.columns import Told
-from federation.data.decimals import with_point
-from federation.data.readers import AS_WRITTEN, open_records
-from federation.data.text import Format
+from federation.data.columns.reader import Told
+from federation.data.files.decimals import with_point
+from federation.data.files.records import AS_WRITTEN, near, open_records
+from federation.data.files.text import Format
 from federation.errors import DataError, MissingFileError, SchemaMismatchError, SettingError
-from federation.model.findings import FAR, Findings, Problem
 from federation.model.linear import LinearModel, Preprocessing
-from federation.model.raw_columns import LevelColumn, raw_columns, was_binary
+from federation.model.scoring.findings import FAR, Findings, Problem
+from federation.model.scoring.raw_columns import LevelColumn, raw_columns, was_binary
 from federation.words import nearest
 
 _CHUNK = 512  # texts that the processor still has at hand when they become numbers
@@ -165,7 +165,7 @@ class Scorer:
                 )
             for option, name in (("--id", id_column), ("--label", label)):
                 if name is not None and name not in header:
-                    raise SettingError(f'{path}: {option} "{name}": no such column.', nearest(name, header))
+                    raise SettingError(f'{path}: {option} "{name}": no such column.', near(name, header))
             label = label or self._model.label
             read, at = {*self._columns, label}, header.index(id_column) if id_column else 0
             while (chunk := _next(rows))[0]:

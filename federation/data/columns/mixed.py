@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from federation.data.notation import Notation
+from federation.data.columns.notation import Notation
 
 LEAST_ROWS = 10
 """Fewest rows that must hold a word for it to be shown."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from federation.data.kinds import kind_of_name
+from federation.data.files.kinds import kind_of_name
 from federation.errors import DataError, SettingError
 
 if TYPE_CHECKING:

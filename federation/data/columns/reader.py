@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from client_code.protocol.cells import TRUTHS, Profile, finite, is_missing, number, truth_of, what, word
 from client_code.protocol.contract import Kind
 from client_code.protocol.dates import Dates
-from federation.data.mixed import Refusal, of_ambiguous, of_notations, of_words
-from federation.data.notation import Notation, is_number, notations
+from federation.data.columns.mixed import Refusal, of_ambiguous, of_notations, of_words
+from federation.data.columns.notation import Notation, is_number, notations
 from federation.errors import SettingError
 
 _FEW_WORDS, _MANY_NUMBERS = 5, 20

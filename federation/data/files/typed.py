@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from client_code.protocol.cells import text_of
-from federation.data.blocks import ROWS, Block
-from federation.data.kinds import Kind
-from federation.data.text import Text, opened
+from federation.data.files.blocks import ROWS, Block
+from federation.data.files.kinds import Kind
+from federation.data.files.text import Text, opened
 from federation.errors import DataError, ExtraMissingError
 
 if TYPE_CHECKING:

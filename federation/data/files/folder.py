@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from client_code.protocol.preparation import NAME as PREPARED
-from federation.data.kinds import kind_of_name
+from federation.data.files.kinds import kind_of_name
 from federation.errors import DataError, MissingFileError
 from federation.words import some
 

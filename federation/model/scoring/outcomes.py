@@ -9,7 +9,7 @@ from client_code.protocol.cells import is_missing
 from federation.data.table import binary
 from federation.errors import LabelError
 from federation.model.quality.metrics import evaluate
-from federation.model.scoring import Scored
+from federation.model.scoring.scorer import Scored
 
 _MOST_WORDS = 100
 _SHOWN = (

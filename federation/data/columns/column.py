@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from client_code.protocol.cells import Profile, Words, number, numbers, spellings, text_of
-from federation.data.columns import BadValueError, Reader
-from federation.data.decimals import with_points
+from federation.data.columns.reader import BadValueError, Reader
+from federation.data.files.decimals import with_points
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client_code.protocol.cells import finite, numbers
-from federation.data.columns import BadValueError, Reader
-from federation.model.findings import Found
-from federation.model.levels import LevelReader, known_levels
+from federation.data.columns.reader import BadValueError, Reader
 from federation.model.linear import LinearModel, Preprocessing
+from federation.model.scoring.findings import Found
+from federation.model.scoring.levels import LevelReader, known_levels
 
 Floats = NDArray[np.float64]
 

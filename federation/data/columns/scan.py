@@ -1,6 +1,5 @@
 """Read a table once: every column whole, and the digest of the bytes. What is in them, others find out."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,12 +9,14 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import joblib
 import numpy as np
 
-from federation.data.blocks import ROWS, Block, Digest, UnusualError, csv_blocks, csv_header
-from federation.data.folder import TableFile, find_tables
-from federation.data.kinds import COMPRESSED, kind_of, refuse_other_content
-from federation.data.readers import (
+from federation.data.columns.column import Cells, Column, Texts, convert_cells
+from federation.data.files.blocks import ROWS, Block, Digest, UnusualError, csv_blocks, csv_header
+from federation.data.files.folder import TableFile, find_tables
+from federation.data.files.kinds import COMPRESSED, kind_of, refuse_other_content
+from federation.data.files.records import (
     AS_WRITTEN,
     Record,
     check_alike,
@@ -23,9 +24,8 @@ from federation.data.readers import (
     open_file,
     without_rows,
 )
-from federation.data.text import Format, Text, opened, text_of_file
-from federation.data.typed import typed_blocks
-from federation.data.whole import Cells, Column, Texts, convert_cells
+from federation.data.files.text import Format, Text, opened, text_of_file
+from federation.data.files.typed import typed_blocks
 from federation.errors import DataError
 from federation.words import some
 
@@ -264,7 +264,7 @@ def _converted(
         return cells
 
     pending = deque[Future[list[Cells]]]()
-    workers = _cores()
+    workers = joblib.cpu_count()
     with ThreadPoolExecutor(workers) as pool:
         for block in blocks:
             pending.append(pool.submit(convert, block))
@@ -272,8 +272,3 @@ def _converted(
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
-
-
-def _cores() -> int:
-    """Return how many cores this process may use; macOS tells only how many there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,7 +1,7 @@
 """Read a file of rows as blocks of Arrow arrays, as fast as pyarrow reads it; every cell as it stands there.
 
 A block of CSV is split by pyarrow only where that is sure to give what the `csv` module gives. Whatever is
-unusual is left to `federation.data.readers`, which reads row by row and says what is wrong.
+unusual is left to `federation.data.files.records`, which reads row by row and says what is wrong.
 """
 
 import codecs

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from client_code.protocol.cells import Words
 from client_code.protocol.contract import Kind
-from federation.data.columns import Reader, Told, reader_of
-from federation.data.decimals import with_point
-from federation.data.mixed import read_as
-from federation.data.scan import Scan
-from federation.data.whole import Column
+from federation.data.columns.column import Column
+from federation.data.columns.mixed import read_as
+from federation.data.columns.reader import Reader, Told, reader_of
+from federation.data.columns.scan import Scan
+from federation.data.files.decimals import with_point
 
 
 def settled(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from client_code.protocol.cells import is_missing, what
-from federation.data.scan import Scan
+from federation.data.columns.scan import Scan
 from federation.words import some
 
 
