@@ -46,6 +46,11 @@ sys.addaudithook(_note_process)
 atexit.register(gc.unfreeze)  # duckdb looks at exit for what was not freed
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes by how many they are: what they are may differ between the processes that collect."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of folders whose tests all start processes."""
     for item in items:

@@ -78,7 +78,7 @@ def zipped(name: str, content: bytes) -> Callable[[Path], None]:
     ("name", "content", "note"),
     [
         ("rows.CSV", ROWS.encode(), None),
-        ("rows.csv.gz", gzip.compress(ROWS.encode()), None),
+        ("rows.csv.gz", gzip.compress(ROWS.encode(), mtime=0), None),
         ("rows.zip", zipped("rows.csv", ROWS.encode()), None),
         ("rows.tsv", ROWS.replace(",", "\t").encode(), "tabs between values"),
         ("rows.csv", ROWS.replace(",", "|").encode(), "vertical bars between values"),
@@ -86,7 +86,7 @@ def zipped(name: str, content: bytes) -> Callable[[Path], None]:
         ("rows.csv", ROWS.encode("utf-16"), "the encoding utf-16"),
         (
             "rows.csv.GZ",
-            gzip.compress(SEMICOLONS.encode("utf-16")),
+            gzip.compress(SEMICOLONS.encode("utf-16"), mtime=0),
             "semicolons between values and decimal commas and the encoding utf-16",
         ),
     ],
@@ -154,7 +154,7 @@ def test_one_column_does_not_have_commas_and_points(tmp_path: Path) -> None:
     ("name", "content", "words"),
     [
         ("a.csv", b"PK\x03\x04secret", "a ZIP archive"),
-        ("a.csv", gzip.compress(b"secret"), "compressed by gzip"),
+        ("a.csv", gzip.compress(b"secret", mtime=0), "compressed by gzip"),
         ("a.csv", b"PAR1secret", "by its content it is Parquet"),
         ("a.csv", b"<!DOCTYPE html>secret", "HTML"),
         ("a.xlsx", b"secret;of;all", "not an Excel workbook"),
@@ -162,7 +162,7 @@ def test_one_column_does_not_have_commas_and_points(tmp_path: Path) -> None:
         ("a.parquet", b"secret", "not Parquet"),
         ("a.csv.gz", b"secret", "not compressed by gzip"),
         ("a.zip", b"secret", "not a ZIP archive"),
-        ("a.csv.gz", gzip.compress(ROWS.encode() * 99)[:-20], "cut off"),
+        ("a.csv.gz", gzip.compress(ROWS.encode() * 99, mtime=0)[:-20], "cut off"),
         ("a.zip", b"PK\x03\x04secret", "not a ZIP archive"),
         ("a.jsonl", b'{"secret": \n', "line 1: not JSON"),
     ],

@@ -74,7 +74,7 @@ JSON = (
 )
 PLAIN = "\ufeff" + ROWS.replace(",A,", ", A , ").replace("1,,", "\n1,,")
 LATIN = ROWS.replace("A", "é").encode("cp1252")
-REST = gzip.compress((HEAD + THIRD + FOURTH).encode())
+REST = gzip.compress((HEAD + THIRD + FOURTH).encode(), mtime=0)
 INDEXED = "," + ROWS.replace("\n", "\n0,")
 NAMES, TWICE, TWO = (
     "name different columns",
