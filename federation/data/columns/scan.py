@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import joblib
 import numpy as np
 
 from federation.data.columns.column import Cells, Column, Texts, convert_cells
@@ -250,6 +249,8 @@ def _converted(
     decimal : str
         What stands before the fraction of a number.
     """
+    from joblib import cpu_count  # noqa: PLC0415 - what scores from model.json does without joblib
+
     constants = list(partition.values())
 
     def convert(block: Block) -> list[Cells]:
@@ -264,7 +265,7 @@ def _converted(
         return cells
 
     pending = deque[Future[list[Cells]]]()
-    workers = joblib.cpu_count()
+    workers = cpu_count()
     with ThreadPoolExecutor(workers) as pool:
         for block in blocks:
             pending.append(pool.submit(convert, block))
