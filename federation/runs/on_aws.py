@@ -205,7 +205,8 @@ def _server(
     """Return the server's side of the run, and what its jobs are told of it."""
     config = settings.config
     host, port = listening_address(config, settings.host), config.federation.port
-    certificate = RunCertificate.create(host, now=dt.datetime.now(dt.UTC))
+    longest = dt.timedelta(hours=1, seconds=settings.join_timeout + config.federation.max_job_seconds)
+    certificate = RunCertificate.create(host, now=dt.datetime.now(dt.UTC), lifetime=longest)
     identity = RunIdentity(
         run_id=settings.jobs_id, server_address=f"{host}:{port}", certificate=certificate.for_clients()
     )

@@ -29,8 +29,11 @@ class RunCertificate:
     certificate: bytes
 
     @classmethod
-    def create(cls, *hosts: str, now: dt.datetime, days: int = 2) -> Self:
-        """Make a certificate for the IP addresses and names in ``hosts``, valid for ``days`` from ``now``."""
+    def create(cls, *hosts: str, now: dt.datetime, lifetime: dt.timedelta = dt.timedelta(days=2)) -> Self:
+        """Make a certificate for the IP addresses and names in ``hosts``, valid for ``lifetime`` from ``now``.
+
+        A client that comes back later than that cannot join again, so it lasts as long as a client may run.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "federation server")])
         certificate = (
@@ -40,7 +43,7 @@ class RunCertificate:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - dt.timedelta(minutes=5))  # clocks of two accounts may differ
-            .not_valid_after(now + dt.timedelta(days=days))
+            .not_valid_after(now + lifetime)
             .add_extension(x509.SubjectAlternativeName([_subject(host) for host in hosts]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

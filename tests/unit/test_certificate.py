@@ -83,8 +83,8 @@ def test_addresses_and_names_are_named_as_such(certificate: RunCertificate) -> N
 
 
 def test_it_is_valid_for_the_run_only() -> None:
-    """It starts a little before now, for clocks that differ, and ends after the days asked for."""
-    certificate = parsed(RunCertificate.create("localhost", now=NOW, days=3))
+    """It starts a little before now, for clocks that differ, and ends after the time asked for."""
+    certificate = parsed(RunCertificate.create("localhost", now=NOW, lifetime=dt.timedelta(days=3)))
     assert certificate.not_valid_before_utc == NOW - dt.timedelta(minutes=5)
     assert certificate.not_valid_after_utc == NOW + dt.timedelta(days=3)
 

@@ -1,5 +1,6 @@
 """A run as on AWS, with accounts whose jobs are threads of this process."""
 
+import base64
 import datetime as dt
 import json
 import re
@@ -16,6 +17,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from cryptography import x509
 
 import client
 import proof
@@ -63,6 +65,7 @@ class ThreadAccount:
 
     def create_job(self, request: Mapping[str, Any]) -> None:
         given = arguments(request)
+        self.certificate = given["server-certificate"]
         given |= {
             "train": str(self._data),
             "label": self._label,
@@ -201,6 +204,17 @@ def test_the_model_is_saved_on_both_sides(config: FederationConfig, data: Path, 
         theirs = joblib.load(tmp_path / "jobs" / name / "model.joblib").predict_proba(rows)
         np.testing.assert_allclose(theirs, expected, rtol=0, atol=1e-12)
     assert not any(account.stopped for account in accounts.values())
+
+
+def test_the_certificate_lasts_as_long_as_a_job_may(
+    config: FederationConfig, data: Path, tmp_path: Path
+) -> None:
+    """A job of five days, the longest, can join again on its last one: after a Spot interruption, say."""
+    longest = config.federation.model_copy(update={"max_job_seconds": 432_000})
+    accounts = accounts_of(data, tmp_path / "jobs")
+    run(config.model_copy(update={"federation": longest}), data, accounts, tmp_path / "run")
+    certificate = x509.load_der_x509_certificate(base64.b64decode(accounts["client-1"].certificate))
+    assert certificate.not_valid_after_utc > dt.datetime.now(dt.UTC) + dt.timedelta(days=5)
 
 
 def test_a_remark_is_kept_in_the_record(config: FederationConfig, data: Path, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ from federation.words import some
 
 HOST = "127.0.0.1"
 WORTH_SAYING_SECONDS = 15
+A_YEAR = dt.timedelta(days=365)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +230,7 @@ def _server(settings: LocalRun, manifest: Manifest, data: Path, test: Table, tok
         names=names,
         host=HOST,
         port=settings.port,
-        certificate=RunCertificate.create(HOST, now=dt.datetime.now(dt.UTC)),
+        certificate=RunCertificate.create(HOST, now=dt.datetime.now(dt.UTC), lifetime=A_YEAR),
         admission=Admission(
             by_token(token),
             names=names,
