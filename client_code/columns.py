@@ -8,7 +8,7 @@ so few numbers where they lie.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,12 @@ from protocol.dates import Dates
 from protocol.medians import BINS, Cells, edges
 
 Floats = NDArray[np.float64]
+
+# Else each piece of a file has its own types, 01 in one and 1 in another; and pandas 2, which SageMaker's
+# image has, misses the last bit of a number. Pandas 3 misses none, and warns of the option.
+WHOLE_AND_EXACT: dict[str, Any] = {"low_memory": False}
+if pd.__version__.startswith("2."):
+    WHOLE_AND_EXACT["float_precision"] = "round_trip"
 
 LEAST_ROWS = 10
 """Fewest rows that must hold a level for its name to leave: the client's own rule, nobody else's setting."""

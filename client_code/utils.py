@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 import firth
 import newton
 import quality
-from columns import Moments, cells, frequent_levels, read_columns, same_gaps, texts
+from columns import WHOLE_AND_EXACT, Moments, cells, frequent_levels, read_columns, same_gaps, texts
 from errors import TableError
 from parquet import read_parquet
 from preprocessing import Preprocessing, pipeline
@@ -217,7 +217,7 @@ def _read_csv(path: Path, as_texts: Iterable[str], missing: Sequence[str]) -> pd
         index_col=False,
         keep_default_na=False,
         na_values=[*spellings(), *missing],
-        low_memory=False,  # else each piece of a file has its own types: 01 in one, and 1 in another
+        **WHOLE_AND_EXACT,
         dtype=dict.fromkeys(as_texts, "str"),
     )
 

@@ -98,12 +98,15 @@ def summary(published: Published) -> str:
 def _next_command(config: FederationConfig, client: str | None, *, notebook: bool) -> str:
     own = config.server_names if client is None else config.client_names(config.client(client))
     if client is None or notebook:
-        stop, start = (
-            f"aws sagemaker {verb}-notebook-instance --region {own.region} "
-            f"--notebook-instance-name {own.notebook}"
-            for verb in ("stop", "start")
+        restart = "\n".join(
+            f"  aws sagemaker {verb} --region {own.region} --notebook-instance-name {own.notebook}"
+            for verb in (
+                "stop-notebook-instance",
+                "wait notebook-instance-stopped",
+                "start-notebook-instance",
+            )
         )
-        return f"Restart the notebook to install it. Next:\n  {stop}\n  {start}"
+        return f"Restart the notebook to install it. Next:\n{restart}"
     return (
         "When every client has published, on the server's notebook. Next:\n"
         "  python -m federation.server --config federation.toml --label LABEL"

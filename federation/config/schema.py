@@ -35,6 +35,9 @@ from federation.words import meant, some
 TRAINING_INSTANCE = r"^ml\.(t3|m4|m5|m6i|m7i|c4|c5|c5n|c6i|c7i|r5|r7i)\.(medium|large|[0-9]*xlarge)$"
 NOTEBOOK_INSTANCE = r"^ml\.(t3|m5|m6i|m7i|c5|c6i|c7i|r5|r7i)\.(medium|large|[0-9]*xlarge)$"
 
+# Those with Python 3.12, which the jobs' wheels are for: before 1.9 their tag says so.
+IMAGES = r"sagemaker-scikit-learn:([0-9]+\.[0-9]+-[0-9]+-py312|1\.(9|[1-9][0-9])-[0-9]+)-cpu-py3"
+
 # What CloudWatch Logs offers (PutRetentionPolicy).
 RetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
@@ -65,7 +68,7 @@ class Settings(_Table):
     port : int
         Where the server listens; the only port open between parties.
     image : str
-        Repository and tag of the AWS scikit-learn image.
+        Repository and tag of the AWS scikit-learn image, one with Python 3.12.
     max_job_seconds : int
         Longest run time that the kickoff role may ask for.
     log_retention_days, noncurrent_version_days : int
@@ -80,9 +83,7 @@ class Settings(_Table):
 
     name: Annotated[str, Field(pattern=r"^[a-z](-?[a-z0-9])*$", min_length=2, max_length=16)]
     port: Annotated[Whole, Field(ge=1024, le=65535)] = 8080
-    image: Annotated[str, Field(pattern=r"^sagemaker-scikit-learn:[0-9]+\.[0-9]+-[0-9]+-cpu-py3$")] = (
-        "sagemaker-scikit-learn:1.9-0-cpu-py3"
-    )
+    image: Annotated[str, Field(pattern=rf"^{IMAGES}$")] = "sagemaker-scikit-learn:1.9-0-cpu-py3"
     max_job_seconds: Annotated[Whole, Field(ge=60, le=432_000)] = 86_400
     log_retention_days: RetentionDays = 30
     noncurrent_version_days: Annotated[Whole, Field(ge=1, le=3650)] = 30
@@ -213,12 +214,13 @@ class FederationConfig(_Table):
     server : Server
         The coordinating party.
     clients : tuple of Client
-        The parties that own data, at least one.
+        The parties that own data, 1 to 100.
     """
 
     federation: Settings
     server: Server
-    clients: Annotated[tuple[Client, ...], Field(min_length=1)]
+    # AWS joins up to 125 networks to one; the policy of an endpoint, here that of logs, has 20,480 letters.
+    clients: Annotated[tuple[Client, ...], Field(min_length=1, max_length=100)]
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -30,9 +30,9 @@ class RunCertificate:
 
     @classmethod
     def create(cls, *hosts: str, now: dt.datetime, lifetime: dt.timedelta = dt.timedelta(days=2)) -> Self:
-        """Make a certificate for the IP addresses and names in ``hosts``, valid for ``lifetime`` from ``now``.
+        """Make a certificate for the addresses and names in ``hosts``, valid for ``lifetime`` from ``now``.
 
-        A client that comes back later than that cannot join again, so it lasts as long as a client may run.
+        No client can join after that, so it should last as long as a client may run.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "federation server")])

@@ -102,7 +102,10 @@ EOF
 
 # Amazon Linux 2023 keeps its packages in S3, which the gateway endpoint reaches.
 install_python_if_none() {
-    as_operator find_python "$1" >/dev/null || dnf install -y -q "python$1" "python$1-pip" ||
+    # Other repositories of the notebook's image, which the endpoint does not reach, would be waited for.
+    as_operator find_python "$1" >/dev/null ||
+        dnf install -y -q --disablerepo='*' --enablerepo=amazonlinux --setopt=timeout=10 --setopt=retries=1 \
+            "python$1" "python$1-pip" ||
         echo "federation: dnf cannot install python$1 through the S3 endpoint" >&2
 }
 

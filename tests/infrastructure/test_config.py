@@ -54,6 +54,11 @@ BAD: dict[str, tuple[dict[str, Any], type[ConfigError], list[str]]] = {
     "object-retention": ({f"{F}.noncurrent_version_days": 0}, ConfigValueError, ["noncurrent_version_days"]),
     "removal": ({f"{F}.removal_policy": "keep"}, ConfigValueError, ["federation.removal_policy", "keep"]),
     "image": ({f"{F}.image": "my-image:latest"}, ConfigValueError, ["federation.image", "my-image"]),
+    "image-of-python-3.10": (
+        {f"{F}.image": "sagemaker-scikit-learn:1.4-2-cpu-py3"},
+        ConfigValueError,
+        ["federation.image", "1.4-2"],
+    ),
     "long-name": ({f"{F}.name": "a-name-of-17-char"}, ConfigValueError, ["federation.name"]),
     "client-name": ({f"{C2}.name": "Hospital_B"}, ConfigValueError, ["Hospital_B", "clients.name"]),
     "local-disk": (

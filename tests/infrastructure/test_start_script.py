@@ -34,7 +34,7 @@ class Machine:
         tools.mkdir()
         (tools / "aws").write_text(SYNC, encoding="utf-8")
         (tools / "aws").chmod(0o755)
-        (tools / "dnf").write_text("#!/bin/bash\nexit 1\n", encoding="utf-8")
+        (tools / "dnf").write_text(f'#!/bin/bash\necho "$@" >{folder}/dnf\nexit 1\n', encoding="utf-8")
         (tools / "dnf").chmod(0o755)
         self.script = folder / "on_start.sh"
         self.script.write_text(
@@ -132,11 +132,14 @@ def test_wheels_that_do_not_install_are_one_clear_line(machine: Machine) -> None
 def test_without_a_python_it_says_so(machine: Machine) -> None:
     """Neither found nor to be had from Amazon Linux's repository."""
     machine.publish("tiny==1.0\n")
-    tools = machine.environment["PATH"].split(":")[0]
+    tools = Path(machine.environment["PATH"].split(":")[0])
     for name in ("bash", "mkdir", "cat", "grep", "id", "seq", "sleep", "cp", "rm"):
-        Path(tools, name).symlink_to(_which(name))
-    machine.environment["PATH"] = tools
+        (tools / name).symlink_to(_which(name))
+    machine.environment["PATH"] = str(tools)
     assert f"NOT READY: no Python {PYTHON}, and dnf could not install it" in machine.start()
+    asked = (tools.parent / "dnf").read_text(encoding="utf-8").split()
+    assert [word for word in asked if "repo" in word] == ["--disablerepo=*", "--enablerepo=amazonlinux"]
+    assert asked[-2:] == [f"python{PYTHON}", f"python{PYTHON}-pip"]
 
 
 @pytest.mark.parametrize("said", ["", "3.12; reboot\n", "../../bin/sh\n"])

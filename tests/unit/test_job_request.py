@@ -59,6 +59,8 @@ def test_a_job_is_given_no_secret(config: FederationConfig) -> None:
         "WHEELHOUSE": "/opt/ml/input/data/wheels",
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_COMPILE": "0",
     }
 
 

@@ -399,4 +399,10 @@ def test_the_command_prints_what_is_published(
     out, err = capsys.readouterr()
     assert json.loads(out)["parts"][0]["uploaded"] == 6
     assert "uploading 6 of 6 objects" in err
-    assert "start-notebook-instance --region us-east-1 --notebook-instance-name claims-server" in err
+    commands = [line.split() for line in err.splitlines() if line.startswith("  aws ")]
+    own = ["--region", "us-east-1", "--notebook-instance-name", "claims-server"]
+    assert commands == [
+        ["aws", "sagemaker", "stop-notebook-instance", *own],
+        ["aws", "sagemaker", "wait", "notebook-instance-stopped", *own],  # AWS starts only what has stopped
+        ["aws", "sagemaker", "start-notebook-instance", *own],
+    ]

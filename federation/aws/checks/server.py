@@ -213,12 +213,21 @@ def _client_checks(
         ("peering", lambda: check_peering(client, view.own_side(), side())),
         ("routes", lambda: check_routes(config, client, view.own_side(), side())),
         ("security groups", lambda: check_rules(config, client, view.own_side(), side())),
-        ("image", lambda: f"{config.image_uri(client)}, that region's own"),
+        ("image", lambda: _unasked(config.image_uri(client))),
         ("jobs", lambda: _no_other_run(config, client, view.jobs(client.name), resumed, stop)),
         ("code and data", lambda: _unseen(client, digest, view.test_rows)),
     ]
     gate = Check(party=client.label, name="kickoff role", look=kickoff_role, gate="party")
     return [gate, *(Check(party=client.label, name=name, look=look) for name, look in looks)]
+
+
+def _unasked(image: str) -> Finding:
+    """Return that no role of ours may ask ECR whether the image is there: SageMaker pulls it itself."""
+    return Finding(
+        outcome="unseen",
+        text=f"{image} is in AWS's registry of that region; nothing of ours may ask whether it is there",
+        remedy="If SageMaker finds no image, compare federation.image with AWS's list of available images.",
+    )
 
 
 def _unseen(client: Client, digest: str, test_rows: Callable[[], Table | tuple[str, ...]]) -> Finding:

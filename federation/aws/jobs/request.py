@@ -123,6 +123,8 @@ def build_job_request(
             "WHEELHOUSE": WHEELHOUSE,
             "FLWR_TELEMETRY_ENABLED": "0",
             "FLWR_DISABLE_UPDATE_CHECK": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_COMPILE": "0",  # a minute for all packages, of which one process imports a few
         },
         "InputDataConfig": [
             _channel("train", names.data_bucket, DATA_PREFIX),

@@ -68,8 +68,6 @@ def container_environment(order: JobOrder, bin_folder: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "PIP_CONFIG_FILE": "/dev/null",  # the container has none of this machine's indexes
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PIP_COMPILE": "0",  # a third of the time; the first import compiles
         **({} if order.internet else {"PIP_NO_INDEX": "1"}),
         **given,
         **order.credentials,
