@@ -25,9 +25,9 @@ Floats = NDArray[np.float64]
 
 # Else each piece of a file has its own types, 01 in one and 1 in another; and pandas 2, which SageMaker's
 # image has, misses the last bit of a number. Pandas 3 misses none, and warns of the option.
-WHOLE_AND_EXACT: dict[str, Any] = {"low_memory": False}
-if pd.__version__.startswith("2."):
-    WHOLE_AND_EXACT["float_precision"] = "round_trip"
+WHOLE_AND_EXACT: Mapping[str, Any] = MappingProxyType(
+    {"low_memory": False, **({"float_precision": "round_trip"} if pd.__version__.startswith("2.") else {})}
+)
 
 LEAST_ROWS = 10
 """Fewest rows that must hold a level for its name to leave: the client's own rule, nobody else's setting."""
