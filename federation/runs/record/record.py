@@ -1,8 +1,9 @@
 """What a run writes down while it goes on: events, finished rounds, and copies of both elsewhere."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from federation import events
 from federation.errors import FederationError
@@ -24,11 +25,15 @@ class RunRecord:
         The run folder.
     copy : callable, optional
         Copies the files of a finished round to a safer place.
+    options : mapping, optional
+        The options of the run, kept with what was agreed before round 1.
     """
 
-    def __init__(self, run: Path, *, copy: Copy | None = None) -> None:
+    def __init__(
+        self, run: Path, *, copy: Copy | None = None, options: Mapping[str, Any] | None = None
+    ) -> None:
         self._run = run
-        self._checkpoints = CheckpointFolder(run)
+        self._checkpoints = CheckpointFolder(run, options)
         self._log = EventLog(run / events.NAME)
         self.copy = copy
         self.event = self._log

@@ -9,7 +9,7 @@ from typing import Any
 from federation import events
 from federation.errors import ResumeError, StorageError
 from federation.files import replacing
-from federation.runs.record.checkpoint import FOLDER
+from federation.runs.record.checkpoint import FOLDER, CheckpointFolder
 
 NAME = "settings.json"
 
@@ -57,7 +57,7 @@ def recall(
     Raises
     ------
     ResumeError
-        There is no such run, it has ended, or an option differs from the run's.
+        There is no such run, it has ended, an option differs from the run's, or what was kept was changed.
     """
     if (run / "report.html").exists():
         raise ResumeError(f"the run in {run} has ended.", f"Its report is {run / 'report.html'}.")
@@ -71,6 +71,12 @@ def recall(
         ) from error
     except (ValueError, TypeError) as error:
         raise ResumeError(f"{run / FOLDER / NAME} is damaged.", "Start a new run.") from error
+    began = CheckpointFolder(run).settings()
+    if edited := list(_changes(began, {name: kept.get(name) for name in began})):
+        raise ResumeError(
+            f"{run / FOLDER / NAME} was changed since the run began: {'; '.join(edited)}.",
+            "Put back what it said.",
+        )
     if changes := list(_changes(kept, given)):
         raise ResumeError(
             f"options differ from the run in {run}: {'; '.join(changes)}.",
