@@ -63,7 +63,7 @@ class Counted:
 
 
 def test_the_record_is_not_copied_whole_every_round(tmp_path: Path) -> None:
-    """All copies of it together stay within eleven times its size; what each round needs goes up each time."""
+    """All its copies together stay within eleven times its size; what a round needs goes up each time."""
     store, record, last = Counted(), tmp_path / NAME, tmp_path / "round.zip"
     last.write_bytes(b"model")
     copy = BucketCopy(store, "runs/r1/", tmp_path, event=lambda *_a, **_f: None, say=lambda _: None)
