@@ -15,7 +15,7 @@ from federation.aws.ports import RunAccount, WritableBucket
 from federation.config.names import RUNS_PREFIX
 from federation.config.schema import FederationConfig
 from federation.data.table import Table
-from federation.errors import TrainingJobError
+from federation.errors import SettingError, TrainingJobError
 from federation.files import sha256_of
 from federation.learning.federate import Federated
 from federation.learning.preprocessing.prepared import Prepared
@@ -79,6 +79,16 @@ class ServerRun:
     attempt: int = 1
     prepared: Prepared = field(default_factory=Prepared)
     note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what no kickoff role grants."""
+        asked, longest = self.jobs.keep_alive, self.config.federation.max_keep_alive_seconds
+        if asked > longest:
+            raise SettingError(
+                f"--keep-alive {asked} is longer than the {longest} s that the clients allow.",
+                "Leave it out, or set max_keep_alive_seconds in every party's configuration and deploy the "
+                "clients again.",
+            )
 
     @property
     def jobs_id(self) -> str:
