@@ -12,6 +12,8 @@ From a command line: ``federation --help``.
 """
 
 import os
+import signal
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,18 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 # TLS 1.3 only: gRPC for Python has no setting for it, but this one lists the ciphers of TLS 1.2, and the one
 # listed here needs an RSA key, where the server's is elliptic (ADR 0041).
 os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-RSA-AES256-GCM-SHA384"
+
+
+def _end_at_once(_number: int, _frame: object) -> None:
+    os.write(2, b"interrupted\n")
+    os._exit(130)
+
+
+# Ctrl-C while a command's modules load, which takes a second or two; `federation.cli.command` takes over.
+# Of `python -m federation.NAME` this is the first module that runs, before "-m" gives way to a path.
+_is_command = bool(sys.argv) and sys.argv[0].rpartition("/")[2] in ("-m", "federation")
+if _is_command and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _end_at_once)
 
 
 def __getattr__(name: str) -> object:

@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import textwrap
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -153,10 +154,18 @@ def _end(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
+def _take_over_from_loading() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt from here on, so that a command cleans up after itself."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as a shell leaves it for background jobs
+    if not ignored and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _report_errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def reporting(**options: object) -> None:
         try:
+            _take_over_from_loading()
             command(**options)
         except FederationError as error:
             if options.get("debug"):
