@@ -17,6 +17,7 @@ import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -170,7 +171,8 @@ def _report_errors(command: Callable[..., None]) -> Callable[..., None]:
         except FederationError as error:
             if options.get("debug"):
                 traceback.print_exc()
-            typer.echo(f"error: {error}", err=True)
+            with suppress(OSError):  # stderr may be a file on the disk that is full
+                typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)

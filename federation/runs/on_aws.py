@@ -146,6 +146,7 @@ def run_on_aws(
         TrainingJobs(accounts, poll_seconds=settings.poll_seconds, on_status=progress.job) as jobs,
     ):
         federated, received = _train(settings, test, networks, jobs, progress, ask_sts, record)
+        record.check()
         progress.step("Waiting for the jobs to end")
         metrics = write_run(
             settings.out,

@@ -122,6 +122,7 @@ def _train_and_compare(settings: LocalRun, progress: RunObserver) -> RunMetrics:
     plan = {"strategy": training.strategy, "rounds": training.rounds, "clients": list(manifest.clients)}
     with record.telling(**plan, resumed=settings.resumed):
         federated = _train(settings, training, manifest, data, test, progress, record)
+        record.check()
         return _compare_and_write(settings, training, manifest, data, test, federated, progress)
 
 

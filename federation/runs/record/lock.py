@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from federation.errors import OutputExistsError, RunInUseError, SettingError
+from federation.errors import FULL, OutputExistsError, RunInUseError, SettingError, StorageError
 
 NAME = ".lock"
 
@@ -40,6 +40,8 @@ def exclusive(run: Path, *, new: bool) -> Iterator[None]:
         It holds something and should not, or is a file.
     SettingError
         It cannot be made.
+    StorageError
+        There is no room for a file, whichever it is.
     """
     made = not run.exists()
     try:
@@ -57,6 +59,10 @@ def exclusive(run: Path, *, new: bool) -> Iterator[None]:
                 f"{run} exists already.", "Choose another folder with --out, or remove it."
             )
         yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise StorageError.of(Path(error.filename or run), error) from error
+        raise
     finally:
         with suppress(OSError):
             (run / NAME).unlink()
