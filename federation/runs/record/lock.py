@@ -3,6 +3,7 @@
 import datetime as dt
 import fcntl
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Iterator
@@ -15,8 +16,11 @@ NAME = ".lock"
 
 
 def folder_of(started: dt.datetime) -> Path:
-    """Return the default folder of a run: of two that begin in the same second, each has its own."""
-    return Path("runs") / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}"
+    """Return the default folder of a run: of two that begin in the same second, each has its own.
+
+    Process ids would not do: containers that share a disk have the same.
+    """
+    return Path("runs") / f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 @contextmanager
