@@ -54,7 +54,7 @@ def main(  # noqa: PLR0913 - a command's options
     keep_alive: Annotated[
         int,
         typer.Option(
-            help="Time to keep the instances for the next run.",
+            help="Time to keep the instances for the next run, as far as max_keep_alive_seconds allows.",
             metavar="SECONDS",
             min=0,
             max=3600,

@@ -20,7 +20,7 @@ from tests.unit.test_checked_strategy import Federation
 from tests.unit.test_resume import CutShortError, cut_short, exactly, last_of
 
 ROUNDS = 4
-OPTIONS = {"started": "2026-11-28T05:00:00+00:00", "strategy": "fedadam", "seed": 3, "port": 0}
+OPTIONS = {"started": "2026-11-28T05:00:00+00:00", "strategy": "fedadam", "seed": 3, "port": 0, "out": "run"}
 ADAM: dict[str, Any] = {"strategy": "fedadam", "rounds": ROUNDS, "seed": 7}
 
 
@@ -186,7 +186,8 @@ def test_settings_that_were_edited_are_refused(name: str, value: object, words: 
         recall(run, {}, OPTIONS)
 
 
-def test_settings_that_say_how_to_run_may_be_edited(run: Path) -> None:
-    """As on the command line."""
-    (run / "checkpoint" / "settings.json").write_text(json.dumps({**OPTIONS, "port": 9}))
-    assert recall(run, {}, OPTIONS)["port"] == 9
+@pytest.mark.parametrize(("name", "value"), [("port", 9), ("out", "elsewhere")])
+def test_settings_that_say_how_to_run_may_differ(name: str, value: object, run: Path) -> None:
+    """As on the command line; and a run folder may be moved before it is resumed, more than once."""
+    (run / "checkpoint" / "settings.json").write_text(json.dumps({**OPTIONS, name: value}))
+    assert recall(run, {}, OPTIONS)[name] == value

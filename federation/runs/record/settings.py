@@ -72,7 +72,8 @@ def recall(
     except (ValueError, TypeError) as error:
         raise ResumeError(f"{run / FOLDER / NAME} is damaged.", "Start a new run.") from error
     began = CheckpointFolder(run).settings()
-    if edited := list(_changes(began, {name: kept.get(name) for name in began})):
+    moved = {"out"}  # a folder may be elsewhere by now
+    if edited := list(_changes(began, {name: kept.get(name) for name in began.keys() - moved})):
         raise ResumeError(
             f"{run / FOLDER / NAME} was changed since the run began: {'; '.join(edited)}.",
             "Put back what it said.",
@@ -107,7 +108,7 @@ def _alike(value: object, like: object) -> bool:
 def attempts(run: Path) -> int:
     """Return how often a run was begun."""
     path = run / events.NAME
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     return sum('"event": "start"' in line for line in lines)
 
 
