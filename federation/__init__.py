@@ -49,10 +49,16 @@ def _end_at_once(_number: int, _frame: object) -> None:
     os._exit(130)
 
 
+def _is_command(arguments: list[str]) -> bool:
+    """Whether Python was started for a command of this package: the rehearsal's own processes are none."""
+    module = arguments[arguments.index("-m") + 1] if "-m" in arguments[:-1] else ""
+    if module:
+        return f"{module}.".startswith("federation.") and not module.startswith("federation.rehearse.")
+    return any(it.rpartition("/")[2] == "federation" for it in arguments[1:2])
+
+
 # Ctrl-C while a command's modules load, which takes a second or two; `federation.cli.command` takes over.
-# Of `python -m federation.NAME` this is the first module that runs, before "-m" gives way to a path.
-_is_command = bool(sys.argv) and sys.argv[0].rpartition("/")[2] in ("-m", "federation")
-if _is_command and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+if _is_command(sys.orig_argv) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _end_at_once)
 
 
