@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from os import SEEK_END
 from pathlib import Path
 from typing import TextIO
 
@@ -77,11 +78,27 @@ class Ledger:
 
 @contextmanager
 def open_ledger(folder: Path) -> Iterator[TextIO]:
-    """Open ``ledger.jsonl`` in ``folder``, which is made if need be, for appending."""
+    """Open ``ledger.jsonl`` in ``folder``, which is made if need be, for appending.
+
+    Half a line, left by a process that was killed, does not damage the next.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    stream = (folder / "ledger.jsonl").open("a", encoding="utf-8")
+    path = folder / "ledger.jsonl"
+    torn = _is_torn(path)
+    stream = path.open("a", encoding="utf-8")
     try:
+        if torn:
+            stream.write("\n")
         yield stream
     finally:
         with suppress(OSError):  # what could not be written has been told
             stream.close()
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether a file ends in the middle of a line."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, SEEK_END)
+        return file.read() != b"\n"

@@ -12,6 +12,8 @@ From a command line: ``federation --help``.
 """
 
 import os
+import signal
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,24 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 # TLS 1.3 only: gRPC for Python has no setting for it, but this one lists the ciphers of TLS 1.2, and the one
 # listed here needs an RSA key, where the server's is elliptic (ADR 0041).
 os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-RSA-AES256-GCM-SHA384"
+
+
+def _end_at_once(_number: int, _frame: object) -> None:
+    os.write(2, b"interrupted\n")
+    os._exit(130)
+
+
+def _is_command(arguments: list[str]) -> bool:
+    """Whether Python was started for a command of this package: the rehearsal's own processes are none."""
+    module = arguments[arguments.index("-m") + 1] if "-m" in arguments[:-1] else ""
+    if module:
+        return f"{module}.".startswith("federation.") and not module.startswith("federation.rehearse.")
+    return any(it.rpartition("/")[2] == "federation" for it in arguments[1:2])
+
+
+# Ctrl-C while a command's modules load, which takes a second or two; `federation.cli.command` takes over.
+if _is_command(sys.orig_argv) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _end_at_once)
 
 
 def __getattr__(name: str) -> object:

@@ -7,8 +7,13 @@ test ties the two together.
 """
 
 from collections.abc import Sequence
+from errno import EACCES, EDQUOT, EFBIG, ENOENT, ENOSPC, EPERM, EROFS
 from pathlib import Path
 from typing import ClassVar, Self
+
+FULL = (ENOSPC, EDQUOT, EFBIG)
+"""What a system says if there is no room for a file."""
+_CURES = dict.fromkeys((EACCES, EPERM, EROFS), "Make it writable") | {ENOENT: "Put its folder back"}
 
 
 class FederationError(Exception):
@@ -143,9 +148,10 @@ class StorageError(FederationError, code=36):
     @classmethod
     def of(cls, path: Path, error: OSError) -> Self:
         """Return the error of a file that the system refuses to write."""
+        cure = "Make room" if error.errno in FULL else _CURES.get(error.errno or 0, "Correct this")
         return cls(
             f"cannot write {path}: {error.strerror or error}.",
-            "Make room, then go on from the last finished round with --resume.",
+            f"{cure}, then go on from the last finished round with --resume.",
         )
 
 

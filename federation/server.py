@@ -54,7 +54,7 @@ def main(  # noqa: PLR0913 - a command's options
     keep_alive: Annotated[
         int,
         typer.Option(
-            help="Time to keep the instances for the next run.",
+            help="Time to keep the instances for the next run, as far as max_keep_alive_seconds allows.",
             metavar="SECONDS",
             min=0,
             max=3600,
@@ -159,14 +159,16 @@ def _carry_out(context: typer.Context, options: Mapping[str, Any]) -> None:
         stop_former_jobs(config, aws.results, aws.accounts, run_id, now=dt.datetime.now(dt.UTC))
     note_jobs(aws.results, config, settings.jobs_id)
     remember(folder, options)
-    metrics = _run(settings, test, aws, progress)
+    metrics = _run(settings, test, aws, progress, options)
     if context.params["as_json"]:
         typer.echo((folder / "metrics.json").read_text(encoding="utf-8"), nl=False)
     else:
         show_metrics(metrics, folder)
 
 
-def _run(settings: "ServerRun", test: "Table", aws: "OnAws", progress: "Progress") -> "RunMetrics":
+def _run(
+    settings: "ServerRun", test: "Table", aws: "OnAws", progress: "Progress", options: Mapping[str, Any]
+) -> "RunMetrics":
     """Run, and keep what there is in the results bucket, also of a run that fails."""
     from federation.aws.edge.sts import sts_of
     from federation.config.names import RUNS_PREFIX
@@ -175,7 +177,7 @@ def _run(settings: "ServerRun", test: "Table", aws: "OnAws", progress: "Progress
     from federation.runs.record.record import RunRecord
 
     folder, prefix = settings.out, f"{RUNS_PREFIX}{settings.run_id}/"
-    record = RunRecord(folder)
+    record = RunRecord(folder, options=options)
     copy = BucketCopy(aws.results, prefix, folder, event=record.event, say=progress.step)
     try:
         with copy:

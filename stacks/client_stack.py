@@ -119,7 +119,7 @@ class ClientStack(FederationStack):
             key_arn=self.key.key_arn,
             subnet_ids=self.network.subnet_ids,
             group_id=self.training_group.security_group_id,
-            max_job_seconds=self.config.federation.max_job_seconds,
+            limits=self.config.federation,
         ).role
 
     def _add_peering(self) -> None:

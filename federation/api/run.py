@@ -1,20 +1,36 @@
 """A finished run in a notebook: its figures as frames, its model, its report."""
 
 import html
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import pandas as pd
+from pydantic import TypeAdapter
 
 from federation.api.model import MODEL, Model
-from federation.errors import MissingFileError
+from federation.errors import DataError, MissingFileError
 from federation.events import NAME as EVENTS
+from federation.runs.record.checkpoint import ROUNDS, read_round
+from federation.runs.record.ledgers import read_lines
 
 _FIGURES = "metrics.json"
 _LEDGER = "ledger.jsonl"
 _ARRIVALS = ("join", "received")
+T = TypeVar("T")
+
+
+@dataclass
+class _Figures:
+    """What is read of ``metrics.json``."""
+
+    federated: dict[str, Any]
+    pooled: dict[str, Any] | None
+    local: dict[str, dict[str, Any]]
+
+
+_METRICS, _SETTINGS = TypeAdapter(_Figures), TypeAdapter(dict[str, Any])
 
 
 class Run:
@@ -57,17 +73,21 @@ class Run:
 
         On AWS, where no one place has the rows, the federated model's only.
         """
-        figures = json.loads((self.folder / _FIGURES).read_text(encoding="utf-8"))
-        models = {"federated": figures["federated"], "pooled": figures["pooled"], **figures["local"]}
+        figures = _read(self.folder / _FIGURES, _METRICS)
+        models = {"federated": figures.federated, "pooled": figures.pooled, **figures.local}
         columns = {name: _numbers(values) for name, values in models.items() if values is not None}
         return pd.DataFrame(columns).rename_axis("metric")
 
     @property
     def rounds(self) -> pd.DataFrame:
         """Figures of the global model after each round, from round 0 (before training) on."""
-        lines = _lines(self.folder / "rounds.jsonl")
-        rows = [{"seconds": line["seconds"], **_numbers(line["server"])} for line in lines]
-        return pd.DataFrame(rows, index=pd.Index([line["round"] for line in lines], name="round"))
+        path = self.folder / ROUNDS
+        try:
+            lines = [read_round(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+        except ValueError as error:
+            raise _damaged(path) from error
+        rows = [{"seconds": one.seconds, **_numbers(one.server)} for one in lines]
+        return pd.DataFrame(rows, index=pd.Index([one.round for one in lines], name="round"))
 
     @property
     def egress(self) -> pd.DataFrame:
@@ -84,7 +104,7 @@ class Run:
     @property
     def settings(self) -> dict[str, Any]:
         """What was run: strategy, parameters, clients, seed, versions."""
-        return dict(json.loads((self.folder / "run.json").read_text(encoding="utf-8")))
+        return _read(self.folder / "run.json", _SETTINGS)
 
     @property
     def report(self) -> Path:
@@ -93,13 +113,14 @@ class Run:
 
     def _ledgers(self) -> Iterator[dict[str, Any]]:
         for path in sorted(self.folder.glob(f"clients/*/{_LEDGER}")):
-            for line in _lines(path):
-                arrays = ", ".join(array["name"] for array in line["arrays"])
+            for line in read_lines(path):
+                arrays = ", ".join(array["name"] for array in line.get("arrays", ()))
                 yield {"client": path.parent.name, **line, "arrays": arrays}
 
     def _arrivals(self) -> Iterator[dict[str, Any]]:
-        for line in _lines(self.folder / EVENTS):
-            if line["event"] in _ARRIVALS:
+        record = self.folder / EVENTS
+        for line in read_lines(record) if record.exists() else ():
+            if line.get("event") in _ARRIVALS:
                 yield {"round": None, "kind": line["event"], "arrays": None, **line}
 
     def _repr_html_(self) -> str:
@@ -111,11 +132,16 @@ class Run:
         return f"<federation.Run in {self.folder}>"
 
 
-def _numbers(figures: dict[str, Any]) -> dict[str, float]:
+def _numbers(figures: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in figures.items() if not isinstance(value, dict)}
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return (
-        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    )
+def _read(path: Path, shape: TypeAdapter[T]) -> T:
+    try:
+        return shape.validate_json(path.read_bytes())
+    except ValueError as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> DataError:
+    return DataError(f"{path} is damaged.", "Put back the file that the run wrote.")

@@ -10,10 +10,12 @@ A command is a typed function; `run` makes a command line of it, as ``typer.run`
 """
 
 import functools
+import os
 import re
 import signal
 import sys
 import textwrap
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -153,22 +155,38 @@ def _end(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
+def _tell(text: str) -> None:
+    """Write a last line to stderr, which may be a file on the disk that is full."""
+    try:
+        typer.echo(text, err=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # where Python flushes at its end
+
+
+def _take_over_from_loading() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt from here on, so that a command cleans up after itself."""
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as a shell leaves it for background jobs
+    if not ignored and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _report_errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def reporting(**options: object) -> None:
         try:
+            _take_over_from_loading()
             command(**options)
         except FederationError as error:
             if options.get("debug"):
                 traceback.print_exc()
-            typer.echo(f"error: {error}", err=True)
+            _tell(f"error: {error}")
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
+            _tell("interrupted")
             raise typer.Exit(INTERRUPTED) from None
         except SystemExit as ended:
             if ended.code in {TERMINATED, HUNG_UP}:
-                typer.echo("terminated", err=True)
+                _tell("terminated")
             raise
 
     return reporting

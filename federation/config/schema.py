@@ -71,6 +71,8 @@ class Settings(_Table):
         Repository and tag of the AWS scikit-learn image, one with Python 3.12.
     max_job_seconds : int
         Longest run time that the kickoff role may ask for.
+    max_keep_alive_seconds : int
+        Longest time that the kickoff role may keep an instance, which is paid, for the next job.
     log_retention_days, noncurrent_version_days : int
         How long logs, and overwritten or deleted objects, are kept.
     removal_policy : {"destroy", "retain"}
@@ -85,6 +87,7 @@ class Settings(_Table):
     port: Annotated[Whole, Field(ge=1024, le=65535)] = 8080
     image: Annotated[str, Field(pattern=rf"^{IMAGES}$")] = "sagemaker-scikit-learn:1.9-0-cpu-py3"
     max_job_seconds: Annotated[Whole, Field(ge=60, le=432_000)] = 86_400
+    max_keep_alive_seconds: Annotated[Whole, Field(ge=0, le=3600)] = 0
     log_retention_days: RetentionDays = 30
     noncurrent_version_days: Annotated[Whole, Field(ge=1, le=3650)] = 30
     removal_policy: Literal["destroy", "retain"] = "destroy"

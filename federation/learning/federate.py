@@ -135,7 +135,8 @@ def federate(  # noqa: PLR0913 - all but the first three by name
     if why:
         record.event("taken", strategy=settings.strategy, rounds=settings.rounds)
     strategy = settings.strategy_for(len(node_ids))
-    notes = [*why, *notes_of(settings, agreement, prepared), *warnings_of_rows(test.y)]
+    lost = saved.notes if saved else ()
+    notes = [*lost, *why, *notes_of(settings, agreement, prepared), *warnings_of_rows(test.y)]
     observer.agreed(statistics, notes)
 
     roster = Roster(grid, name_of=name_of, process_of=process_of, limit=settings.set_aside_after)

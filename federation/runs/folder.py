@@ -17,6 +17,7 @@ from federation.report.coefficients import comparisons
 from federation.report.facts import Egress, Run, RunMetrics, Scores
 from federation.report.page import Report, render_report
 from federation.report.sites import SiteScores
+from federation.runs.record.ledgers import read_lines
 
 
 def write_run(
@@ -76,11 +77,16 @@ def write_run(
 
 
 def read_egress(ledger: Path) -> Egress:
-    """Sum up a client's egress ledger."""
+    """Sum up a client's egress ledger.
+
+    Raises
+    ------
+    AuditInputError
+        It is none.
+    """
     if not ledger.exists():  # of a client that never joined, as its data cannot be used
         return sum_egress([])
-    lines = [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
-    return sum_egress([(line["kind"], line["bytes"]) for line in lines])
+    return sum_egress([(line["kind"], line["bytes"]) for line in read_lines(ledger)])
 
 
 def sum_egress(messages: Sequence[tuple[str, int]]) -> Egress:

@@ -15,7 +15,7 @@ from federation.aws.ports import RunAccount, WritableBucket
 from federation.config.names import RUNS_PREFIX
 from federation.config.schema import FederationConfig
 from federation.data.table import Table
-from federation.errors import TrainingJobError
+from federation.errors import SettingError, TrainingJobError
 from federation.files import sha256_of
 from federation.learning.federate import Federated
 from federation.learning.preprocessing.prepared import Prepared
@@ -80,6 +80,16 @@ class ServerRun:
     prepared: Prepared = field(default_factory=Prepared)
     note: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse what no kickoff role grants."""
+        asked, longest = self.jobs.keep_alive, self.config.federation.max_keep_alive_seconds
+        if asked > longest:
+            raise SettingError(
+                f"--keep-alive {asked} is longer than the {longest} s that the clients allow.",
+                "Leave it out, or set max_keep_alive_seconds in every party's configuration and deploy the "
+                "clients again.",
+            )
+
     @property
     def jobs_id(self) -> str:
         """What names the jobs of this attempt."""
@@ -136,6 +146,7 @@ def run_on_aws(
         TrainingJobs(accounts, poll_seconds=settings.poll_seconds, on_status=progress.job) as jobs,
     ):
         federated, received = _train(settings, test, networks, jobs, progress, ask_sts, record)
+        record.check()
         progress.step("Waiting for the jobs to end")
         metrics = write_run(
             settings.out,

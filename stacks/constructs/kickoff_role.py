@@ -4,7 +4,7 @@ from constructs import Construct
 
 from federation.config import names
 from federation.config.names import ClientNames, ServerNames
-from federation.config.schema import Client
+from federation.config.schema import Client, Settings
 from stacks.job_actions import DESCRIBE_NETWORK
 from stacks.rights import OWN_STREAMS, Right, describe_network, list_log_streams, role_with
 from stacks.trust import only
@@ -18,7 +18,8 @@ class KickoffRole(Construct):
     """``FL-kickoff-client-job``: run jobs within the client's limits, without access to its data.
 
     Every part of a job that a condition can pin is pinned to the client's own: subnets, security group, keys,
-    instance types, run time. Two more doors are shut: no file system may be mounted, no remote shell opened.
+    instance types, run time, the time that an instance is kept afterwards. Two more doors are shut: no file
+    system may be mounted, no remote shell opened.
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
 
     Parameters
@@ -37,8 +38,8 @@ class KickoffRole(Construct):
         The subnets that jobs must use.
     group_id : str
         The security group they must have.
-    max_job_seconds : int
-        The longest run time that may be asked for.
+    limits : Settings
+        The longest times that a job may run, and that its instance may be kept.
     """
 
     def __init__(
@@ -53,10 +54,11 @@ class KickoffRole(Construct):
         key_arn: str,
         subnet_ids: list[str],
         group_id: str,
-        max_job_seconds: int,
+        limits: Settings,
     ) -> None:
         super().__init__(scope, construct_id)
-        pinned = _pinned(client, key_arn, subnet_ids, group_id, max_job_seconds)
+        pinned = _pinned(client, key_arn, subnet_ids, group_id, limits)
+        kept = _kept(limits)
         self.role = role_with(
             self,
             name=names.KICKOFF_ROLE,
@@ -64,7 +66,7 @@ class KickoffRole(Construct):
             trusts=only(server.account, server.notebook_role_arn, client.external_id),
             rights={
                 names.KICKOFF_POLICY: [
-                    *_run_jobs(client, own, pinned),
+                    *_run_jobs(client, own, pinned, kept),
                     *_pass_role(training_role_arn),
                     *_read_logs(own),
                     describe_network(DESCRIBE_NETWORK, client.region),
@@ -74,7 +76,7 @@ class KickoffRole(Construct):
 
 
 def _pinned(
-    client: Client, key_arn: str, subnet_ids: list[str], group_id: str, max_job_seconds: int
+    client: Client, key_arn: str, subnet_ids: list[str], group_id: str, limits: Settings
 ) -> dict[str, dict[str, object]]:
     """Pin a new job to the client's own values; "ForAllValues" alone would also admit a job without any."""
     return {
@@ -90,15 +92,31 @@ def _pinned(
             "sagemaker:InstanceTypes": list(client.training_instance_types),
         },
         "ArnEquals": {"sagemaker:VolumeKmsKeyArn": key_arn, "sagemaker:OutputKmsKeyArn": key_arn},
-        "NumericLessThanEquals": {"sagemaker:MaxRuntimeInSeconds": str(max_job_seconds)},
+        "NumericLessThanEquals": {"sagemaker:MaxRuntimeInSeconds": str(limits.max_job_seconds)},
         "BoolIfExists": {"sagemaker:EnableRemoteDebug": "false"},
     }
 
 
-def _run_jobs(client: Client, own: ClientNames, pinned: dict[str, dict[str, object]]) -> list[Right]:
+def _kept(limits: Settings) -> dict[str, dict[str, object]]:
+    """Pin how long an instance may be kept after a job; a request that keeps none has no such key."""
+    longest = str(limits.max_keep_alive_seconds)
+    return {"NumericLessThanEqualsIfExists": {"sagemaker:KeepAlivePeriod": longest}}
+
+
+def _run_jobs(
+    client: Client,
+    own: ClientNames,
+    pinned: dict[str, dict[str, object]],
+    kept: dict[str, dict[str, object]],
+) -> list[Right]:
     jobs = [own.job_arns]
     return [
-        Right(actions=["sagemaker:CreateTrainingJob"], resources=jobs, conditions=pinned, because=OWN_JOBS),
+        Right(
+            actions=["sagemaker:CreateTrainingJob"],
+            resources=jobs,
+            conditions={**pinned, **kept},
+            because=OWN_JOBS,
+        ),
         Right(
             actions=["sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob"],
             resources=jobs,
@@ -108,6 +126,7 @@ def _run_jobs(client: Client, own: ClientNames, pinned: dict[str, dict[str, obje
             actions=["sagemaker:UpdateTrainingJob"],
             resources=jobs,
             conditions={
+                **kept,
                 "BoolIfExists": {"sagemaker:EnableRemoteDebug": "false"},
                 "ForAllValues:StringEquals": {
                     "sagemaker:InstanceTypes": list(client.training_instance_types)

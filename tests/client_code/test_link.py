@@ -312,3 +312,15 @@ def test_the_ledger_does_not_grow_with_the_rows(make_task: Callable[..., utils.T
         for changing in ("time", "sha256"):
             assert len(few.pop(changing)) == len(many.pop(changing))
         assert few == many
+
+
+@pytest.mark.parametrize("before", ["", "{}\n", '{}\n{"line": 2, "ki'])
+def test_half_a_line_of_a_ledger_does_not_damage_the_next(before: str, tmp_path: Path) -> None:
+    """A process that is killed may leave one; the next one's first line is whole."""
+    path = tmp_path / "ledger.jsonl"
+    path.write_text(before)
+    with open_ledger(tmp_path) as stream:
+        Ledger(stream).record([b"x"], kind="join")
+    lines = path.read_text().splitlines()
+    assert json.loads(lines[-1])["kind"] == "join"
+    assert lines[:-1] == before.splitlines()

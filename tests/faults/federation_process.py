@@ -3,7 +3,7 @@
 A JSON object: ``server_port`` and ``wire`` (clients connect to the port ``wire``), ``faults`` (what a client
 does wrong, by its name and the round or "evaluate"), ``absent`` (names not started), ``late`` (names, and the
 event they wait for), ``unwatched`` (nobody tells the server that a process ended, as on AWS),
-``hyperparameters`` (more of them).
+``hyperparameters`` (more of them), ``environments`` (more variables of a client's process, by its name).
 """
 
 import functools
@@ -42,6 +42,17 @@ class FaultyJob(ClientJob):
         return super().environment(token=token, threads=threads) | {"FAULT": json.dumps(self.faults)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class JobElsewhere(ClientJob):
+    """A client on a machine that is not as the server's."""
+
+    more: dict[str, str]
+
+    def environment(self, *, token: str, threads: int) -> dict[str, str]:
+        """Return the environment, with what differs."""
+        return super().environment(token=token, threads=threads) | self.more
+
+
 class PlannedClients(LocalClients):
     """Clients as the plan wants them."""
 
@@ -63,6 +74,8 @@ class PlannedClients(LocalClients):
             job = replace(job, hyperparameters={**job.hyperparameters, **more})
         if faults := PLAN.get("faults", {}).get(job.name):
             return FaultyJob(**vars(job), faults=faults)
+        if more := PLAN.get("environments", {}).get(job.name):
+            return JobElsewhere(**vars(job), more=more)
         return job
 
     def _start_late(self, job: ClientJob, words: str) -> None:

@@ -1,5 +1,6 @@
 """Runs as processes, to be watched and disturbed from outside."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -39,18 +40,22 @@ class Run:
         More options of the command.
     plan : mapping
         What the clients do, see ``tests/faults/federation_process.py``; empty for the command itself. With
-        ``module`` it is another module's, such as ``tests/faults/aws_server.py``.
+        ``module`` it is another module's, such as ``tests/faults/aws_server.py``. With ``without_override``
+        the user may not write what is read-only, root neither.
     """
 
     def __init__(self, folder: Path, data: Path, options: list[str], plan: Mapping[str, Any]) -> None:
+        plan = dict(plan)
         self.folder = folder
         self._log = folder.with_suffix(f".{time.monotonic_ns()}.log")
         self._log.parent.mkdir(parents=True, exist_ok=True)
+        limited = bool(plan.pop("without_override", False)) and os.geteuid() == 0
+        prefix = ["setpriv", "--bounding-set=-dac_override"] if limited else []
         module = plan.get("module", "tests.faults.federation_process") if plan else "federation.local"
         where = [] if "--resume" in options else ["--data", str(data), "--out", str(folder)]
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module, *where, *options],
+                [*prefix, sys.executable, "-m", module, *where, *options],
                 cwd=ROOT,
                 env=environment() | dict(plan.get("environment", {})) | {"FAULTS": json.dumps(plan)},
                 stdout=subprocess.DEVNULL,
@@ -181,3 +186,19 @@ def gone(processes: list[psutil.Process]) -> bool:
     """Whether processes end within 20 s."""
     _, alive = psutil.wait_procs(processes, timeout=20)
     return not alive
+
+
+def clock_of(offset: Path) -> dict[str, str]:
+    """Return the variables of a process whose wall clock is off by what a file says, such as ``+30h``."""
+    package = importlib.util.find_spec("libfaketime")
+    assert package, "a development dependency"
+    assert package.origin
+    offset.write_text("+0\n")
+    return {
+        "LD_PRELOAD": str(
+            Path(package.origin).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
+        ),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }

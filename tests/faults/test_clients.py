@@ -194,3 +194,21 @@ def test_comes_back_as_another_process(start: Start, seen: Seen) -> None:
     assert detected < 2
     assert rejoined["instance"] != run.find("join", client="site-2")[0]["instance"]
     seen(f"stream's end seen in {detected:.1f} s; the new process' updates count")
+
+
+@pytest.mark.fault(
+    "kill -9 two clients at once, quorum of 1", "the third finishes the run; the two are set aside by name"
+)
+def test_two_killed_at_once(start: Start, seen: Seen) -> None:
+    """Neither hides the other."""
+    run = start("--rounds", 40, "--quorum", 1)
+    run.until_round(3)
+    for client in [run.client(name) for name in ("site-1", "site-2")]:
+        client.kill()
+    code, said = run.finish()
+    assert code == 0, said
+    aside = {name for one in run.rounds() for name in one["set_aside"]}
+    assert aside == {"site-1", "site-2"}
+    assert "SIGKILL" in (run.folder / "report.html").read_text()
+    assert len(run.rounds()) == 41
+    seen("40 rounds finished; site-1 and site-2 set aside")

@@ -1,6 +1,5 @@
 """A server that dies, at any moment: the run goes on after the last finished round."""
 
-import importlib.util
 import json
 import shutil
 import signal
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.runs import Run, Start, gone
+from tests.faults.runs import Run, Start, clock_of, gone
 
 Seen = Callable[[str], None]
 ADAM = ("--rounds", "12", "--strategy", "fedadam", "--seed", "5")
@@ -121,19 +120,8 @@ def test_refused(start: Start, seen: Seen, data: Path, tmp_path: Path) -> None:
 @pytest.mark.fault("the server's clock jumps by 30 h in mid-run", "the run finishes with the same model")
 def test_the_clock_jumps(start: Start, seen: Seen, tmp_path: Path, undisturbed: Callable[..., str]) -> None:
     """Deadlines are measured by a clock that does not jump; the wall clock only stamps what is written."""
-    package = importlib.util.find_spec("libfaketime")
-    assert package, "a development dependency"
-    assert package.origin
-    library = Path(package.origin).parent / "vendor" / "libfaketime" / "src" / "libfaketime.so.1"
     offset = tmp_path / "offset"
-    offset.write_text("+0\n")
-    faketime = {
-        "LD_PRELOAD": str(library),
-        "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
-    run = start(*ADAM, environment=faketime)
+    run = start(*ADAM, environment=clock_of(offset))
     run.until_round(3)
     offset.write_text("+30h\n")
     code, said = run.finish()
@@ -142,3 +130,22 @@ def test_the_clock_jumps(start: Start, seen: Seen, tmp_path: Path, undisturbed: 
     assert len(days) == 2, "the clock did not jump"
     assert run.model() == undisturbed(*ADAM)
     seen("events.jsonl shows the jump; no deadline passed, the same model")
+
+
+@pytest.mark.fault("a client's clock jumps by 30 h in mid-run", "the run finishes with the same model")
+def test_a_clients_clock_jumps(
+    start: Start, seen: Seen, tmp_path: Path, undisturbed: Callable[..., str]
+) -> None:
+    """It stays connected; its ledger shows the jump, and the audit compares no times."""
+    offset = tmp_path / "offset"
+    run = start(*ADAM, environments={"site-2": clock_of(offset)})
+    run.until_round(3)
+    offset.write_text("+30h\n")
+    code, said = run.finish()
+    assert code == 0, said
+    ledger = run.folder / "clients" / "site-2" / "ledger.jsonl"
+    days = {json.loads(line)["time"][:10] for line in ledger.read_text().splitlines()}
+    assert len(days) == 2, "the clock did not jump"
+    assert run.model() == undisturbed(*ADAM)
+    assert run.audit()[0] == 0, run.audit()
+    seen("its ledger shows the jump; it stays connected, the same model; audit agrees")

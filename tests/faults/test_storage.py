@@ -16,7 +16,7 @@ from federation.aws.edge.buckets.s3 import Store
 from federation.runs.record.bucket_copy import BucketCopy
 from federation.runs.record.checkpoint import CheckpointFolder
 from federation.runs.record.record import RunRecord
-from tests.faults.runs import Start
+from tests.faults.runs import Start, gone
 from tests.unit.test_checked_strategy import Federation
 
 Seen = Callable[[str], None]
@@ -64,6 +64,25 @@ def test_server_disk_full(start: Start, seen: Seen, undisturbed: Callable[..., s
     assert code == 0, said
     assert again.model() == undisturbed(*OPTIONS)
     seen("exit code 36, naming the file; resumed with the same model")
+
+
+@pytest.mark.fault(
+    "no write of the server succeeds any more, not even to its log",
+    "ends with exit code 36 within 30 s; no process left",
+)
+def test_nothing_can_be_written(start: Start, seen: Seen) -> None:
+    """Not even the error can be written; the exit code says it."""
+    run = start("--rounds", 100_000)
+    run.until_round(2)
+    clients = run.clients()
+    resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (0, 0))
+    began = time.monotonic()
+    code, said = run.finish(timeout=30)
+    took = time.monotonic() - began
+    assert code == 36, said
+    assert "Traceback" not in said
+    assert gone(clients)
+    seen(f"exit code 36 after {took:.1f} s")
 
 
 class Bucket:

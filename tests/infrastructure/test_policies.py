@@ -140,6 +140,7 @@ def test_the_server_starts_a_job_as_the_client_laid_it_down(
         {"sagemaker:OutputKmsKeyArn": OTHER_KEY},
         {"sagemaker:OutputKmsKeyArn": []},
         {"sagemaker:MaxRuntimeInSeconds": "86401"},
+        {"sagemaker:KeepAlivePeriod": "1"},
         {"sagemaker:EnableRemoteDebug": "true"},
         {"sagemaker:FileSystemId": "fs-0123456789abcdef0"},
     ],
@@ -171,6 +172,18 @@ def test_a_running_job_cannot_be_opened_for_a_shell(iam: Evaluator, client: Clie
     arn = job_arn(client, f"{client.job_name_prefix}run1")
     context = {"sagemaker:EnableRemoteDebug": "true"}
     assert not iam.allows(client.kickoff_role_arn, "sagemaker:UpdateTrainingJob", arn, context)
+
+
+def test_no_instance_is_kept_for_longer_than_the_client_allows(
+    iam: Evaluator, client: ClientNames, job: Context
+) -> None:
+    """A kept instance is paid: neither a new job nor a change of a running one may ask for more."""
+    arn = job_arn(client, f"{client.job_name_prefix}run1")
+    for action in ("CreateTrainingJob", "UpdateTrainingJob"):
+        for seconds, allowed in (("0", True), ("60", False), ("3600", False)):
+            asked = {**job, "sagemaker:KeepAlivePeriod": seconds}
+            may = iam.allows(client.kickoff_role_arn, f"sagemaker:{action}", arn, asked)
+            assert may == allowed, (action, seconds)
 
 
 def test_the_server_passes_exactly_one_role_to_exactly_one_service(

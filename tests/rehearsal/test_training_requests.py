@@ -202,6 +202,22 @@ def test_the_warm_pool_setting_can_be_changed(account: Account) -> None:
     assert job["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 120
 
 
+def test_the_time_that_an_instance_is_kept_can_be_pinned(account: Account) -> None:
+    """Of a new job and of a change; a request that keeps none passes."""
+    pin = {"NumericLessThanEqualsIfExists": {"sagemaker:KeepAlivePeriod": "60"}}
+    kickoff = session(account.connect, create(**pin), allow("sagemaker:UpdateTrainingJob", JOBS, **pin), PASS)
+    kickoff.create_training_job(**account.request())
+    resources = account.request()["ResourceConfig"]
+    longer = {**resources, "KeepAlivePeriodInSeconds": 61}
+    assert refusal(kickoff, account.request("fl-job-2", ResourceConfig=longer))[0] == "AccessDeniedException"
+    kept = {**resources, "KeepAlivePeriodInSeconds": 60}
+    kickoff.create_training_job(**account.request("fl-job-3", ResourceConfig=kept))
+    with pytest.raises(kickoff.exceptions.ClientError, match="AccessDenied"):
+        kickoff.update_training_job(
+            TrainingJobName="fl-job-3", ResourceConfig={"KeepAlivePeriodInSeconds": 3600}
+        )
+
+
 def test_stopping_and_describing_need_permission_for_that_job(account: Account) -> None:
     """A kickoff role sees and stops the federation's jobs, and no others."""
     kickoff = session(account.connect, allow(["sagemaker:DescribeTrainingJob"], JOBS))

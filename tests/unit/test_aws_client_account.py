@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from federation.aws.edge.client_account import LOG_LINES, ClientAccount, client_accounts
 from federation.aws.jobs.request import JobSettings, RunIdentity, build_job_request
+from federation.aws.jobs.run_jobs import TrainingJobs
 from federation.config.names import TRAINING_JOB_LOG_GROUP, TRAINING_KEY_TAG
 from federation.config.schema import parse_config
 from federation.errors import ClientNetworkError, KickoffRefusedError, TrainingJobError
@@ -285,6 +286,43 @@ def test_the_last_lines_of_a_jobs_log_are_read(account: ClientAccount) -> None:
         logs.put_log_events(logGroupName=TRAINING_JOB_LOG_GROUP, logStreamName=name, logEvents=events)
     read = account.last_log_lines(JOB)
     assert read == [f"line {number}" for number in range(5, LOG_LINES + 5)]
+
+
+STAMP = "2026-11-28 09:00:00,000"
+TRAINING_TOOLKIT = f"""{STAMP} sagemaker-training-toolkit INFO     Waiting for the process to finish.
+{STAMP} sagemaker-training-toolkit ERROR    Reporting training FAILURE
+{STAMP} sagemaker-training-toolkit ERROR    ExecuteUserScriptError:
+ExitCode 52
+ErrorMessage ""
+Command "/opt/venv/bin/python client.py --label fraud"
+{STAMP} sagemaker-training-toolkit ERROR    Encountered exit_code 52"""
+CONTAINERS = "\n".join(
+    [
+        f"{STAMP} sagemaker-containers ERROR    ExecuteUserScriptError:",
+        'Command "/opt/venv/bin/python client.py --label fraud"',
+        "Traceback (most recent call last):",
+        *(f'  File "/opt/venv/lib/python3.12/module_{at // 2}.py", line 8, in main' for at in range(20)),
+        "subprocess.CalledProcessError: Command returned non-zero exit status 52",
+        "sagemaker_containers._errors.ExecuteUserScriptError: ExecuteUserScriptError:",
+        'Command "/opt/venv/bin/python client.py --label fraud"',
+    ]
+)
+
+
+@pytest.mark.parametrize("tail", [TRAINING_TOOLKIT, CONTAINERS], ids=["sagemaker-training", "-containers"])
+def test_the_clients_own_words_are_found_before_either_toolkits(tail: str, account: ClientAccount) -> None:
+    """AWS's image holds two programs that run the client; one writes 26 lines after its last."""
+    said = "no answer from 10.0.0.5:8080 within 600 s. Check the peering."
+    logs = in_the_account("logs")
+    logs.create_log_group(logGroupName=TRAINING_JOB_LOG_GROUP)
+    stream, now = f"{JOB}/algo-1-1", int(dt.datetime.now(dt.UTC).timestamp() * 1000)
+    logs.create_log_stream(logGroupName=TRAINING_JOB_LOG_GROUP, logStreamName=stream)
+    lines = ["error: an earlier one", *["pip is busy"] * 30, f"error: {said}", *tail.splitlines()]
+    events = [{"timestamp": now + at, "message": line} for at, line in enumerate(lines)]
+    logs.put_log_events(logGroupName=TRAINING_JOB_LOG_GROUP, logStreamName=stream, logEvents=events)
+    jobs = TrainingJobs({"a": account}, poll_seconds=0.01, on_status=lambda _name, _status: None)
+    jobs._jobs["a"] = JOB
+    assert jobs._last_error("a") == said
 
 
 def test_jobs_are_found_by_their_logs(account: ClientAccount) -> None:

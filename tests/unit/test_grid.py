@@ -381,7 +381,7 @@ def test_who_does_not_belong_is_told_why(identity: dict[str, object], words: str
     assert grid.get_node_ids() == []
 
 
-@pytest.mark.parametrize("character", ["x", "é", "\n", "😀"])
+@pytest.mark.parametrize("character", ["x", "é", "\n", "😀", '"', "\\"])
 def test_a_strangers_words_are_cut_before_they_are_written(
     character: str, opened: Opened, tmp_path: Path
 ) -> None:

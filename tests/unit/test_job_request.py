@@ -1,8 +1,10 @@
 """What a client's training job is asked to be, by value."""
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +17,10 @@ from federation.aws.jobs.request import (
     job_name,
 )
 from federation.config.schema import FederationConfig, load_config
+from federation.learning.strategies.catalogue import STRATEGIES
 from tests.conftest import ROOT
 from tests.script_mode import arguments
+from tests.unit.test_checked_strategy import Federation
 
 NETWORK = ClientNetwork(subnets=("subnet-1",), security_group="sg-1", key_arn="arn:aws:kms:us-east-1:2:key/k")
 RUN = RunIdentity(run_id="r1", server_address="10.0.0.5:8080", certificate="TUlJ")
@@ -104,15 +108,21 @@ def test_names_of_jobs_fit_sagemaker(config: FederationConfig) -> None:
     assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name)
 
 
-def test_cloudwatch_finds_the_metrics_in_the_clients_log() -> None:
-    """The patterns match what client.py logs."""
-    code = (ROOT / "client_code" / "client.py").read_text(encoding="utf-8")
-    lines = [
-        text.replace("%s", "3").replace("%.6g", "0.25") for text in re.findall(r'log\.info\("(.*?)"', code)
-    ]
-    for _, pattern in METRICS:
-        found = [re.search(pattern, line) for line in lines]
-        assert [match.group(1) for match in found if match] == ["0.25"]
+@pytest.mark.parametrize(
+    "training", [*({"strategy": name} for name in STRATEGIES), {"strategy": "fednewton", "penalty": "firth"}]
+)
+def test_cloudwatch_finds_the_metrics_in_the_log_of_every_strategy(
+    training: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The patterns match what clients log in real runs: each round's loss, and how good the model is."""
+    caplog.set_level("INFO")
+    ran = Federation(tmp_path).run(rounds=3, **training)
+    lines = [record.getMessage() for record in caplog.records if record.name == "client"]
+    losses, scores = ([m.group(1) for line in lines if (m := re.search(it, line))] for _, it in METRICS)
+    trained = sum(len(one.clients) for one in ran.rounds)
+    assert len(losses) >= trained > 0, lines
+    assert len(scores) == len(ran.at_clients) > 0, lines
+    assert all(math.isfinite(float(value)) for value in (*losses, *scores))
 
 
 def test_the_example_exists() -> None:

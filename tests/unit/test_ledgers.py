@@ -105,6 +105,19 @@ def test_the_command_ends_well_only_if_all_agree(tmp_path: Path, capsys: pytest.
     assert printed["client"] == "anna"
 
 
+def test_half_a_line_of_a_ledger_before_a_join_is_dropped(tmp_path: Path) -> None:
+    """A client that was killed while it wrote sent no such message; its next process begins with a join."""
+    sent = ledger(*KINDS)
+    run = _run(tmp_path, sent, sent)
+    (path,) = run.glob("clients/*/ledger.jsonl")
+    told = path.read_text()
+    path.write_text('{"line": 7, "kin\n' + told)
+    main(folder=run)
+    path.write_text(told.replace("\n", '\n{"line": 7, "kin\n', 1))
+    with pytest.raises(AuditInputError, match="line 2: not one of ours"):
+        main(folder=run)
+
+
 def test_half_a_line_before_a_resume_is_dropped(tmp_path: Path) -> None:
     """Elsewhere, what is not JSON is none of ours."""
     run = _run(tmp_path, ledger(*KINDS), ledger(*KINDS))

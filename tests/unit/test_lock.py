@@ -1,12 +1,13 @@
 """A run folder belongs to one process at a time, and to one user."""
 
+import datetime as dt
 import os
 from pathlib import Path
 
 import pytest
 
-from federation.errors import OutputExistsError, RunInUseError, SettingError
-from federation.runs.record.lock import NAME, clear, exclusive
+from federation.errors import OutputExistsError, RunInUseError, SettingError, StorageError
+from federation.runs.record.lock import NAME, clear, exclusive, folder_of
 
 
 def test_the_second_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
@@ -21,6 +22,24 @@ def test_the_second_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
     with exclusive(run, new=True):
         (run / "report.html").touch()
     assert [path.name for path in run.iterdir()] == ["report.html"]
+
+
+def test_default_folders_do_not_collide() -> None:
+    """Of runs that begin in the same moment, of one process or of several with the same id."""
+    started = dt.datetime(2026, 11, 28, 5, tzinfo=dt.UTC)
+    folders = {folder_of(started) for _ in range(100)}
+    assert len(folders) >= 99
+    assert all(folder.name.startswith("20261128-050000-") for folder in folders)
+
+
+def test_what_finds_no_room_is_an_error_of_the_file(tmp_path: Path) -> None:
+    """Whichever file of the run it is, also the report at its end."""
+    full = Path("/dev/full")
+    with (
+        pytest.raises(StorageError, match=r"No space left on device\. Make room"),
+        exclusive(tmp_path, new=True),
+    ):
+        full.write_text("report")
 
 
 def test_a_lock_that_a_killed_process_left_is_none(tmp_path: Path) -> None:

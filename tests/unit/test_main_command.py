@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import federation
 from federation import __main__ as dispatcher
 from federation import __version__
 from federation.errors import ExtraMissingError, SettingError
@@ -84,3 +85,23 @@ def test_bash_completes_commands_and_options(words: str, position: str, offered:
 
 def _script_asks(shell: str) -> bool:
     return "_FEDERATION_COMPLETE=bash_complete" in call("completion", shell).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_one"),
+    [
+        ("python -m federation.local --rounds 3", True),
+        ("python -X importtime -m federation local", True),
+        ("python -m federation.rehearse", True),
+        ("python bin/federation local", True),
+        ("python -m federation.rehearse.emulator", False),
+        ("python -m federations", False),
+        ("python -m hospital.train -m federation", False),
+        ("python -m", False),
+        ("python train.py federation", False),
+        ("python", False),
+    ],
+)
+def test_ctrl_c_ends_only_commands_of_ours_at_once(arguments: str, is_one: bool) -> None:  # noqa: FBT001
+    """A program that imports the package keeps its own way to end."""
+    assert federation._is_command(arguments.split()) == is_one

@@ -35,6 +35,7 @@ from federation.errors import (
     IdentityRefusedError,
     PortTakenError,
     ServerAddressError,
+    SettingError,
     TrainingJobError,
 )
 from federation.learning.preprocessing.prepared import Prepared
@@ -164,6 +165,31 @@ def run(
         prepared=Prepared(notes=["2 rows are identical."], left_out={"id": "an identifier"}),
     )
     run_on_aws(settings, held_back(data), accounts, progress or Progress(), ask_sts=caller)
+
+
+def test_instances_are_not_kept_for_longer_than_the_clients_allow(
+    config: FederationConfig, tmp_path: Path
+) -> None:
+    """The kickoff roles would refuse it, one after the other, once the run has begun."""
+    limits = config.federation.model_copy(update={"max_keep_alive_seconds": 60})
+    allowing = config.model_copy(update={"federation": limits})
+
+    def keeping(seconds: int) -> ServerRun:
+        return ServerRun(
+            config=allowing,
+            training=TrainingSettings(),
+            jobs=JobSettings(label=LABEL, source_key="s", keep_alive=seconds),
+            host=None,
+            join_timeout=1,
+            poll_seconds=1,
+            out=tmp_path,
+            run_id="r1",
+            started=dt.datetime.now(dt.UTC),
+        )
+
+    keeping(60)
+    with pytest.raises(SettingError, match="--keep-alive 61 is longer than the 60 s"):
+        keeping(61)
 
 
 def caller(request: SignedRequest) -> str:

@@ -21,7 +21,8 @@ from federation.config.schema import Client, FederationConfig
 from federation.errors import ClientNetworkError, KickoffRefusedError, TrainingJobError
 
 Clock = Callable[[], dt.datetime]
-LOG_LINES = 20
+LOG_LINES = 500
+"""A job's last lines that are read: a toolkit may write a long traceback after the client's own words."""
 RETRIES = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10, read_timeout=30)
 
 

@@ -14,14 +14,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from pydantic import TypeAdapter
+
 from federation.aws.jobs.request import job_name
 from federation.aws.ports import Account, JobStatus, ReadableBucket
 from federation.config.names import RUNS_PREFIX
 from federation.config.schema import Client, FederationConfig
+from federation.errors import AwsError
 
 NOTE = "jobs.json"
 _LEEWAY = dt.timedelta(days=1)
 _STAMP = "%Y%m%d-%H%M%S"
+
+
+@dataclass(frozen=True)
+class _Note:
+    """What a run notes before it starts jobs: their names, by client."""
+
+    jobs: dict[str, str]
+
+
+_NOTE = TypeAdapter(_Note)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +117,17 @@ class JobFinder:
         noted = list[tuple[str, str]]()
         for key in self._results.sizes(RUNS_PREFIX):
             if key.endswith(f"/{NOTE}") and _began(_run_id(key)) >= self._since:
-                noted.extend(json.loads(self._results.read(key))["jobs"].items())
+                noted.extend(self._read(key).items())
         return noted
+
+    def _read(self, key: str) -> dict[str, str]:
+        try:
+            return _NOTE.validate_json(self._results.read(key)).jobs
+        except ValueError as error:
+            raise AwsError(
+                f"s3://{self._results.bucket}/{key} does not say which jobs a run started.",
+                "Look for jobs of that run in the clients' accounts, then remove this object.",
+            ) from error
 
 
 def stop_former_jobs(

@@ -23,10 +23,10 @@ VOLUME_GB = 10
 DAY = 86_400
 
 METRICS = (
-    ("federation:train:loss", r"train round \d+: loss ([0-9.eE+-]+)"),
+    ("federation:train:loss", r"round \d+: loss ([0-9.eE+-]+)"),
     ("federation:validation:roc_auc", r"evaluate round \d+: roc_auc ([0-9.eE+-]+)"),
 )
-"""What CloudWatch reads off a client's log: names and patterns."""
+"""What CloudWatch reads off a client's log: names and patterns, which fit every strategy's lines."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -139,8 +139,9 @@ class TrainingJobs:
                 lines = self._accounts[name].last_log_lines(self._jobs[name])
             except FederationError:
                 continue
-            if said := [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]:
-                return said[-1]
+            for line in reversed(lines):
+                if line.startswith("error: "):
+                    return line.removeprefix("error: ")
         return ""
 
     def _where(self, name: str) -> str:

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from federation.data.unused import lines
 from federation.errors import DataError, MissingFileError
@@ -117,23 +118,22 @@ class Manifest:
 
         Raises
         ------
-        ValueError, TypeError, KeyError, AttributeError
+        ValueError
             If the text is anything else.
         """
-        raw: dict[str, Any] = json.loads(text)
-        if raw["format"] not in range(1, FORMAT + 1):
-            raise ValueError(f"format {raw['format']}, expected up to {FORMAT}")
+        raw = json.loads(text)
+        if not isinstance(raw, dict) or raw.get("format") not in range(1, FORMAT + 1):
+            raise ValueError(f"not of a format up to {FORMAT}")
         raw.setdefault("left_out", {})
         raw.setdefault("drop_duplicates", True)
-        counts = {name: Count(**raw[name]) for name in ("input", "duplicates", "test")}
-        clients = {name: _client_rows(rows) for name, rows in raw["clients"].items()}
-        source = None if raw["source"] is None else Source(**raw["source"])
-        tuples = {name: tuple(raw[name]) for name in ("features", "notes")}
-        return cls(**(raw | counts | tuples | {"clients": clients, "source": source}))
+        try:
+            return _SHAPE.validate_python(raw)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def _client_rows(raw: Mapping[str, Mapping[str, int]]) -> ClientRows:
-    return ClientRows(**{step: Count(**count) for step, count in raw.items()})
+_SHAPE = TypeAdapter(Manifest)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -153,7 +153,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise MissingFileError(
             f"{path}: cannot be read ({error.strerror}).", "Name a folder that federation.data_prep wrote."
         ) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({error}).", "Prepare the data again.") from error
 
 

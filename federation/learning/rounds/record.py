@@ -1,6 +1,6 @@
 """What a training writes down after each round, and where: the record as the training sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,12 +26,15 @@ class Checkpoint:
         The global model's, in its order.
     strategy : mapping
         What the strategy carries, see `federation.learning.strategies.state`.
+    notes : sequence of str
+        What was lost of the record; figures of rounds in between may be.
     """
 
     agreement: Agreement
     rounds: list[Round]
     arrays: Mapping[str, NDArray[np.float64]]
     strategy: State
+    notes: Sequence[str] = ()
 
     @property
     def round(self) -> int:

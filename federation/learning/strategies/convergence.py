@@ -64,16 +64,17 @@ class Convergence:
 
 
 def judge(rounds: Sequence[Round]) -> Convergence | None:
-    """Judge a run from its rounds; None if it has none but round 0.
+    """Judge a run from its rounds; None if it has none but round 0, or the figures before the last are lost.
 
     Parameters
     ----------
     rounds : sequence of Round
         From round 0 on. A round that was kept by an older version knows no distance and counts as moving.
     """
-    if len(rounds) < 2:  # noqa: PLR2004 - the untrained model and another
+    pairs = [(before, after) for before, after in pairwise(rounds) if after.round == before.round + 1]
+    if not pairs or pairs[-1][1] is not rounds[-1]:
         return None
-    moves = [_move(before, after) for before, after in pairwise(rounds)][-WINDOW:]
+    moves = [_move(before, after) for before, after in pairs[-WINDOW:]]
     still = all(distance <= STILL and abs(loss) <= FLAT for distance, loss in moves)
     distance, loss = moves[-1]
     return Convergence(

@@ -119,10 +119,11 @@ def _train_and_compare(settings: LocalRun, progress: RunObserver) -> RunMetrics:
     settings.machine.check_clients(len(manifest.clients))
     test = read_prepared(data / "server" / "test.csv", label=manifest.label)
     remember(settings.out, settings.options)
-    record = RunRecord(settings.out)
+    record = RunRecord(settings.out, options=settings.options)
     plan = {"strategy": training.strategy, "rounds": training.rounds, "clients": list(manifest.clients)}
     with record.telling(**plan, resumed=settings.resumed):
         federated = _train(settings, training, manifest, data, test, progress, record)
+        record.check()
         return _compare_and_write(settings, training, manifest, data, test, federated, progress)
 
 

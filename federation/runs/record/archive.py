@@ -6,7 +6,9 @@ A zip file of ``state.json`` and NumPy's ``.npy`` files.
 import io
 import json
 import os
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,9 +20,14 @@ from federation.files import replacing
 Arrays = dict[str, NDArray[Any]]
 State: TypeAlias = Any
 """Dicts, lists, arrays and plain values, nested as one likes."""
+DAMAGED = (
+    *(OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What reading an archive raises if it is not there, damaged, or something else."""
 
 
-def write_archive(path: Path, state: State) -> int:
+def write_archive(path: Path, state: State, *, former: Path | None = None) -> int:
     """Replace an archive; after a loss of power the old one or the new one is there, whole. Return its bytes.
 
     Parameters
@@ -29,6 +36,8 @@ def write_archive(path: Path, state: State) -> int:
         The file.
     state : dict, list, array, or a plain value
         Nested as one likes; keys of dicts are texts or whole numbers.
+    former : Path, optional
+        Keeps the archive that is replaced.
     """
     arrays: Arrays = {}
     text = json.dumps(_pack(state, "state", arrays))
@@ -41,6 +50,8 @@ def write_archive(path: Path, state: State) -> int:
                 archive.writestr(name, content.getvalue())
         with partial.open("rb") as written:
             os.fsync(written.fileno())
+        if former and path.exists():
+            path.replace(former)
         return partial.stat().st_size
 
 
@@ -49,7 +60,7 @@ def read_archive(path: Path) -> State:
 
     Raises
     ------
-    OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile
+    DAMAGED
         The file is not there, damaged, or something else.
     """
     with zipfile.ZipFile(path) as archive:

@@ -1,7 +1,8 @@
 """Copy the record of a run into the results bucket while it goes on, without ever holding it up.
 
 The run folder is what counts: a bucket that fails costs no round. Failures are told and tried again, with
-growing pauses, and again with every finished round.
+growing pauses, and again with every finished round. The record of events, which only grows, is copied when it
+has grown by a tenth, so that all copies together are at most eleven times as large as the last.
 """
 
 import hashlib
@@ -13,9 +14,11 @@ from typing import Self
 
 from federation.aws.ports import WritableBucket
 from federation.errors import FederationError
-from federation.events import Events
+from federation.events import NAME, Events
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+GROWTH = 1.1
+"""How many times its last copy's size the record of events has when it is copied again, as a whole."""
 LAST_SECONDS = 30.0
 """How long the end of a run waits for a copy that is under way."""
 
@@ -53,6 +56,7 @@ class BucketCopy:
         self._event, self._say = event, say
         self._first_pause = first_pause
         self._wanted: Sequence[Path] = ()
+        self._events_copied = 0
         self._changed = threading.Condition()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="bucket copy", daemon=True)
@@ -107,9 +111,14 @@ class BucketCopy:
         """Copy files in their order; return what went wrong, "" if nothing did."""
         try:
             for file in files:
+                is_record = file.name == NAME
+                if is_record and file.stat().st_size < GROWTH * self._events_copied:
+                    continue
                 content = file.read_bytes()  # as it is now: it may be replaced while it goes up
                 key = self._prefix + file.relative_to(self._run).as_posix()
                 self._store.put(key, content, sha256=hashlib.sha256(content).hexdigest())
+                if is_record:
+                    self._events_copied = len(content)
         except FederationError as error:
             return error.problem
         except OSError as error:

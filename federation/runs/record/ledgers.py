@@ -7,15 +7,49 @@ arrived.
 
 import json
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
+
+from pydantic import TypeAdapter
 
 from federation.errors import AuditInputError
 
 JOIN = "join"
+MESSAGES = (JOIN, "refused", "received")
 Line = Mapping[str, Any]
+
+
+@dataclass
+class _Received:
+    """What a line of the record says of a message."""
+
+    client: str
+    bytes: int
+    sha256: str
+    kind: str = JOIN
+    round: int | None = None
+
+
+@dataclass
+class _Array:
+    name: str
+
+
+@dataclass
+class _Sent:
+    """What a line of a ledger says."""
+
+    kind: str
+    bytes: int
+    sha256: str
+    round: int | None = None
+    arrays: list[_Array] = field(default_factory=list)
+
+
+_RECEIVED, _SENT = TypeAdapter(_Received), TypeAdapter(_Sent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +90,8 @@ def read_events(path: Path) -> dict[str, list[Line]]:
         There is no record, or it is none of ours.
     """
     received: dict[str, list[Line]] = {}
-    for event in _lines(path):
-        if event.get("event") in ("join", "refused", "received"):
+    for event in read_lines(path):
+        if event.get("event") in MESSAGES:
             kind = event.get("kind", JOIN)
             received.setdefault(str(event.get("client")), []).append({**event, "kind": kind})
     return received
@@ -76,7 +110,7 @@ def read_ledgers(paths: Sequence[Path]) -> list[Line]:
     AuditInputError
         One is not there, or is no ledger.
     """
-    parts = [_lines(path) for path in paths]
+    parts = [read_lines(path) for path in paths]
     return [line for part in sorted(parts, key=lambda part: str(part[:1])) for line in part]
 
 
@@ -160,14 +194,19 @@ def _told(line: Line) -> str:
     return f"{number}{line['kind']}{in_round} ({line['bytes']} bytes, sha256 {str(line['sha256'])[:12]}…)"
 
 
-def _lines(path: Path) -> list[Line]:
-    """Read a file of JSON lines; half a line, left by a process that was killed, is dropped.
+def read_lines(path: Path) -> list[Line]:
+    """Read a ledger or a record; half a line, left by a process that was killed, is dropped.
 
-    Such a line is the file's last, or the last before the start of the run that went on.
+    Such a line is the file's last, or the last before the start of the process that went on.
+
+    Raises
+    ------
+    AuditInputError
+        It cannot be read, or is neither.
     """
     try:
         text = _text(path)
-    except (OSError, KeyError, tarfile.TarError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zlib.error, tarfile.TarError) as error:
         raise AuditInputError(
             f"{path}: cannot be read ({error}).", "Name a ledger or a run folder."
         ) from error
@@ -175,23 +214,28 @@ def _lines(path: Path) -> list[Line]:
     whole = [line for line in text.split("\n") if line]
     for number, line in enumerate(whole, 1):
         try:
-            lines.append(_checked(json.loads(line)))
-        except (ValueError, TypeError) as error:
+            lines.append(_checked(line))
+        except (ValueError, TypeError, RecursionError) as error:
             if number == len(whole) and not text.endswith("\n"):
                 break
-            if '"event": "start"' in "".join(whole[number : number + 1]):
+            if _begins("".join(whole[number : number + 1])):
                 continue
             raise AuditInputError(f"{path}, line {number}: not one of ours.", "Name a ledger.") from error
     return lines
 
 
-def _checked(line: object) -> Line:
-    if not isinstance(line, dict):
-        raise TypeError
-    message = "event" not in line or line["event"] in ("join", "refused", "received")
-    if message and not {"bytes", "sha256"} <= line.keys():
-        raise TypeError
-    return line
+def _begins(line: str) -> bool:
+    """Whether a process that went on wrote a line first: a server its start, a client its join."""
+    return '"event": "start"' in line or ('"event"' not in line and f'"kind": "{JOIN}"' in line)
+
+
+def _checked(text: str) -> Line:
+    """Return a line; raise a ValueError if it has not the shape of one of ours."""
+    line = json.loads(text)
+    told = isinstance(line, dict) and "event" in line
+    if not told or line["event"] in MESSAGES:
+        (_RECEIVED if told else _SENT).validate_json(text, strict=True)
+    return cast("Line", line)
 
 
 def _text(path: Path) -> str:

@@ -3,20 +3,24 @@
 import datetime as dt
 import fcntl
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from federation.errors import OutputExistsError, RunInUseError, SettingError
+from federation.errors import FULL, OutputExistsError, RunInUseError, SettingError, StorageError
 
 NAME = ".lock"
 
 
 def folder_of(started: dt.datetime) -> Path:
-    """Return the default folder of a run: of two that begin in the same second, each has its own."""
-    return Path("runs") / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}"
+    """Return the default folder of a run: of two that begin in the same second, each has its own.
+
+    Process ids would not do: containers that share a disk have the same.
+    """
+    return Path("runs") / f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 @contextmanager
@@ -40,6 +44,8 @@ def exclusive(run: Path, *, new: bool) -> Iterator[None]:
         It holds something and should not, or is a file.
     SettingError
         It cannot be made.
+    StorageError
+        There is no room for a file, whichever it is.
     """
     made = not run.exists()
     try:
@@ -57,6 +63,10 @@ def exclusive(run: Path, *, new: bool) -> Iterator[None]:
                 f"{run} exists already.", "Choose another folder with --out, or remove it."
             )
         yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise StorageError.of(Path(error.filename or run), error) from error
+        raise
     finally:
         with suppress(OSError):
             (run / NAME).unlink()

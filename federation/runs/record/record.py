@@ -1,11 +1,13 @@
 """What a run writes down while it goes on: events, finished rounds, and copies of both elsewhere."""
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from federation import events
-from federation.errors import FederationError
+from federation.errors import FederationError, StorageError
 from federation.events import EventLog
 from federation.learning.rounds.record import Checkpoint
 from federation.runs.record import settings
@@ -24,11 +26,16 @@ class RunRecord:
         The run folder.
     copy : callable, optional
         Copies the files of a finished round to a safer place.
+    options : mapping, optional
+        The options of the run, kept with what was agreed before round 1.
     """
 
-    def __init__(self, run: Path, *, copy: Copy | None = None) -> None:
-        self._run = run
-        self._checkpoints = CheckpointFolder(run)
+    def __init__(
+        self, run: Path, *, copy: Copy | None = None, options: Mapping[str, Any] | None = None
+    ) -> None:
+        run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._run, self._place = run, run.stat()
+        self._checkpoints = CheckpointFolder(run, options)
         self._log = EventLog(run / events.NAME)
         self.copy = copy
         self.event = self._log
@@ -57,7 +64,7 @@ class RunRecord:
             raise
         else:
             self.event("end", ok=True, reason="")
-            self._log.check()
+            self.check()
         finally:
             self._log.close()
 
@@ -75,8 +82,28 @@ class RunRecord:
         StorageError
             It cannot be written, or an event before it could not.
         """
+        self.check()
         size = self._checkpoints.save(checkpoint)
         self.event("checkpoint", round=checkpoint.round, bytes=size)
         self._log.check()
         if self.copy:
             self.copy(self.files)
+
+    def check(self) -> None:
+        """Raise if the run can no longer write down what happens.
+
+        Raises
+        ------
+        StorageError
+            The run folder is elsewhere, or an event could not be written.
+        """
+        try:
+            there = os.path.samestat(self._run.stat(), self._place)
+        except OSError:
+            there = False
+        if not there:
+            raise StorageError(
+                f"the run folder {self._run} was moved or removed in mid-run.",
+                "Put it back, then go on from the last finished round with --resume.",
+            )
+        self._log.check()

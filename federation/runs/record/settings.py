@@ -9,7 +9,7 @@ from typing import Any
 from federation import events
 from federation.errors import ResumeError, StorageError
 from federation.files import replacing
-from federation.runs.record.checkpoint import FOLDER
+from federation.runs.record.checkpoint import FOLDER, CheckpointFolder
 
 NAME = "settings.json"
 
@@ -57,7 +57,7 @@ def recall(
     Raises
     ------
     ResumeError
-        There is no such run, it has ended, or an option differs from the run's.
+        There is no such run, it has ended, an option differs from the run's, or what was kept was changed.
     """
     if (run / "report.html").exists():
         raise ResumeError(f"the run in {run} has ended.", f"Its report is {run / 'report.html'}.")
@@ -71,6 +71,13 @@ def recall(
         ) from error
     except (ValueError, TypeError) as error:
         raise ResumeError(f"{run / FOLDER / NAME} is damaged.", "Start a new run.") from error
+    began = CheckpointFolder(run).settings()
+    moved = {"out"}  # a folder may be elsewhere by now
+    if edited := list(_changes(began, {name: kept.get(name) for name in began.keys() - moved})):
+        raise ResumeError(
+            f"{run / FOLDER / NAME} was changed since the run began: {'; '.join(edited)}.",
+            "Put back what it said.",
+        )
     if changes := list(_changes(kept, given)):
         raise ResumeError(
             f"options differ from the run in {run}: {'; '.join(changes)}.",
@@ -101,7 +108,7 @@ def _alike(value: object, like: object) -> bool:
 def attempts(run: Path) -> int:
     """Return how often a run was begun."""
     path = run / events.NAME
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     return sum('"event": "start"' in line for line in lines)
 
 

@@ -1,6 +1,7 @@
 """The clients of a run in one event loop: connections, pending messages and replies."""
 
 import asyncio
+import json
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -84,7 +85,11 @@ class ClientHub:
         if refusal := await self._admit(join) or await self._rival(join):
             self._refusals += 1
             if self._refusals <= MAXIMUM_REFUSALS:
-                self._event("refused", **facts | _cut(join, refusal))
+                words = {
+                    "client": _cut(join.client, MAXIMUM_NAME),
+                    "reason": _cut(refusal.reason, MAXIMUM_REASON),
+                }
+                self._event("refused", **facts | words)
             self._fatal = self._fatal or refusal.fatal
             self._announce()
             return refusal
@@ -93,7 +98,7 @@ class ClientHub:
             member.give_up.cancel()
         if member.outbox is not None:
             member.outbox.put_nowait([])  # the same process opened a new stream: end the old one
-        self._event("join", **facts, instance=join.instance)
+        self._event("join", **facts, instance=_cut(join.instance, MAXIMUM_NAME))
         member.received.append(("join", arrived.size))
         member.instance, member.joined, member.failure = join.instance, True, ""
         member.outbox = outbox = Outbox()
@@ -121,7 +126,7 @@ class ClientHub:
         """Record that the client's stream has ended, and allow it some time to return."""
         if member.outbox is outbox:
             member.outbox = None
-            self._event("leave", client=member.name, instance=member.instance)
+            self._event("leave", client=member.name, instance=_cut(member.instance, MAXIMUM_NAME))
             self._announce()
             reason = f"its connection was lost and it did not come back within {self._rejoin_seconds:g} s"
             member.give_up = asyncio.get_running_loop().call_later(
@@ -263,15 +268,12 @@ class ClientHub:
         self._changed.set()
 
 
-def _cut(join: Join, refusal: Refusal) -> dict[str, str]:
-    """Return who was refused and why, in plain characters and cut where a stranger chose the length."""
-    name = one_line(join.client, MAXIMUM_NAME).encode("ascii", "replace").decode()
-    if refusal.fatal:
-        return {"client": name, "reason": refusal.reason}
-    return {
-        "client": name,
-        "reason": one_line(refusal.reason, MAXIMUM_REASON).encode("ascii", "replace").decode(),
-    }
+def _cut(text: str, maximum: int) -> str:
+    """Return a peer's words in plain characters, and no longer than this in JSON, which escapes some."""
+    plain = one_line(text, maximum).encode("ascii", "replace").decode()
+    while len(json.dumps(plain)) > maximum + len('"…"'):
+        plain = plain[:-1]
+    return plain
 
 
 def _round_of(message: Message) -> object:
