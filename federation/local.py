@@ -27,6 +27,7 @@ from federation.cli.options import (
     training_options,
 )
 from federation.learning.settings import TrainingSettings
+from federation.runs.local.forked import fork_server
 from federation.stream.handshakes import log_failed_handshakes
 
 if TYPE_CHECKING:
@@ -96,6 +97,11 @@ def carry_out(context: typer.Context, **how: Any) -> None:
         Fields of `federation.runs.local.training.LocalRun` that no option sets.
     """
     log_failed_handshakes()
+    with fork_server() as forks:  # it loads the clients' libraries while this process loads its own
+        _carry_out(context, forks=lambda: nullcontext(forks), **how)
+
+
+def _carry_out(context: typer.Context, **how: Any) -> None:
     # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
     from federation.cli.options import all_options, given_options
     from federation.cli.progress import Progress, show_metrics
