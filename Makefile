@@ -86,12 +86,14 @@ ARTICLE := ../shared/data/cms_improper_payments/processed_data_classification_v2
 
 bench: set-up-test ## measure beside peers, 10 minutes on a quiet machine; writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks.overhead
+	@$(BIN)/python -m benchmarks.start --times 1
 	@$(BIN)/python -m benchmarks.peers --quick
 	@$(BIN)/python -m benchmarks.growth --quick
 	@[ ! -d $(HEART) ] || $(BIN)/python -m benchmarks.heart $(HEART)
 
 bench-full: set-up-test ## the same with more rounds and sizes, about an hour
 	@$(BIN)/python -m benchmarks.overhead
+	@$(BIN)/python -m benchmarks.start
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.growth
 	@$(BIN)/python -m benchmarks.storm

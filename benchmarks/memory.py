@@ -13,7 +13,8 @@ def peak_memory(of: int, *, argument: str, every: float) -> Iterator[list[float]
     """Yield a list that gathers, in MB, the high-water marks of a process's children (Linux: VmHWM).
 
     A child's ``ru_maxrss`` would not do: it counts the parent's memory at the time of the fork. For the same
-    reason a child counts only once ``argument`` is on its command line.
+    reason a child counts only once ``argument`` is on its command line. What a forked client shares with the
+    others counts in each.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ def peak_memory(of: int, *, argument: str, every: float) -> Iterator[list[float]
 
     def watch() -> None:
         while not stop.wait(every):
-            for child in psutil.Process(of).children():
+            for child in psutil.Process(of).children(recursive=True):
                 with suppress(OSError, StopIteration, psutil.NoSuchProcess):
                     if argument not in child.cmdline():
                         continue

@@ -18,7 +18,7 @@ import ssl
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
@@ -368,5 +368,16 @@ def take_part(options: argparse.Namespace, *, prove: proof.Prove) -> None:
         )
 
 
+def end(code: int) -> NoReturn:
+    """End this process now: what the interpreter would take apart, the system frees in no time.
+
+    With its libraries loaded the interpreter takes 0.3 s of a core for it, and a job pays for that.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    end(main(sys.argv[1:]))

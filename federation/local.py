@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from federation.cli.command import Debug, run
+from federation.cli.command import Debug, run_and_end
 from federation.cli.options import (
     DATA,
     PREPARATION,
@@ -27,6 +27,7 @@ from federation.cli.options import (
     training_options,
 )
 from federation.learning.settings import TrainingSettings
+from federation.runs.local.forked import fork_server
 from federation.stream.handshakes import log_failed_handshakes
 
 if TYPE_CHECKING:
@@ -96,32 +97,45 @@ def carry_out(context: typer.Context, **how: Any) -> None:
         Fields of `federation.runs.local.training.LocalRun` that no option sets.
     """
     log_failed_handshakes()
-    # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
+    options = _options(context)
+    training = TrainingSettings.from_options(options)
+    with fork_server() as forks:  # it loads the clients' libraries while this process loads its own
+        _train(context.params, options, training, forks=lambda: nullcontext(forks), **how)
+
+
+def _options(context: typer.Context) -> dict[str, Any]:
+    """Return the options of the run: of the command line, or of the command that is resumed."""
     from federation.cli.options import all_options, given_options
+    from federation.runs.record.lock import folder_of
+
+    if context.params["resume"]:
+        from federation.runs.record.settings import recall
+
+        return recall(Path(context.params["resume"]), given_options(context), all_options(context))
+    started = dt.datetime.now(dt.UTC)
+    folder = str(context.params["out"] or folder_of(started))
+    return all_options(context) | {"out": folder, "started": started.isoformat()}
+
+
+def _train(
+    asked: Mapping[str, Any], options: Mapping[str, Any], training: TrainingSettings, **how: Any
+) -> None:
+    # Imported here, so that --help answers at once and Ctrl-C while they load is only "interrupted".
     from federation.cli.progress import Progress, show_metrics
     from federation.cli.tables import open_tables
     from federation.runs.local.training import train_locally
-    from federation.runs.record.lock import folder_of
-    from federation.runs.record.settings import recall
 
     log_refusals_only()
-    resume = Path(context.params["resume"]) if context.params["resume"] else None
-    if resume:
-        options = recall(resume, given_options(context), all_options(context))
-    else:
-        started = dt.datetime.now(dt.UTC)
-        folder = str(context.params["out"] or folder_of(started))
-        options = all_options(context) | {"out": folder, "started": started.isoformat()}
-    training = TrainingSettings.from_options(options)
+    resume = Path(asked["resume"]) if asked["resume"] else None
     given = options["data"]
     # A run that is resumed has its data already: nothing is fetched again.
     with nullcontext(Path(given) if given else None) if resume else open_tables(given) as data:
         settings = replace(_settings(options, training, data, resume=resume), **how)
-        if context.params["repeat"] is not None and not resume:
-            _repeat(settings, context.params["repeat"], as_json=context.params["as_json"])
+        if asked["repeat"] is not None and not resume:
+            _repeat(settings, asked["repeat"], as_json=asked["as_json"])
             return
         metrics = train_locally(settings, Progress())
-    if context.params["as_json"]:
+    if asked["as_json"]:
         typer.echo((settings.out / "metrics.json").read_text(encoding="utf-8"), nl=False)
     else:
         show_metrics(metrics, settings.out)
@@ -171,4 +185,4 @@ def _repeat(settings: "LocalRun", times: int, *, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_and_end(main)

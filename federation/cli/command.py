@@ -10,6 +10,7 @@ A command is a typed function; `run` makes a command line of it, as ``typer.run`
 """
 
 import functools
+import logging
 import os
 import re
 import signal
@@ -19,7 +20,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import click
 import typer
@@ -72,6 +73,23 @@ def run(
     if subcommands and given and given[0] in subcommands:
         click_command(subcommands[given[0]])(given[1:], prog_name=f"{_program()} {given[0]}")
     click_command(command)(given, prog_name=_program())
+
+
+def run_and_end(command: Callable[..., None]) -> NoReturn:
+    """Run a command as `run` does, and end this process without taking its libraries apart.
+
+    The interpreter takes a third of a second for that after a run, and the system frees memory at once.
+    """
+    try:
+        run(command)
+    except SystemExit as end:
+        if not isinstance(end.code, int):
+            raise
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(end.code)
+    raise AssertionError("click ends with SystemExit")
 
 
 def _program() -> str:

@@ -3,7 +3,9 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from federation.data.table import Table
@@ -15,9 +17,13 @@ from federation.model.quality.intervals import intervals
 from federation.model.quality.metrics import evaluate, warnings_of_rows
 from federation.report.coefficients import comparisons
 from federation.report.facts import Egress, Run, RunMetrics, Scores
-from federation.report.page import Report, render_report
 from federation.report.sites import SiteScores
 from federation.runs.record.ledgers import read_lines
+
+
+def load_report() -> None:
+    """Import what draws the report, in a thread: while clients start, this process waits."""
+    Thread(target=import_module, args=("federation.report.page",), name="load ahead").start()
 
 
 def write_run(
@@ -45,6 +51,8 @@ def write_run(
     RunMetrics
         The content of ``metrics.json``.
     """
+    from federation.report.page import Report, render_report  # noqa: PLC0415 - see load_report
+
     save(federated.model, out)
     metrics = _metrics(scores)
     rounds = [record.as_json() for record in federated.rounds]

@@ -3,9 +3,7 @@
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from federation.aws.checks.server import listening_address
@@ -25,7 +23,7 @@ from federation.learning.strategies.checked import listed
 from federation.report.facts import ClientData, Run, RunMetrics, Scores
 from federation.runs.description import RunSettings, facts_of, provenance_of
 from federation.runs.federation import Launcher, OnExit, Received, Server, run_federation
-from federation.runs.folder import sum_egress, write_run
+from federation.runs.folder import load_report, sum_egress, write_run
 from federation.runs.logs import quiet_flower
 from federation.runs.observer import RunObserver
 from federation.runs.record.lock import NAME as LOCK
@@ -195,7 +193,7 @@ def _train(
             for client in settings.config.clients
         }
         jobs.start(requests, on_exit=on_exit)
-        _load_ahead("federation.model.pipeline")
+        load_report()
 
     return run_federation(
         server,
@@ -243,11 +241,6 @@ def _server(
         join_timeout=settings.join_timeout,
     )
     return server, identity
-
-
-def _load_ahead(module: str) -> None:
-    """Import what is needed at the end while the jobs start, which leaves this machine idle."""
-    Thread(target=import_module, args=(module,), name="load ahead").start()
 
 
 def _roles(config: FederationConfig) -> dict[str, Role]:

@@ -5,6 +5,7 @@ import base64
 import importlib.metadata
 import math
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -412,3 +413,23 @@ def test_client_code_keeps_no_state_in_modules(source: Path) -> None:
     fixed = ("logging.getLogger(", "TypeVar(", "frozenset(", "MappingProxyType(")
     state = {ast.unparse(part) for part in parts if not isinstance(part, constant)}
     assert {text for text in state if not text.startswith(fixed)} == set()
+
+
+@pytest.mark.process
+@pytest.mark.usefixtures("channel")
+def test_the_process_ends_without_being_taken_apart(channel: Path) -> None:
+    """Its output and exit code are there; what the interpreter would do at its end, nobody waits for."""
+    (channel / "train.csv").unlink()
+    script = Path(client.__file__)
+    lines = "import atexit, runpy, sys; atexit.register(print, 'taken apart'); print('begun')\n"
+    lines += "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    done = subprocess.run(
+        [sys.executable, "-c", lines, script, *command_line()],
+        cwd=script.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 54, done.stderr
+    assert done.stdout == "begun\n"
+    assert done.stderr.startswith('error: there is no "train.csv"')

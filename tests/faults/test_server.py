@@ -4,8 +4,10 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.faults.runs import Run, Start, clock_of, gone
@@ -36,7 +38,8 @@ def test_killed_in_a_round(phase: str, start: Start, seen: Seen, undisturbed: Ca
         run = start(*ADAM, faults={"site-1": {phase: "freeze"}})
         frozen = run.until_frozen("site-1")
     run.kill()
-    frozen.send_signal(signal.SIGCONT)
+    with suppress(psutil.NoSuchProcess):  # the kernel has ended it already
+        frozen.send_signal(signal.SIGCONT)
     orphans = run.clients()
     finished = _finished(run)
     again = _resume(start, run)

@@ -264,6 +264,14 @@ def test_intervals_and_sites_stand_in_the_figures(run: Path) -> None:
         assert value == pytest.approx(roc_auc_score(rows[LABEL], p))
 
 
+def test_a_run_begins_without_what_its_end_needs() -> None:
+    """What draws the report, makes rows up or asks AWS is loaded when needed, or while clients start."""
+    code = "import sys, federation.cli.progress, federation.runs.local.training\n"
+    code += "print({'matplotlib', 'jinja2', 'imblearn', 'boto3', 'aws_cdk', 'duckdb'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 LIBRARY_CALL = """
 import datetime as dt, sys
 from pathlib import Path

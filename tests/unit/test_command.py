@@ -146,3 +146,23 @@ def test_many_options_stand_under_headings_and_no_name_is_broken(capsys: pytest.
     assert headings[1] in shown[: shown.index(next(line for line in shown if "--strategy NAME" in line))]
     assert [line for line in shown if line.endswith("-")] == []
     assert any("--join-timeout expires" in line for line in shown)
+
+
+AT_ITS_END = """
+import atexit, sys
+from federation.cli.command import run_and_end
+
+def main() -> None:
+    print("written")
+    raise SystemExit(7)
+
+atexit.register(print, "taken apart")
+run_and_end(main)
+"""
+
+
+@pytest.mark.process
+def test_a_process_can_end_without_being_taken_apart() -> None:
+    """What was printed is there, and so is the exit code."""
+    done = subprocess.run([sys.executable, "-c", AT_ITS_END], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "written\n", "")

@@ -1,6 +1,7 @@
 """What this machine holds is known before a client is started on it."""
 
 import datetime as dt
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def local_run(out: Path, preparation: PreparationSettings, source: Path | None =
         out=out,
         started=dt.datetime(2026, 11, 28, tzinfo=dt.UTC),
         clients=NoClients,
+        forks=nullcontext,
         machine=LAPTOP,
     )
 
@@ -61,6 +63,16 @@ def test_the_values_of_a_column_may_be_too_many(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="60 clients do not fit"):
         train_locally(run, Progress(quiet=True))
     assert not run.out.exists()
+
+
+def test_forked_clients_share_most_of_their_memory() -> None:
+    """More of them fit, and they have joined sooner."""
+    forking = replace(LAPTOP, forks=True)
+    forking.check_clients(200)
+    with pytest.raises(SettingError, match="they share 300 MB, and each is a process of about 30 MB"):
+        forking.check_clients(300)
+    assert forking.seconds_to_start(50) < LAPTOP.seconds_to_start(50) / 5
+    replace(forking, free=100_000_000).check_clients(1)  # one is always tried
 
 
 def test_open_files_are_counted() -> None:

@@ -16,6 +16,7 @@ from typing import Self
 
 from federation.checkout import CLIENT_CODE
 from federation.errors import ClientFailedError, FederationError, RoundError
+from federation.runs.local.forked import INHERITED, ForkedClient, ForkServer, how_it_ended
 
 WATCH_SECONDS = 0.05
 END_SECONDS = 10.0
@@ -64,7 +65,7 @@ class ClientJob:
 
         The variables are those of the SageMaker training toolkit (its ENVIRONMENT_VARIABLES.md).
         """
-        inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
+        inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
         return inherited | {
             "SM_CHANNEL_TRAIN": str(self.data),
             "SM_CHANNELS": '["train"]',
@@ -91,12 +92,14 @@ class LocalClients:
     ----------
     token : str
         Admits them to the run.
+    forks : ForkServer, optional
+        Forks them; without it, each is a Python of its own that loads its libraries itself.
     """
 
-    def __init__(self, token: str) -> None:
-        self._token = token
+    def __init__(self, token: str, forks: ForkServer | None = None) -> None:
+        self._token, self._forks = token, forks
         self._jobs: dict[str, ClientJob] = {}
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, subprocess.Popen[bytes] | ForkedClient] = {}
         self._failures: dict[str, str] = {}
         self._said_before: dict[str, int] = {}
         self._finishing = threading.Event()
@@ -120,12 +123,18 @@ class LocalClients:
         """Start one process, with so many threads to compute with."""
         self._jobs[job.name] = job
         job.model_dir.mkdir(parents=True, exist_ok=True)
+        environment = job.environment(token=self._token, threads=threads)
         with job.log.open("ab") as log:
             self._said_before[job.name] = log.tell()  # by the client of a run that is resumed
+            if self._forks:
+                self._processes[job.name] = self._forks.fork(
+                    job.command(), environment=environment, log=job.log, threads=threads
+                )
+                return
             self._processes[job.name] = subprocess.Popen(  # noqa: S603 - our own code
                 job.command(),
                 cwd=CLIENT_CODE,
-                env=job.environment(token=self._token, threads=threads),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -170,7 +179,7 @@ class LocalClients:
                     f'client "{name}" did not end within {allowed:g} s.', self._see_log(name)
                 ) from None
             if code:
-                raise ClientFailedError(
+                raise self._death_of_all() or ClientFailedError(
                     f'client "{name}" failed at the end: {self._reason(name)}.', self._see_log(name)
                 )
 
@@ -189,13 +198,25 @@ class LocalClients:
     def explanation_of(self, error: FederationError) -> FederationError:
         """Return the error that a client's end explains, or ``error`` if all are alive.
 
-        Only a round's: an error of a client that did not join tells of its end already.
+        Only a round's: an error of a client that did not join tells of its end already. Whatever failed, no
+        client is to blame if the process that they are forked from ended, for then they all end.
         """
+        if all_of_them := self._death_of_all():
+            return all_of_them
         if not isinstance(error, RoundError):
             return error
         for name, reason in self._failures.items():
             return ClientFailedError(f'client "{name}": {reason}.', self._see_log(name))
         return error
+
+    def _death_of_all(self) -> ClientFailedError | None:
+        """Return the error that says that the process ended which clients are forked from, if it did."""
+        if not self._forks or not self._forks.death:
+            return None
+        return ClientFailedError(
+            f"the process that all clients are forked from {self._forks.death}, and they ended with it.",
+            "Continue the run with --resume, or start a new one.",
+        )
 
     def _see_log(self, name: str) -> str:
         return f"See {self._jobs[name].log}."
@@ -211,13 +232,12 @@ class LocalClients:
 
     def _reason(self, name: str) -> str:
         """Say how a process ended, with the error line that it left in its log, without a full stop."""
-        code = self._processes[name].returncode
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        code = self._processes[name].wait()
         log = self._jobs[name].log.read_bytes()[self._said_before[name] :]
         lines = log.decode(errors="replace").splitlines()
         said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         said = said or (lines if code > 0 else [])  # of a traceback, the last line tells most
-        return f"its process {how}" + (f": {said[-1].rstrip('.')}" if said else "")
+        return f"its process {how_it_ended(code)}" + (f": {said[-1].rstrip('.')}" if said else "")
 
     def _end(self) -> None:
         """End what still runs: leave a moment to end by itself, ask, insist."""

@@ -3,6 +3,7 @@
 import datetime as dt
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ from federation.learning.settings import TrainingSettings
 from federation.report.facts import RunMetrics
 from federation.runs.description import RunSettings, provenance_of
 from federation.runs.federation import Launcher, OnExit, Server, run_federation
-from federation.runs.folder import read_egress, write_run
+from federation.runs.folder import load_report, read_egress, write_run
 from federation.runs.local.clients import PATIENCE_SECONDS, ClientJob, LocalClients
 from federation.runs.local.comparison import compare, describe
+from federation.runs.local.forked import ForkServer, fork_server
 from federation.runs.local.machine import Machine
 from federation.runs.logs import quiet_flower
 from federation.runs.observer import RunObserver
@@ -66,7 +68,10 @@ class LocalRun:
     started : datetime
         When the run began.
     clients : callable
-        Makes what starts the clients, from the token that admits them.
+        Makes what starts the clients, from the token that admits them and what forks them.
+    forks : callable
+        Starts the process that clients are forked from, for the time of a block; its None lets each client
+        load its libraries itself.
     machine : Machine
         What this machine has for them.
     options : mapping
@@ -82,7 +87,8 @@ class LocalRun:
     port: int = 0
     join_timeout: float | None = None
     started: dt.datetime
-    clients: Callable[[str], LocalClients] = LocalClients
+    clients: Callable[[str, ForkServer | None], LocalClients] = LocalClients
+    forks: Callable[[], AbstractContextManager[ForkServer | None]] = fork_server
     machine: Machine = field(default_factory=Machine.here)
     options: Mapping[str, Any] = field(default_factory=dict)
     resumed: bool = False
@@ -98,11 +104,17 @@ def train_locally(settings: LocalRun, progress: RunObserver) -> RunMetrics:
         What is wrong with the data, the settings, a client or a round. A mistake in what was given leaves
         nothing behind; what was trained stays, whatever fails, and so do the clients' logs.
     """
-    if settings.preparation and settings.preparation.clients:
-        settings.machine.check_clients(settings.preparation.clients)
+    with settings.forks() as forks:
+        settings = _where_clients_are(settings, forked=forks is not None)
+        if settings.preparation and settings.preparation.clients:
+            settings.machine.check_clients(settings.preparation.clients)
+        return _keep_or_clear(settings, progress, forks)
+
+
+def _keep_or_clear(settings: LocalRun, progress: RunObserver, forks: ForkServer | None) -> RunMetrics:
     with exclusive(settings.out, new=not settings.resumed):
         try:
-            return _train_and_compare(settings, progress)
+            return _train_and_compare(settings, progress, forks)
         except (DataError, SettingError, PortTakenError):
             if (settings.out / ROUNDS).exists():
                 progress.step(f"The rounds so far are kept: go on with --resume {settings.out}")
@@ -111,8 +123,16 @@ def train_locally(settings: LocalRun, progress: RunObserver) -> RunMetrics:
             raise
 
 
-def _train_and_compare(settings: LocalRun, progress: RunObserver) -> RunMetrics:
+def _where_clients_are(settings: LocalRun, *, forked: bool) -> LocalRun:
+    """Return the settings with the machine that clients find if they are forked, or not."""
+    return replace(settings, machine=replace(settings.machine, forks=forked))
+
+
+def _train_and_compare(settings: LocalRun, progress: RunObserver, forks: ForkServer | None) -> RunMetrics:
     data, manifest = _prepared(settings, progress)
+    if forks and not forks.ready():
+        progress.step(f"Each client loads its libraries itself, as no process can fork them: {forks.reason}")
+        settings, forks = _where_clients_are(settings, forked=False), None
     balanced = manifest.resample == "balanced"
     training = replace(settings.training, balanced=balanced)
     training.check_clients(len(manifest.clients))  # what does not fit is found before anything starts
@@ -122,7 +142,7 @@ def _train_and_compare(settings: LocalRun, progress: RunObserver) -> RunMetrics:
     record = RunRecord(settings.out, options=settings.options)
     plan = {"strategy": training.strategy, "rounds": training.rounds, "clients": list(manifest.clients)}
     with record.telling(**plan, resumed=settings.resumed):
-        federated = _train(settings, training, manifest, data, test, progress, record)
+        federated = _train(settings, training, manifest, data, test, progress, record, forks)
         record.check()
         return _compare_and_write(settings, training, manifest, data, test, federated, progress)
 
@@ -195,10 +215,11 @@ def _train(
     test: Table,
     progress: RunObserver,
     record: RunRecord,
+    forks: ForkServer | None,
 ) -> Federated:
     token = secrets.token_urlsafe(32)
     server = _server(settings, manifest, data, test, token)
-    with settings.clients(token) as clients:
+    with settings.clients(token, forks) as clients:
 
         def start(address: str, on_exit: OnExit) -> None:
             count = len(server.names)
@@ -208,6 +229,7 @@ def _train(
             )
             jobs = _jobs(settings, manifest, data, address=address, certificate=server.certificate)
             clients.start(jobs, on_exit=on_exit)
+            load_report()
 
         # The grid closes first, and so tells the clients why a run failed before their processes are ended.
         federated, _ = run_federation(
