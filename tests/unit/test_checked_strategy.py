@@ -30,7 +30,7 @@ from federation.learning.rounds.figures import Round
 from federation.learning.rounds.record import Record
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.catalogue import STRATEGIES
-from federation.learning.strategies.checked import MOST_ROWS
+from federation.learning.preprocessing.statistics import MOST_ROWS
 from federation.model.pipeline import to_pipeline
 from federation.stream.messages import MessageAssembler, MessageEncoder
 from ledger import Ledger
