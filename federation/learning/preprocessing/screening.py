@@ -92,7 +92,10 @@ def _times(parts: Sequence[ClientStatistics]) -> tuple[Floats, Floats]:
     """Return the distances of values and of their logarithms, infinite where no values have the moments."""
     impossible = np.array([one.impossible for one in parts])
     told = [one.raw for one in parts], [one.logs for one in parts]
-    raw, logs = (np.where(impossible, np.inf, distances(each)) for each in told)
+    raw, logs = (
+        np.where(impossible, np.inf, distances([one.of_columns(~bad) for one, bad in pairs]))
+        for pairs in (zip(each, impossible, strict=True) for each in told)
+    )
     return raw, logs
 
 
