@@ -157,8 +157,7 @@ def test_what_the_contract_rules_out_is_refused(
 def test_levels_with_huge_counts_change_little(tmp_path: Path) -> None:
     """A client's levels count as its rows do: levels that it makes up displace rarer ones at most."""
     run = Federation(tmp_path, 5, words=True)
-    parameters = {"strategy": "fedmedian"}
-    without, result = run.run(**parameters), run.run(levels(10**6), **parameters)
+    without, result = run.run(strategy="fedmedian"), run.run(levels(10**6), strategy="fedmedian")
     assert abs(auc(result) - auc(without)) < NEAR
     known = {it.level for it in without.model.preprocessing.encoding.features if it.kind == "level"}
     still = {it.level for it in result.model.preprocessing.encoding.features if it.kind == "level"}

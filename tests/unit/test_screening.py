@@ -105,7 +105,8 @@ values = st.lists(
 @given(values)
 def test_moments_that_values_have_are_possible(column: list[float]) -> None:
     """No honest client is refused: whatever it holds, also with the narrowest range in the contract."""
-    for values in (np.array(column), abs(np.array(column)), np.full(300, column[0])):
+    each: list[Floats] = [np.array(column), abs(np.array(column)), np.full(300, column[0])]
+    for values in each:
         one = told("c0", values, np.zeros(len(values)))
         assert not one.impossible.any()
         low, high = float(values.min()), float(values.max())

@@ -71,7 +71,7 @@ def pool(
     gaps = np.logical_or.reduce([np.isnan(test.X).any(axis=0), *(part.gaps for part in parts)])
     told = [part.raw for part in parts], [part.logs for part in parts]
     raw, logs = map(merged, plausible(parts) if robust else told)
-    observed = merged(told[0]).n
+    observed = np.sum([part.observed for part in parts], axis=0)
     log1p = _logged(parts, test, raw, logs, rules, robust=robust)
     mean = np.where(log1p, logs.mean, raw.mean)
     rows = sum(one.rows for one in statistics)

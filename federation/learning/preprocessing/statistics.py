@@ -17,7 +17,7 @@ from client_code.protocol.preparation import Preparation
 from federation.data.table import describe_mismatch
 from federation.errors import RoundError, SchemaMismatchError
 from federation.learning.preprocessing.medians import check_cells
-from federation.learning.preprocessing.moments import ROUNDING, Moments
+from federation.learning.preprocessing.moments import MOST, ROUNDING, Moments
 from federation.model.arrays import floats
 
 Floats = NDArray[np.float64]
@@ -166,7 +166,7 @@ class ClientStatistics:
         bad = self.raw.impossible(low, high) | self.logs.impossible(np.zeros(len(low)), high)
         # log(1 + x) is concave, and nowhere steeper than x.
         most = np.log1p(np.maximum(self.mean, 0.0)) * (1.0 + ROUNDING) + ROUNDING
-        spread = self.observed * np.square(ROUNDING * np.maximum(abs(self.mean), 1.0))
+        spread = self.observed * np.square(ROUNDING * np.clip(abs(self.mean), 1.0, MOST))
         bad |= self.non_negative & (self.log1p_mean > most)
         return np.asarray(bad | (self.non_negative & (self.log1p_m2 > self.m2 * (1.0 + ROUNDING) + spread)))
 
