@@ -57,7 +57,7 @@ faults: set-up-test ## break a running federation in every way of docs/faults.md
 	@$(BIN)/python -m pytest tests/faults --fault-page docs/faults.md
 
 attack: set-up-test ## attack a federation in every way of docs/attacks.md, on this machine, and write that page
-	@$(BIN)/python -m pytest -m fault tests/attacks tests/security tests/unit/test_grid.py tests/unit/test_messages.py \
+	@$(BIN)/python -m pytest --numprocesses 2 -m fault tests/attacks tests/security tests/unit/test_grid.py tests/unit/test_messages.py \
 		tests/fuzz --fault-page docs/attacks.md
 
 fuzz: set-up-test ## feed a million damaged messages to everything that parses a peer's bytes

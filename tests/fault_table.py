@@ -5,27 +5,41 @@ with `tests/attacks` and ``docs/attacks.md``. What stands above a page's table s
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 BELOW_HEADER = "|---|---|---|---|\n"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One row of the table."""
-
-    fault: str
-    expected: str
-    seen: str
-    seconds: float
-
-
-ROWS: pytest.StashKey[list[Row]] = pytest.StashKey()
 SEEN: pytest.StashKey[list[str]] = pytest.StashKey()
+_ROW = "row of the table"
+Cells = tuple[str, str, str]
+"""The fault, what is expected, and what was seen."""
+
+
+class FaultTable:
+    """The rows of the tests that ran, also of those that ran in another process side by side."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[tuple[str, int | None], Cells, float]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the row of a test that ran."""
+        for name, row in report.user_properties:
+            if name == _ROW:
+                file, line, _ = report.location
+                fault, expected, seen = cast("Cells", row)
+                self._found.append(((file, line), (fault, expected, seen), report.duration))
+
+    def rows(self) -> dict[Cells, float]:
+        """Return the seconds of each row, in the order of the tests; those that say the same are one."""
+        rows: dict[Cells, float] = {}
+        for _, cells, seconds in sorted(self._found, key=lambda it: it[0]):
+            rows[cells] = rows.get(cells, 0.0) + seconds
+        return rows
+
+
+TABLE: pytest.StashKey[FaultTable] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,39 +50,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Start with an empty table."""
     config.addinivalue_line("markers", "fault(fault, expected): a row of the fault table")
-    config.stash[ROWS] = []
+    config.stash[TABLE] = FaultTable()
+    config.pluginmanager.register(config.stash[TABLE], "the table")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Add the row of a test that ran."""
+    """Say the row of a test that ran."""
     report = yield
     mark = item.get_closest_marker("fault")
     if mark and report.when == "call":
-        arguments = dict(zip(("fault", "expected"), mark.args, strict=True))
-        if parameter := getattr(item, "callspec", None):
-            arguments = {key: text.format(**parameter.params) for key, text in arguments.items()}
+        parameters = vars(getattr(item, "callspec", item)).get("params", {})
+        texts = [text.format(**parameters) for text in mark.args]
         said = item.stash.get(SEEN, None) or ["as expected"]
-        seen = "; ".join(said) if report.passed else "**FAILED**"
-        row = Row(**arguments, seen=seen, seconds=report.duration)
-        rows = item.config.stash[ROWS]
-        if rows and replace(rows[-1], seconds=row.seconds) == row:  # one attack in several ways
-            row = replace(row, seconds=row.seconds + rows.pop().seconds)
-        rows.append(row)
+        report.user_properties.append((_ROW, [*texts, "; ".join(said) if report.passed else "**FAILED**"]))
     return report
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print the table, and write the page if asked to."""
-    rows = config.stash[ROWS]
+    rows = config.stash[TABLE].rows()
     if not rows:
         return
     terminalreporter.section("fault table")
-    for row in rows:
-        terminalreporter.write_line(f"{row.fault}\n    expected: {row.expected}")
-        terminalreporter.write_line(f"    seen:     {row.seen} ({row.seconds:.1f} s)")
+    for (fault, expected, seen), seconds in rows.items():
+        terminalreporter.write_line(f"{fault}\n    expected: {expected}")
+        terminalreporter.write_line(f"    seen:     {seen} ({seconds:.1f} s)")
     if page := config.getoption("--fault-page"):
-        lines = [f"| {row.fault} | {row.expected} | {row.seen} | {row.seconds:.1f} |\n" for row in rows]
+        lines = [f"| {' | '.join(cells)} | {seconds:.1f} |\n" for cells, seconds in rows.items()]
         head = page.read_text(encoding="utf-8").partition(BELOW_HEADER)[0]
         page.write_text(head + BELOW_HEADER + "".join(lines), encoding="utf-8")
 

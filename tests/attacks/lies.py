@@ -21,6 +21,7 @@ from federation.data.table import Table
 from federation.learning.federate import Federated, federate
 from federation.learning.preprocessing.prepared import Prepared
 from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.learning.rounds.record import Record
 from federation.learning.settings import TrainingSettings
 from ledger import Ledger
 from protocol.columns import MOST_LEVELS
@@ -106,7 +107,13 @@ class Federation:
             context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
             self._answers.append(link.Answer(client.create_app(task, told), context, Ledger(io.StringIO())))
 
-    def run(self, lie: Spoil | None = None, prepared: Prepared | None = None, **settings: Any) -> Federated:
+    def run(
+        self,
+        lie: Spoil | None = None,
+        prepared: Prepared | None = None,
+        record: Record | None = None,
+        **settings: Any,
+    ) -> Federated:
         """Train, one client telling the lie."""
         return federate(
             FakeGrid(self._answers, {LIAR + 2: lie} if lie else {}),
@@ -116,6 +123,7 @@ class Federation:
             observer=self.watcher,
             provenance={},
             prepared=prepared,
+            record=record,
         )
 
 

@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+from flwr.app import Message
 
 from client_code.protocol.contract import Contract, Rule
 from federation.errors import RoundError
 from federation.learning.preprocessing.prepared import Prepared
+from federation.runs.record.record import RunRecord
 from tests.attacks.lies import (
     Federation,
     auc,
@@ -164,3 +167,27 @@ def test_levels_with_huge_counts_change_little(tmp_path: Path) -> None:
     assert len(known - still) <= 1  # the reference
     assert result.model.outliers is not None
     assert "it tells of" in result.model.outliers["c3"]
+
+
+def test_a_resumed_run_counts_as_the_first_part_did(
+    federation: Callable[[int], Federation], tmp_path: Path
+) -> None:
+    """What does not count follows from what was agreed, and is not forgotten when the run goes on."""
+    lie, parameters = more_rows(10**6), ONE_LIAR
+    run = federation(7)
+
+    def stopping(reply: Message) -> Message:
+        if reply.metadata.message_type == "train" and next(replies) == 2:
+            raise ConnectionError
+        return lie(reply)
+
+    replies = iter(range(1, 99))
+    with pytest.raises(ConnectionError):
+        run.run(stopping, record=RunRecord(tmp_path), strategy="multikrum", parameters=parameters)
+    resumed = run.run(lie, record=RunRecord(tmp_path), strategy="multikrum", parameters=parameters)
+    whole = run.run(lie, strategy="multikrum", parameters=parameters)
+    assert len(resumed.rounds) == len(whole.rounds) == 4
+    np.testing.assert_array_equal(resumed.model.coef, whole.model.coef)
+    assert resumed.model.intercept == whole.model.intercept
+    assert resumed.model.outliers == whole.model.outliers
+    assert whole.model.outliers
