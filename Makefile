@@ -24,7 +24,7 @@ SET_UP = @for p in $(PYTHON) python3.12 python3 python3.13 python3.11 python3.14
 	"$$p" -c "" >/dev/null 2>&1 && exec "$$p" tools/set_up.py $(if $(PYTHON),--python $(PYTHON)) $(1); done; \
 	echo "error: there is no Python. Install Python 3.11 to 3.14 with venv (Debian: apt-get install python3-venv)." >&2; exit 1
 
-.PHONY: help wheel demo demo-local synth deploy destroy unit test faults fuzz check reference fix docs bench bench-full lock clean
+.PHONY: help wheel demo demo-local synth deploy destroy unit test faults attack fuzz check reference fix docs bench bench-full lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ test: set-up-test ## run all tests, two at a time
 
 faults: set-up-test ## break a running federation in every way of docs/faults.md, and write that page
 	@$(BIN)/python -m pytest tests/faults --fault-page docs/faults.md
+
+attack: set-up-test ## attack a federation in every way of docs/attacks.md, on this machine, and write that page
+	@$(BIN)/python -m pytest --numprocesses 2 -m fault tests/attacks tests/security tests/unit/test_grid.py tests/unit/test_messages.py \
+		tests/fuzz --fault-page docs/attacks.md
 
 fuzz: set-up-test ## feed a million damaged messages to everything that parses a peer's bytes
 	@$(BIN)/python -m tests.fuzz

@@ -4,7 +4,8 @@ python -m benchmarks.poisoning
 
 Seven clients with synthetic rows, one of which attacks. Its updates are finite, of the right shape, on the
 right number of rows and within the limit of the norm, so no check rejects them: what stops them, or does not,
-is the strategy.
+is the strategy. Then it lies before round 1 instead, in the statistics that the preprocessing is made of, and
+trains as the others do.
 """
 
 import logging
@@ -27,6 +28,7 @@ from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
 from federation.data.synthetic import LABEL
 from federation.data.table import read_table
+from federation.errors import RoundError
 from federation.learning.federate import federate
 from federation.learning.rounds.figures import Round
 from federation.learning.settings import TrainingSettings
@@ -70,6 +72,48 @@ ATTACKS: Mapping[str, Attack | None] = {
 }
 
 
+def spread(reply: Message) -> None:
+    """Tell that every column spreads over all that there is."""
+    _tell(reply, {"m2": 1e30, "log1p-m2": 1e30})
+
+
+def far(reply: Message) -> None:
+    """Tell that every column's values lie around a billion."""
+    _tell(reply, {"mean": 1e9, "log1p-mean": 20.0})
+
+
+def many(reply: Message) -> None:
+    """Tell of a million times the rows, in every figure and message, without a contradiction."""
+    content, times = reply.content, 10**6
+    if "counts" in content.metric_records:
+        counts, moments = content.metric_records["counts"], content.array_records["moments"]
+        for key in ("num-examples", "positives"):
+            counts[key] = cast("int", counts[key]) * times
+        for key in moments:
+            moments[key] = Array(moments[key].numpy() * (1 if key.endswith("mean") else times))
+    elif reply.metadata.message_type != "evaluate" and "metrics" in content.metric_records:
+        metrics = content.metric_records["metrics"]
+        for key in {"num-examples", "expected", "variance"} & set(metrics):
+            metrics[key] = cast("int", metrics[key]) * times
+
+
+def _tell(reply: Message, values: Mapping[str, float]) -> None:
+    if "moments" in reply.content.array_records:
+        moments = reply.content.array_records["moments"]
+        for key, value in values.items():
+            moments[key] = Array(np.full_like(moments[key].numpy(), value))
+
+
+Lie = Callable[[Message], None]
+"""Changes what the attacker answers to any question."""
+LIES: Mapping[str, Lie | None] = {
+    "no lie": None,
+    "m2 = 1e30": spread,
+    "mean = 1e9": far,
+    "rows × 10⁶": many,
+}
+
+
 class Peers(Grid):
     """The clients' own code in this process, with one of them attacking.
 
@@ -78,13 +122,17 @@ class Peers(Grid):
     apps : mapping of str to callable
         The Flower app of each client.
     attack : callable, optional
-        What the attacker does.
+        What the attacker makes of its updates.
+    lie : callable, optional
+        What it makes of its answers.
     """
 
-    def __init__(self, apps: Mapping[str, Callable[..., Message]], attack: Attack | None) -> None:
+    def __init__(
+        self, apps: Mapping[str, Callable[..., Message]], attack: Attack | None, lie: Lie | None = None
+    ) -> None:
         self._apps = dict(enumerate(apps.values(), 2))
         self.names = dict(enumerate(apps, 2))
-        self._attack = attack
+        self._attack, self._lie = attack, lie
         self._context = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
 
     def set_run(self, run: Run) -> None:
@@ -120,6 +168,8 @@ class Peers(Grid):
     def _ask(self, message: Message) -> Message:
         node_id = message.metadata.dst_node_id
         reply = self._apps[node_id](message, self._context)
+        if self._lie and self.names[node_id] == ATTACKER:
+            self._lie(reply)
         if self._attack and self.names[node_id] == ATTACKER and message.metadata.message_type == "train":
             update = reply.content.array_records["arrays"]
             for name, array in message.content.array_records["arrays"].items():
@@ -161,23 +211,31 @@ def apps_of(data: Path, folder: Path, label: str = LABEL) -> dict[str, Callable[
     return apps
 
 
-def measure(folder: Path, seed: int) -> dict[tuple[str, str], float]:
-    """Return the ROC-AUC of the model on the server's rows, by strategy and attack."""
+Scores = dict[tuple[str, str], str | float]
+
+
+def measure(folder: Path, seed: int) -> Scores:
+    """Return the model's ROC-AUC on the server's rows, by strategy and attack; "refused" if there is none."""
     data = folder / f"data-{seed}"
     prepare(None, data, PreparationSettings(label=LABEL, clients=CLIENTS, partition="iid", seed=seed))
     apps, test = apps_of(data, folder), read_table(data / "server" / "test.csv", label=LABEL)
-    found = {}
+    found: Scores = {}
+    plans = [(name, Peers(apps, attack)) for name, attack in ATTACKS.items()]
+    plans += [(name, Peers(apps, None, lie)) for name, lie in LIES.items()]
     for strategy, parameters in STRATEGIES.items():
-        for name, attack in ATTACKS.items():
-            peers = Peers(apps, attack)
-            result = federate(
-                peers,
-                TrainingSettings(strategy=strategy, parameters=parameters, rounds=ROUNDS),
-                test,
-                name_of=peers.names.__getitem__,
-                observer=Silent(),
-                provenance={},
-            )
+        for name, peers in plans:
+            try:
+                result = federate(
+                    peers,
+                    TrainingSettings(strategy=strategy, parameters=parameters, rounds=ROUNDS),
+                    test,
+                    name_of=peers.names.__getitem__,
+                    observer=Silent(),
+                    provenance={},
+                )
+            except RoundError:
+                found[strategy, name] = "refused"
+                continue
             assert not any(one.rejected for one in result.rounds), "a check stopped it, not the strategy"
             found[strategy, name] = result.rounds[-1].server["roc_auc"]
     return found
@@ -189,21 +247,33 @@ def main() -> None:
     TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 1, 1
     with tempfile.TemporaryDirectory() as folder:
         runs = [measure(Path(folder), seed) for seed in SEEDS]
+    shape = f"{CLIENTS} clients with rows of the same kind, one of which"
     lines = [
-        f"{CLIENTS} clients with rows of the same kind, one attacking in all {ROUNDS} rounds; ROC-AUC on the",
+        f"{shape} attacks in all {ROUNDS} rounds; ROC-AUC on the",
         f"server's rows, mean over {len(SEEDS)} seeds (least). 0.5 is guessing. Robust strategies are told",
         "of one attacker, which is the truth here.",
         "",
-        "| strategy | " + " | ".join(ATTACKS) + " |",
-        "|---|" + "---|" * len(ATTACKS),
     ]
+    write_section("One poisoning client", describe(), [*lines, *_table(runs, list(ATTACKS))])
+    lines = [
+        f"{shape} lies before round 1 and then trains as the",
+        f"others do; ROC-AUC on the server's rows, mean over {len(SEEDS)} seeds (least). *refused*: the run",
+        "ends before round 1 with the client's name. Where it does not, the run names the client, too.",
+        "",
+    ]
+    write_section("One client that lies in its statistics", describe(), [*lines, *_table(runs, list(LIES))])
+
+
+def _table(runs: Sequence[Scores], columns: Sequence[str]) -> list[str]:
+    """Return the rows of a table of means over the runs."""
+    lines = ["| strategy | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
     for strategy in STRATEGIES:
         cells = []
-        for attack in ATTACKS:
-            values = [run[strategy, attack] for run in runs]
-            cells.append(f"{np.mean(values):.3f} ({min(values):.3f})")
+        for column in columns:
+            values = [value for run in runs if isinstance(value := run[strategy, column], float)]
+            cells.append(f"{np.mean(values):.3f} ({min(values):.3f})" if values else "refused")
         lines.append(f"| `{strategy}` | " + " | ".join(cells) + " |")
-    write_section("One poisoning client", describe(), lines)
+    return lines
 
 
 if __name__ == "__main__":

@@ -86,9 +86,12 @@ class Preprocessing:
         return np.column_stack(parts)
 
     def transform(self, X: Floats) -> Floats:
-        """Return features, in their order, standardised."""
+        """Return features, in their order, standardised.
+
+        Where the logarithm is taken although rows here are negative, as a robust strategy may, these are 0.
+        """
         Z = X.copy()
-        Z[:, self.log1p] = np.log1p(Z[:, self.log1p])
+        Z[:, self.log1p] = np.log1p(np.maximum(Z[:, self.log1p], 0.0))
         Z -= self.mean
         Z /= self.scale
         return Z

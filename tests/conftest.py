@@ -22,7 +22,7 @@ DATA = ROOT.parent / "shared" / "data"
 UNIT = ("unit", "client_code", "fuzz")
 """Folders of tests that start no process, but for those marked so; the tests in all other folders do."""
 
-pytest_plugins = ["tests.side_by_side"] if find_spec("xdist") else []
+pytest_plugins = ["tests.fault_table", *(["tests.side_by_side"] if find_spec("xdist") else [])]
 
 # Some images set it; then pytest, and each of the hundreds of processes, would compile all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -4,16 +4,18 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 from numpy.typing import ArrayLike
 
-from client_code.protocol.contract import Contract
+from client_code.protocol.contract import Contract, Rule
 from federation.data.table import Table
 from federation.errors import ResumeError, RoundError
 from federation.learning.preprocessing.pooling import kinds_of, left_out, pool
+from federation.learning.preprocessing.screening import counted, outliers
 from federation.learning.preprocessing.statistics import ClientStatistics, check_schemas
 from federation.model.linear import Preprocessing
 
@@ -33,11 +35,24 @@ class Agreement:
         Of the clients that were there, which the preprocessing and the class weights come from.
     test : str
         SHA-256 of the server's held-back rows.
+    robust: bool
+        Whether the strategy is one that is chosen against clients that lie.
     """
 
     preprocessing: Preprocessing
     statistics: list[ClientStatistics]
     test: str
+    robust: bool = False
+
+    @cached_property
+    def counted(self) -> list[ClientStatistics]:
+        """The statistics as they count: of a client that may lie, no more rows than are usual."""
+        return counted(self.statistics) if self.robust else self.statistics
+
+    @cached_property
+    def outliers(self) -> dict[str, str]:
+        """The clients that are far from everybody's, and what of them does not count."""
+        return outliers(self.statistics, self.preprocessing, robust=self.robust)
 
     @property
     def rows(self) -> dict[str, tuple[int, int]]:
@@ -50,10 +65,17 @@ class Agreement:
         return left_out(self.preprocessing, self.statistics)
 
 
-def agree(statistics: list[ClientStatistics], test: Table, contract: Contract | None = None) -> Agreement:
+def agree(
+    statistics: list[ClientStatistics],
+    test: Table,
+    contract: Contract | None = None,
+    *,
+    robust: bool = False,
+) -> Agreement:
     """Return what follows from the clients' statistics, the server's rows and the data contract."""
-    preprocessing = pool(statistics, test, contract.columns if contract else {})
-    return Agreement(preprocessing=preprocessing, statistics=statistics, test=digest_of(test))
+    told = counted(statistics) if robust else statistics
+    preprocessing = pool(told, test, contract.columns if contract else {}, robust=robust)
+    return Agreement(preprocessing=preprocessing, statistics=statistics, test=digest_of(test), robust=robust)
 
 
 def digest_of(test: Table) -> str:
@@ -97,6 +119,39 @@ def read_statistics(
     ]
     check_schemas(statistics, test.label, kinds_of(test))
     return statistics
+
+
+def refuse_impossible(
+    statistics: Sequence[ClientStatistics], rules: Mapping[str, Rule], *, robust: bool
+) -> None:
+    """Refuse statistics that no rows have, or none that the contract allows.
+
+    Parameters
+    ----------
+    statistics : sequence of ClientStatistics
+        As clients told them.
+    rules : mapping of str to Rule
+        The columns of the data contract.
+    robust : bool
+        Whether moments that no values have are left out instead, see `screening`.
+
+    Raises
+    ------
+    RoundError
+        Names the first such client, and the column.
+    """
+    for one in statistics:
+        if problem := one.against(rules):
+            raise RoundError(
+                f'client "{one.client}": its statistics break the data contract: {problem}.',
+                "Correct its rows, prepare them with the contract, and publish them again.",
+            )
+        if one.impossible.any() and not robust:
+            column = one.features[int(np.argmax(one.impossible))]
+            raise RoundError(
+                f'client "{one.client}": no values have the moments that it tells of column "{column}".',
+                "Run the published code there, or use a strategy that withstands such a client.",
+            )
 
 
 def ask_all(

@@ -14,7 +14,14 @@ from flwr.serverapp.strategy import FedAvg
 
 from federation.data.table import Table
 from federation.errors import RoundError
-from federation.learning.agreement import Agreement, agree, ask_all, read_statistics, refuse_change
+from federation.learning.agreement import (
+    Agreement,
+    agree,
+    ask_all,
+    read_statistics,
+    refuse_change,
+    refuse_impossible,
+)
 from federation.learning.notes import notes_of
 from federation.learning.preprocessing.pooling import references
 from federation.learning.preprocessing.prepared import Prepared
@@ -35,9 +42,10 @@ from federation.learning.rounds.training import Training, as_record
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.advice import conclude, resolve
 from federation.learning.strategies.catalogue import FLOWERS, ROBUST
-from federation.learning.strategies.checked import CheckedStrategy, Rules, listed
+from federation.learning.strategies.checked import CheckedStrategy, listed
 from federation.learning.strategies.newton.fednewton import FedNewton
 from federation.learning.strategies.newton.inference import infer, reason_for_no_tests
+from federation.learning.strategies.rules import Rules
 from federation.model.linear import LinearModel
 from federation.model.quality.metrics import warnings_of_rows
 
@@ -128,9 +136,15 @@ def federate(  # noqa: PLR0913 - all but the first three by name
     name_of = name_of or _claimed(replies)
     prepared = prepared or Prepared()
     statistics = prepared.completed(read_statistics(replies, name_of, test))
+    robust = settings.strategy in ROBUST
+    refuse_impossible(statistics, prepared.rules, robust=robust)
     if saved:
         refuse_change(saved.agreement, statistics, test)
-    agreement = saved.agreement if saved else agree(statistics, test, prepared.contract)
+    agreement = (
+        agree(statistics, test, prepared.contract, robust=robust)
+        if saved is None
+        else replace(saved.agreement, robust=robust)
+    )
     settings, why = resolve(settings, agreement)
     if why:
         record.event("taken", strategy=settings.strategy, rounds=settings.rounds)
@@ -143,8 +157,8 @@ def federate(  # noqa: PLR0913 - all but the first three by name
     roster.admit(*node_ids)
     told = {one.client: one for one in (*agreement.statistics, *statistics)}
     rows = {name: (one.rows, one.validation_rows) for name, one in told.items()}
-    weights = class_weight(agreement.statistics, balanced=settings.balanced)
-    shifts = Shifts.of(agreement.statistics, weights, by_site=settings.site_intercepts)
+    weights = class_weight(agreement.counted, balanced=settings.balanced)
+    shifts = Shifts.of(agreement.counted, weights, by_site=settings.site_intercepts)
     recorder = Recorder(test, agreement.preprocessing, observer, settings.rounds, shifts.common)
     rules = Rules(
         quorum=settings.quorum,
@@ -152,10 +166,12 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         rows=rows,
         seed=settings.seed,
         finished=saved.round if saved else 0,
+        robust=robust,
         event=record.event,
     )
     if isinstance(strategy, FedNewton):
         strategy.features, strategy.name_of = agreement.preprocessing.encoding.features, name_of
+        strategy.told = told
     training = Training(
         roster=roster,
         strategy=strategy,
@@ -185,9 +201,10 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         model,
         provenance={**provenance, **model.provenance, **ran, **moved},
         left_out={**prepared.left_out, **agreement.left_out} or None,
+        outliers=agreement.outliers or None,
     )
     if isinstance(strategy, FedNewton):
-        reason = reason_for_no_tests(settings.penalty, resample_of(agreement.statistics, weights))
+        reason = reason_for_no_tests(settings.penalty, resample_of(agreement.counted, weights))
         inference = infer(strategy, model, penalty=settings.penalty, reason=reason)
         model, conclusion = replace(model, inference=inference), strategy.conclusion()
     missed = _hand_over(roster, training.checked.contents(trained, shifts), name_of, settings)
@@ -207,7 +224,7 @@ def _model(
     trained: ArrayRecord, strategy: FedAvg, agreement: Agreement, shifts: Shifts, weights: Weights
 ) -> LinearModel:
     """Return what was trained as a model at the true prevalence, with what the clients' rows say of it."""
-    told, rows = agreement.statistics, sum(one.rows for one in agreement.statistics)
+    told, rows = agreement.counted, sum(one.rows for one in agreement.counted)
     intercept = float(trained["intercept"].numpy()[0])
     sites = (strategy.sites() if isinstance(strategy, FedNewton) else None) or {}
     sites = {site: corrected(value, shifts.at(site)) for site, value in sites.items()}

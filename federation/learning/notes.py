@@ -29,17 +29,19 @@ def notes_of(settings: TrainingSettings, agreement: Agreement, prepared: Prepare
         What data preparation tells of them.
     """
     prepared = prepared or Prepared()
-    weights = class_weight(agreement.statistics, balanced=settings.balanced)
+    told = agreement.counted
+    weights = class_weight(told, balanced=settings.balanced)
     notes = [
         *notes_of_strategy(settings, agreement),
         *prepared.notes,
         *lines(prepared.left_out, hint=True),
         *lines(agreement.left_out),
         *warnings_of(agreement.statistics),
+        *(f'client "{name}": {found}.' for name, found in agreement.outliers.items()),
         *_merged_marks(agreement),
-        *sampling_notes(agreement.statistics, weights),
+        *sampling_notes(told, weights),
     ]
-    reason = reason_for_no_tests(settings.penalty, resample_of(agreement.statistics, weights))
+    reason = reason_for_no_tests(settings.penalty, resample_of(told, weights))
     if settings.strategy == "fednewton":
         notes += [f"no p values and no intervals: {reason}."] if reason else _filled(agreement)
     if settings.site_intercepts:

@@ -24,7 +24,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 FORMAT_VERSION = 3  # 1 has none of the optional parts, 2 inference only
 _REMEDY = "Use the model.json of a run as it was written."
 _MODEL_KEYS = ("format_version", "label", "features", "intercept", "provenance")
-_OPTIONAL = ("inference", "references", "left_out", "site_intercepts", "sampling")
+_OPTIONAL = ("inference", "references", "left_out", "site_intercepts", "sampling", "outliers")
 _FEATURE_KEYS = ("name", "transform", "mean", "scale", "coefficient")
 _MADE_OF = "made_of"  # only of features that are more than a column as it is
 _TRANSFORMS = {"log1p": True, "identity": False}
@@ -150,6 +150,8 @@ class LinearModel:
     sampling : mapping of str to JSON values, optional
         How the training rows were resampled, and the intercept before it was corrected for that, see
         :func:`federation.learning.preprocessing.prevalence.sampling_of`.
+    outliers : mapping of str to str, optional
+        The clients that told of rows unlike all others', and what of it did not count.
 
     Raises
     ------
@@ -167,6 +169,7 @@ class LinearModel:
     left_out: Mapping[str, str] | None = None
     site_intercepts: Mapping[str, float] | None = None
     sampling: Mapping[str, Any] | None = None
+    outliers: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         _require_finite("coef", self.coef, (len(self.preprocessing.features),))
@@ -180,6 +183,9 @@ class LinearModel:
             plain = math.isfinite(value) if isinstance(value, float) else isinstance(value, Scalar)
             if not plain:
                 raise DataError(f'The provenance "{key}" of the model is not a plain value.', _REMEDY)
+        for client, found in (self.outliers or {}).items():
+            if not isinstance(found, str):
+                raise DataError(f'The model does not say what is unlike of "{client}".', _REMEDY)
         for column, reason in (self.left_out or {}).items():
             if not isinstance(reason, str):
                 raise DataError(f'The model does not say why it leaves out "{column}".', _REMEDY)

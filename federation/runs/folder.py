@@ -60,6 +60,7 @@ def write_run(
     at_clients = {name: figures["roc_auc"] for name, figures in federated.at_clients.items()}
     sites = SiteScores(federated=without_nan(at_clients), local=dict(scores.cross_site))
     facts = {"synthetic": run.synthetic, "resample": run.resample, "test_rows": test.rows}
+    facts |= {"outliers": dict(federated.model.outliers or {})}
     facts |= {"left_out": run.left_out, "duplicates": run.duplicates, "warnings": warnings_of_rows(scores.y)}
     _write(out / "metrics.json", _json({**facts, **metrics, "intervals": sure, "at_clients": sites}))
     _write(out / "rounds.jsonl", "".join(json.dumps(record, allow_nan=False) + "\n" for record in rounds))

@@ -29,7 +29,8 @@ from federation.learning.preprocessing.prevalence import Shifts
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds.figures import Recorder, Round
 from federation.learning.rounds.training import as_record
-from federation.learning.strategies.checked import CheckedStrategy, Rules
+from federation.learning.strategies.checked import CheckedStrategy
+from federation.learning.strategies.rules import Rules
 from federation.model import linear as server_model
 from federation.model.pipeline import to_pipeline
 

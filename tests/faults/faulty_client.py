@@ -25,7 +25,7 @@ class FaultyApp:
     app : ClientApp
         The honest one.
     faults : dict of str to str
-        What goes wrong, by round, or in "evaluate".
+        What goes wrong, by round, or in "evaluate" or another question.
     """
 
     def __init__(self, app: Any, faults: dict[str, str]) -> None:
@@ -41,6 +41,8 @@ class FaultyApp:
             if fault := self._faults.get(number if kind == "train" else kind):
                 getattr(self, fault.replace(" ", "_"))(reply)
             self._last_asked = message.metadata.message_id
+        elif fault := self._faults.get(kind):
+            getattr(self, fault.replace(" ", "_"))(reply)
         return reply
 
     def nan(self, reply: Message) -> None:
@@ -60,6 +62,12 @@ class FaultyApp:
         """Claim a thousand times the rows."""
         metrics = reply.content.metric_records["metrics"]
         metrics["num-examples"] = int(str(metrics["num-examples"])) * 1000
+
+    def absurd_spread(self, reply: Message) -> None:
+        """Tell of columns that spread over all that there is."""
+        told = reply.content.array_records["moments"]
+        for name in ("m2", "log1p-m2"):
+            told[name] = Array(np.full_like(told[name].numpy(), 1e30))
 
     def stale_round(self, reply: Message) -> None:
         """Answer what was asked in the round before."""

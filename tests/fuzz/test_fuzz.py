@@ -13,6 +13,9 @@ CHANGES = st.lists(
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: str(target.name))
 @pytest.mark.filterwarnings("ignore")  # what NumPy says about damaged arrays
+@pytest.mark.fault(
+    "300 damaged inputs of {target.name}", "each is read, or refused with the parser's own error"
+)
 def test_whatever_comes_is_refused_or_read(target: Target) -> None:
     """No input makes a parser raise anything but its own error."""
 

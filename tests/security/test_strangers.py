@@ -48,6 +48,7 @@ def failed_handshakes(run: Running, before: int) -> list[str]:
     return [FAILED.findall(line)[0] for line in run.refusals()[before:]]
 
 
+@pytest.mark.fault("a stranger: TLS 1.2", "no handshake, one line in the log")
 def test_old_tls_is_refused_and_logged(run: Running) -> None:
     """TLS 1.2 gets no handshake, and what is spoken is TLS 1.3."""
     before = len(run.refusals())
@@ -58,6 +59,7 @@ def test_old_tls_is_refused_and_logged(run: Running) -> None:
         assert stream.version() == "TLSv1.3"
 
 
+@pytest.mark.fault("a stranger: HTTP/2 without TLS", "hung up on, one line in the log")
 def test_plaintext_is_refused_and_logged(run: Running) -> None:
     """HTTP/2 without TLS is hung up on, and hears nothing."""
     before = len(run.refusals())
@@ -65,12 +67,14 @@ def test_plaintext_is_refused_and_logged(run: Running) -> None:
     assert failed_handshakes(run, before) == ["wrong version number"]
 
 
+@pytest.mark.fault("a stranger: random bytes instead of TLS", "hung up on")
 def test_garbage_is_refused(run: Running) -> None:
     """Random bytes instead of a handshake end the connection, with at most TLS's own alert."""
     for _ in range(10):
         assert len(shout(run.port, strangers.garbage())) < 100
 
 
+@pytest.mark.fault("a stranger: random bytes inside TLS", "hung up on")
 def test_garbage_inside_tls_is_refused(run: Running) -> None:
     """Random bytes instead of HTTP/2 end the connection."""
     with strangers.tls(run.port) as stream:
@@ -94,6 +98,7 @@ def test_a_client_of_another_authority_trusts_nobody_here(run: Running) -> None:
     assert "Socket closed" in failed_handshakes(run, before)[0]
 
 
+@pytest.mark.fault("a stranger: a join with a guessed token", "refused with the reason, one line in the log")
 def test_a_guessed_token_is_refused_and_logged(run: Running, certificate: bytes) -> None:
     """The stranger is told the reason, and the server's log has it once."""
     before = len(run.refusals())
@@ -115,6 +120,10 @@ def test_a_guessed_token_is_refused_and_logged(run: Running, certificate: bytes)
         (join_frame(label="y" * Limits().join_bytes), "more than"),
     ],
 )
+@pytest.mark.fault(
+    "a stranger: a first frame that is no join, or one that is too large ({words})",
+    "hung up on, one line in the log",
+)
 def test_a_first_frame_that_is_no_join_is_refused(
     frame: bytes, words: str, run: Running, certificate: bytes
 ) -> None:
@@ -126,6 +135,7 @@ def test_a_first_frame_that_is_no_join_is_refused(
     assert [words in line for line in run.refusals()[before:]] == [True]
 
 
+@pytest.mark.fault("a stranger: line breaks in the name of a join", "one line in the log")
 def test_a_name_cannot_write_into_the_log(run: Running, certificate: bytes) -> None:
     """Line breaks in a name do not make lines."""
     speak(run.port, certificate, join_frame(client="x\nWARNING:federation.stream:all is well"))
@@ -134,6 +144,7 @@ def test_a_name_cannot_write_into_the_log(run: Running, certificate: bytes) -> N
     assert 'refused client "x?WARNING' in run.refusals()[-1]
 
 
+@pytest.mark.fault("a stranger: a stream without a frame", "ended after ten seconds")
 def test_a_stream_without_a_frame_is_ended(run: Running, certificate: bytes) -> None:
     """Silence is listened to for ten seconds."""
     started = time.monotonic()
@@ -153,6 +164,7 @@ def test_a_connection_that_never_shakes_hands_is_ended(run: Running) -> None:
     assert len(failed_handshakes(run, before)) == 1
 
 
+@pytest.mark.fault("a stranger: 150 joins at once", "most are turned away unread, less than 100 lines")
 def test_a_flood_of_joins_is_a_few_lines(run: Running, certificate: bytes) -> None:
     """Most of a flood is turned away unread, and the log says how many."""
     before = len(run.refusals())
@@ -161,6 +173,7 @@ def test_a_flood_of_joins_is_a_few_lines(run: Running, certificate: bytes) -> No
     assert len(run.refusals()) - before < 100
 
 
+@pytest.mark.fault("strangers at every step of a run", "the same model, bit for bit")
 def test_a_run_under_attack_ends_with_the_same_model(tmp_path: Path) -> None:
     """Strangers at every step do not change a bit of the result."""
     quiet, attacked = Running(tmp_path / "quiet", 60), Running(tmp_path / "attacked", 60)

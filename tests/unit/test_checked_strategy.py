@@ -25,12 +25,11 @@ from federation.data.synthetic import LABEL, SITE, generate
 from federation.data.table import Table
 from federation.errors import RoundError, SettingError
 from federation.learning.federate import Federated, federate
-from federation.learning.preprocessing.statistics import ClientStatistics
+from federation.learning.preprocessing.statistics import MOST_ROWS, ClientStatistics
 from federation.learning.rounds.figures import Round
 from federation.learning.rounds.record import Record
 from federation.learning.settings import TrainingSettings
 from federation.learning.strategies.catalogue import STRATEGIES
-from federation.learning.strategies.checked import MOST_ROWS
 from federation.model.pipeline import to_pipeline
 from federation.stream.messages import MessageAssembler, MessageEncoder
 from ledger import Ledger

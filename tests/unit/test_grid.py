@@ -372,6 +372,10 @@ def test_a_client_that_ended_before_it_joined_ends_the_waiting(opened: Opened) -
         ({"label": "z"}, 'its label is "z"'),
     ],
 )
+@pytest.mark.fault(
+    "a stranger: a join with a guessed token, an unknown name, other columns, another label",
+    "refused with the reason, before round 1",
+)
 def test_who_does_not_belong_is_told_why(identity: dict[str, object], words: str, opened: Opened) -> None:
     """A refused client ends with the reason, and does not count as joined."""
     grid = opened("anna")
@@ -382,6 +386,9 @@ def test_who_does_not_belong_is_told_why(identity: dict[str, object], words: str
 
 
 @pytest.mark.parametrize("character", ["x", "é", "\n", "😀", '"', "\\"])
+@pytest.mark.fault(
+    "a stranger: a join with a name of 10,000 characters", "its refusal is 300 bytes or less on disk"
+)
 def test_a_strangers_words_are_cut_before_they_are_written(
     character: str, opened: Opened, tmp_path: Path
 ) -> None:
@@ -405,6 +412,7 @@ def test_other_columns_end_the_waiting(opened: Opened) -> None:
         grid.wait_for_clients(30, lambda _joined, _missing: None)
 
 
+@pytest.mark.fault("a second process under a client's name", "refused, the first one goes on")
 def test_a_second_process_under_a_taken_name_is_refused(opened: Opened) -> None:
     """While a client is connected, nobody else becomes it; the first goes on."""
     grid = opened("anna", rejoin_seconds=0.5)
@@ -427,6 +435,7 @@ def test_another_certificate_is_not_trusted(opened: Opened) -> None:
     assert grid.get_node_ids() == []
 
 
+@pytest.mark.fault("a stranger: more connections than may be", "not greeted; the client goes on")
 def test_connections_are_bounded(opened: Opened) -> None:
     """Who holds connections open without joining finds no more of them; who has joined is not disturbed."""
     grid = opened("anna", limits=Limits(connections=4))
@@ -445,6 +454,7 @@ def test_connections_are_bounded(opened: Opened) -> None:
         assert not ask(grid, np.array([1.0]))[0].has_error()
 
 
+@pytest.mark.fault("a client sends what nobody asked for", "its stream is ended, and it may join again")
 def test_what_nobody_asked_for_ends_the_stream(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
     """A client that begins to send by itself is hung up on, and may join again as an honest one."""
     grid = opened("anna")
@@ -467,6 +477,7 @@ def test_two_servers_never_share_a_port(opened: Opened) -> None:
         opened("anna", port=grid.port)
 
 
+@pytest.mark.fault("a client answers in another one's name", "an error of the one whose stream it came over")
 def test_nobody_answers_in_another_clients_name(opened: Opened) -> None:
     """A reply that claims to be another client's counts as an error of the one whose stream it came over."""
     grid = opened("anna", "bert")

@@ -113,6 +113,7 @@ def test_an_assembler_takes_one_message_after_another() -> None:
 
 
 @pytest.mark.parametrize("sizes", [(101,), (60, 41), (40, 40, 21)])
+@pytest.mark.fault("a client sends a message over the limit", "refused before it is whole")
 def test_a_message_over_the_limit_is_refused_before_it_is_whole(sizes: tuple[int, ...]) -> None:
     """Bytes are counted as they come, so a client cannot fill the server's memory."""
     assembler = MessageAssembler(lambda: 100)
@@ -122,6 +123,7 @@ def test_a_message_over_the_limit_is_refused_before_it_is_whole(sizes: tuple[int
         assembler.add(PART + b"x" * sizes[-1])
 
 
+@pytest.mark.fault("a client sends a message in countless empty parts", "refused")
 def test_a_message_in_countless_small_parts_is_refused() -> None:
     """A part costs memory even if nothing is in it."""
     assembler = MessageAssembler(lambda: 1 << 20)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from client_code.protocol.columns import NUMERIC
-from federation.learning.preprocessing.pooling import Moments, merged
+from federation.learning.preprocessing.moments import merged
+from federation.learning.preprocessing.screening import plausible
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.words import some
 
@@ -57,8 +58,8 @@ def _far(statistics: Sequence[ClientStatistics]) -> dict[str, list[tuple[str, fl
     """Return by client the numeric columns whose mean is far from the pooled one, the farthest first."""
     features = statistics[0].features
     parts = [one.reordered(features) for one in statistics]
-    total = merged([Moments(part.observed, part.mean, part.m2, part.m3) for part in parts])
-    deviation = np.sqrt(total.m2 / np.maximum(total.n, 1.0))
+    total = merged(plausible(parts)[0])  # else one client would hide what all others are
+    deviation = np.sqrt(total.variance)
     far = {}
     for part in parts:
         there = (part.observed > 0) & (deviation > 0) & np.array([kind == NUMERIC for kind in part.kinds])

@@ -1,9 +1,7 @@
 """Agree on one preprocessing for all clients: what the pooled rows would give, from what each client says."""
 
-import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -16,6 +14,8 @@ from client_code.protocol.features import Feature
 from federation.data.table import Table
 from federation.errors import DataError
 from federation.learning.preprocessing.medians import median
+from federation.learning.preprocessing.moments import Moments, merged
+from federation.learning.preprocessing.screening import mostly_non_negative, plausible
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.model.features import Encoding
 from federation.model.linear import Preprocessing
@@ -26,49 +26,17 @@ _BETTER = 0.9
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """Sums over n values: how many, their mean, and the sums of squared and cubed deviations; shape (d,)."""
-
-    n: Floats
-    mean: Floats
-    m2: Floats
-    m3: Floats
-
-    def merged(self, other: "Moments") -> "Moments":
-        """Return the moments of both together.
-
-        Chan, Golub and LeVeque 1983; for cubes Pébay 2008, "Formulas for robust, one-pass parallel
-        computation of covariances and arbitrary-order statistical moments".
-        """
-        n = self.n + other.n
-        total = np.maximum(n, 1.0)
-        delta = other.mean - self.mean
-        both = self.n * other.n
-        return Moments(
-            n=n,
-            mean=self.mean + delta * (other.n / total),
-            m2=self.m2 + other.m2 + np.square(delta) * (both / total),
-            m3=self.m3
-            + other.m3
-            + delta**3 * (both * (self.n - other.n) / np.square(total))
-            + 3.0 * delta * ((self.n * other.m2 - other.n * self.m2) / total),
-        )
-
-    @property
-    def skewness(self) -> Floats:
-        """The third standardised moment; 0 where the values do not vary."""
-        spread = np.where(self.m2 > 0, self.m2, 1.0)
-        return np.where(self.m2 > 0, np.sqrt(self.n) * self.m3 / spread**1.5, 0.0)
-
-
 def kinds_of(table: Table) -> dict[str, str]:
     """Return what every feature column of a table holds."""
     return dict(zip(table.features, kinds(table.features, table.X, table.levels), strict=True))
 
 
 def pool(
-    statistics: Sequence[ClientStatistics], test: Table, rules: Mapping[str, Rule] = MappingProxyType({})
+    statistics: Sequence[ClientStatistics],
+    test: Table,
+    rules: Mapping[str, Rule] = MappingProxyType({}),
+    *,
+    robust: bool = False,
 ) -> Preprocessing:
     """Return the preprocessing that the pooled training rows would give.
 
@@ -89,6 +57,9 @@ def pool(
         negative, and for nothing else.
     rules : mapping of str to Rule, optional
         The columns of the data contract.
+    robust : bool
+        Whether moments that are far from all others' are left out, column by column, see
+        :func:`federation.learning.preprocessing.screening.far`.
 
     Raises
     ------
@@ -98,25 +69,26 @@ def pool(
     """
     parts = [one.reordered(test.features) for one in statistics]
     gaps = np.logical_or.reduce([np.isnan(test.X).any(axis=0), *(part.gaps for part in parts)])
-    raw = merged([Moments(p.observed, p.mean, p.m2, p.m3) for p in parts])
-    logs = merged([Moments(p.observed, p.log1p_mean, p.log1p_m2, p.log1p_m3) for p in parts])
-    log1p = _logged(parts, test, raw, logs, rules)
+    told = [part.raw for part in parts], [part.logs for part in parts]
+    raw, logs = map(merged, plausible(parts) if robust else told)
+    observed = np.sum([part.observed for part in parts], axis=0)
+    log1p = _logged(parts, test, raw, logs, rules, robust=robust)
     mean = np.where(log1p, logs.mean, raw.mean)
     rows = sum(one.rows for one in statistics)
-    scale = np.sqrt(np.where(log1p, logs.m2, raw.m2) / np.maximum(raw.n, 1.0))
+    scale = np.sqrt(np.where(log1p, logs.variance, raw.variance))
     marked_by = same_gaps(statistics, test.features)
 
     chosen: list[_Chosen] = []
     for at, column in enumerate(test.features):
         if any(part.kinds[at] == CATEGORICAL for part in parts):
-            chosen += [_Chosen(feature) for feature in _levels(statistics, column, raw.n[at])]
+            chosen += [_Chosen(feature) for feature in _levels(statistics, column, observed[at])]
         elif _varies(mean[at], scale[at], rows):
             middle = float(np.expm1(mean[at]) if log1p[at] else mean[at])
             if column in rules and rules[column].impute == "median":
                 middle = _median(statistics, column, rules[column])
             feature = Feature(column=column, fill=middle if gaps[at] else None)
             chosen.append(_Chosen(feature, log1p[at], mean[at], scale[at]))
-        if 0 < raw.n[at] < rows and column not in marked_by:
+        if 0 < observed[at] < rows and column not in marked_by:
             chosen.append(_Chosen(Feature(column=column, kind="missing")))
     if not chosen:
         raise DataError("No column varies in the clients' training rows.", "Give them columns that do.")
@@ -131,14 +103,21 @@ def pool(
 
 
 def _logged(
-    parts: Sequence[ClientStatistics], test: Table, raw: Moments, logs: Moments, rules: Mapping[str, Rule]
+    parts: Sequence[ClientStatistics],
+    test: Table,
+    raw: Moments,
+    logs: Moments,
+    rules: Mapping[str, Rule],
+    *,
+    robust: bool,
 ) -> NDArray[np.bool_]:
     """Return which columns are replaced by log(1 + x)."""
     held: list[tuple[str, NDArray[np.bool_]]] = [("the server", np.all(~(test.X < 0), axis=0))]
     held += [(f'client "{part.client}"', part.non_negative) for part in parts]
     non_negative: NDArray[np.bool_] = np.all([signs for _, signs in held], axis=0)
     heavy = (raw.skewness > _HEAVY_TAIL) & (abs(logs.skewness) < _BETTER * raw.skewness)
-    log1p: NDArray[np.bool_] = non_negative & heavy
+    may_be = held[0][1] & mostly_non_negative(parts) if robust else non_negative
+    log1p: NDArray[np.bool_] = may_be & heavy
     for at, column in enumerate(test.features):
         asked = rules[column].log1p if column in rules else None
         if asked and not non_negative[at]:
@@ -187,11 +166,6 @@ def left_out(preprocessing: Preprocessing, statistics: Sequence[ClientStatistics
         else:
             reasons[name] = "every training row holds the same value"
     return reasons
-
-
-def merged(each: Sequence[Moments]) -> Moments:
-    """Return the moments of all together."""
-    return functools.reduce(Moments.merged, each)
 
 
 def _median(statistics: Sequence[ClientStatistics], column: str, rule: Rule) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from client_code.protocol.contract import Contract
+from client_code.protocol.contract import Contract, Rule
 from client_code.protocol.preparation import Preparation
 from federation.data.preparation.beside import preparations
 from federation.data.preparation.manifest import Manifest
@@ -41,6 +41,11 @@ class Prepared:
             contract=contract,
             clients=preparations(manifest),
         )
+
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        """What the contract says of each column; nothing without one."""
+        return self.contract.columns if self.contract else {}
 
     def completed(self, statistics: Sequence[ClientStatistics]) -> list[ClientStatistics]:
         """Return statistics with how rows were prepared, where a client does not know and the counts fit."""

@@ -11,15 +11,18 @@ from flwr.app import Message
 from numpy.typing import NDArray
 
 from client_code.protocol.columns import CATEGORICAL, COUNTS, EMPTY, LOG1P, MOMENTS, NUMERIC
+from client_code.protocol.contract import BOOLEAN, Rule
 from client_code.protocol.medians import Cells
 from client_code.protocol.preparation import Preparation
 from federation.data.table import describe_mismatch
 from federation.errors import RoundError, SchemaMismatchError
 from federation.learning.preprocessing.medians import check_cells
+from federation.learning.preprocessing.moments import MOST, ROUNDING, Moments
 from federation.model.arrays import floats
 
 Floats = NDArray[np.float64]
 RARE = 0.05  # of the rows, weighted
+MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others
 ARRAYS = {"observed": "observed"}
 ARRAYS |= {
     f"{prefix}{name}".replace("-", "_"): f"{prefix}{name}" for prefix in ("", LOG1P) for name in MOMENTS
@@ -142,14 +145,54 @@ class ClientStatistics:
         self._check_same_gaps()
         for column, cells in self.cells.items():
             check_cells(cells, self.observed[self.features.index(column)])
+        self._check_counts()
+
+    def _check_counts(self) -> None:
         for positives, rows in (
             (self.positives, self.rows),
             (self.validation_positives, self.validation_rows),
         ):
             if not (rows >= 1 and 0 <= positives <= rows):
                 raise ValueError(f"{positives} positive of {rows} rows is impossible")
+            if rows > MOST_ROWS:
+                raise ValueError(f"{rows} rows are not credible")
         if self.preparation and (problem := self.preparation.problem(self.rows, self.positives)):
             raise ValueError(problem)
+
+    @property
+    def impossible(self) -> NDArray[np.bool_]:
+        """The columns that no values have the moments of, shape (d,)."""
+        low, high = np.where(self.non_negative, 0.0, -np.inf), np.full(len(self.features), np.inf)
+        bad = self.raw.impossible(low, high) | self.logs.impossible(np.zeros(len(low)), high)
+        # log(1 + x) is concave, and nowhere steeper than x.
+        most = np.log1p(np.maximum(self.mean, 0.0)) * (1.0 + ROUNDING) + ROUNDING
+        spread = self.observed * np.square(ROUNDING * np.clip(abs(self.mean), 1.0, MOST))
+        bad |= self.non_negative & (self.log1p_mean > most)
+        return np.asarray(bad | (self.non_negative & (self.log1p_m2 > self.m2 * (1.0 + ROUNDING) + spread)))
+
+    def against(self, rules: Mapping[str, Rule]) -> str:
+        """Return why values that a contract allows cannot have the moments, "" if they can.
+
+        Parameters
+        ----------
+        rules : mapping of str to Rule
+            The columns of the data contract.
+        """
+        low, high = np.array([_bounds(rules.get(name)) for name in self.features]).T
+        if (negative := (low >= 0.0) & ~self.non_negative).any():
+            return f'column "{self.features[int(np.argmax(negative))]}" holds negative values'
+        within = np.maximum(low, 0.0)
+        bad = self.raw.impossible(low, high)
+        bad |= self.non_negative & self.logs.impossible(np.log1p(within), np.log1p(np.maximum(high, within)))
+        bad &= np.isfinite(low) | np.isfinite(high)
+        if not bad.any():
+            return ""
+        at = int(np.argmax(bad))
+        mean, deviation = self.mean[at], math.sqrt(self.raw.variance[at])
+        return (
+            f'column "{self.features[at]}" has mean {mean:.6g} and standard deviation {deviation:.6g}, '
+            f"which no values from {low[at]:g} to {high[at]:g} have"
+        )
 
     def _check_levels(self) -> None:
         for column, levels in self.levels.items():
@@ -167,6 +210,16 @@ class ClientStatistics:
                 raise ValueError("same-gaps name a column that is not the first")
             if self.observed[first] != self.observed[at]:
                 raise ValueError("same-gaps of columns with other numbers of values")
+
+    @property
+    def raw(self) -> Moments:
+        """The moments of each column's values."""
+        return Moments(self.observed, self.mean, self.m2, self.m3)
+
+    @property
+    def logs(self) -> Moments:
+        """The moments of ``log1p`` of each column's values."""
+        return Moments(self.observed, self.log1p_mean, self.log1p_m2, self.log1p_m3)
 
     def kind(self, feature: str) -> str:
         """Return what a column holds."""
@@ -200,6 +253,14 @@ def claimed_names(replies: Mapping[int, Message]) -> dict[int, str]:
             raise RoundError(f'two clients are named "{name}".', "Give each of them a name of its own.")
         names[node_id] = name
     return names
+
+
+def _bounds(rule: Rule | None) -> tuple[float, float]:
+    """Return the least and the largest value that a rule allows, infinite where it says nothing."""
+    if rule is None or rule.type == BOOLEAN:
+        return (-math.inf, math.inf) if rule is None else (0.0, 1.0)
+    low, high = rule.minimum, rule.maximum
+    return -math.inf if low is None else low, math.inf if high is None else high
 
 
 def _count(value: object) -> int:

@@ -12,7 +12,7 @@ from flwr.serverapp.strategy import FedAvg
 from client_code.protocol.training import CALIBRATION
 from federation.data.table import Table
 from federation.errors import FederationError, RoundError
-from federation.learning.agreement import Agreement, ask_statistics
+from federation.learning.agreement import Agreement, ask_statistics, refuse_impossible
 from federation.learning.preprocessing.prepared import Prepared
 from federation.learning.preprocessing.prevalence import Shifts, Weights, original_weights
 from federation.learning.preprocessing.statistics import ClientStatistics, log_odds
@@ -118,7 +118,7 @@ class Training:
         """
 
         def weights(name: str) -> Weights:
-            return original_weights(self.told[name], self.agreement.statistics)
+            return original_weights(self.told[name], self.agreement.counted)
 
         def problem(name: str, content: RecordDict) -> str:
             return problem_of(self.told[name], weights(name), content.metric_records["metrics"])
@@ -172,7 +172,7 @@ class Training:
         """Return coefficients of 0; for Newton's method the rows' log-odds too, which saves it a round."""
         coef, intercept = np.zeros((1, len(self.agreement.preprocessing.features))), np.zeros(1)
         if isinstance(self.strategy, FedNewton):
-            intercept[0] = log_odds(self.agreement.statistics, weights)
+            intercept[0] = log_odds(self.agreement.counted, weights)
         return ArrayRecord({"coef": Array(coef), "intercept": Array(intercept)})
 
     def _close(self, model: ArrayRecord) -> None:
@@ -204,6 +204,7 @@ class Training:
         for node_id in self.roster.newcomers():
             try:
                 told = ask_statistics(self.roster, [node_id], self.name_of, self.test, self.timeout)
+                refuse_impossible(told, self.prepared.rules, robust=self.agreement.robust)
                 [one] = self.prepared.completed(told)
             except FederationError as error:
                 set_aside[self.name_of(node_id)] = error.problem

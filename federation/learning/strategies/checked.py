@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -14,18 +13,14 @@ from numpy.typing import NDArray
 
 from client_code.protocol.training import CALIBRATION, TRAIN_LOSS
 from federation.errors import RoundError
-from federation.events import Events, unrecorded
 from federation.learning.agreement import ask_all
 from federation.learning.preprocessing.prevalence import Shifts, at_true_prevalence
+from federation.learning.preprocessing.statistics import MOST_ROWS
 from federation.learning.rounds.figures import Recorder
+from federation.learning.strategies.rules import Rules
 from federation.model.arrays import ArrayError, ArrayView, floats
 
-MOST_ROWS = 10**9  # far beyond a table in one process's memory; such a weight would silence all others
-
 MOST_LOSS = 1e6  # a row's mean; far beyond any of standardised columns
-
-MAX_UPDATE_NORM = 1e6
-"""Farthest an update may be from the global model; coefficients of standardised columns stay far below."""
 
 TRAIN, VALIDATION = 0, 1
 METRICS: Mapping[str, Mapping[str, int]] = {
@@ -70,36 +65,6 @@ class EndsEarly(Strategy):
             return Result(arrays=finished.arrays)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What every round of a run keeps to.
-
-    Parameters
-    ----------
-    quorum : int, optional
-        Fewest valid updates a round may aggregate; None: one from every client asked.
-    max_update_norm : float
-        Farthest an update may be from the global model (Euclidean norm over all arrays).
-    rows : mapping of str to (int, int)
-        Training and validation rows that each client told of; newcomers are added. Of the penalty each
-        client's fit takes its training rows' share.
-    seed : int
-        Of the choice of clients; with the number of the round it alone decides, so that a resumed run chooses
-        as the uninterrupted one.
-    finished : int
-        Rounds that were finished before this process began.
-    event : callable
-        Told the decision on each update.
-    """
-
-    quorum: int | None = None
-    max_update_norm: float = MAX_UPDATE_NORM
-    rows: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    seed: int = 0
-    finished: int = 0
-    event: Events = unrecorded
-
-
 @runtime_checkable
 class OwnUpdates(Protocol):
     """A strategy whose updates are not models."""
@@ -107,8 +72,8 @@ class OwnUpdates(Protocol):
     def update_shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Return names and shapes of the arrays expected in this round."""
 
-    def update_problem(self, values: Mapping[str, NDArray[np.float64]]) -> str:
-        """Return what is wrong with finite arrays of these shapes, "" if nothing is."""
+    def update_problem(self, client: str, values: Mapping[str, NDArray[np.float64]]) -> str:
+        """Return what is wrong with a client's finite arrays of these shapes, "" if nothing is."""
 
 
 @runtime_checkable
@@ -169,7 +134,7 @@ class CheckedStrategy(EndsEarly):
         """Ask the clients that the strategy chooses to fit the global model."""
         server_round += self._rules.finished
         random.seed(f"{self._rules.seed}/{server_round}/train")  # what Flower's strategies draw from
-        config["rows"] = sum(rows for rows, _ in self._rules.rows.values())
+        config["rows"] = sum(self._rules.counted().values())
         if self._needs_loss:
             config[TRAIN_LOSS] = True
         messages = list(self._inner.configure_train(server_round, arrays, config, grid))
@@ -193,12 +158,16 @@ class CheckedStrategy(EndsEarly):
         server_round += self._rules.finished
         accepted, rejected = self._checked(server_round, replies, "train", self._update_problem)
         self._recorder.current.rejected.update(rejected)
+        counts = self._rules.counted()
         for name, reply in accepted.items():
             metrics, given = cast("MetricRecord", reply.content["metrics"]), reply.content["given"]
             self._recorder.current.clients[name] = {"train": dict(metrics), "given": dict(given)}
             # One client with other metrics than the rest would fail Flower's run: it gets what it weighs by.
             kept = ("num-examples", TRAIN_LOSS) if self._needs_loss else ("num-examples",)
-            reply.content["metrics"] = MetricRecord({key: metrics[key] for key in kept})
+            weighing = {key: metrics[key] for key in kept}
+            if name in counts:
+                weighing["num-examples"] = counts[name]
+            reply.content["metrics"] = MetricRecord(weighing)
             if self._needs_loss:  # Flower's QFedAvg computes in the update's own memory; ours is read-only
                 update = reply.content.array_records["arrays"]
                 reply.content["arrays"] = ArrayRecord({k: Array(v.numpy()) for k, v in update.items()})
@@ -313,7 +282,7 @@ class CheckedStrategy(EndsEarly):
             raise RoundError(f"{problem} {listed(rejected)}", "Look at the logs of the clients named.")
         return accepted, rejected
 
-    def _update_problem(self, _name: str, content: RecordDict) -> str:
+    def _update_problem(self, name: str, content: RecordDict) -> str:
         records = content.array_records  # gathered anew at each access
         if list(records) != ["arrays"]:
             return "its update holds other records than the model's"
@@ -323,7 +292,7 @@ class CheckedStrategy(EndsEarly):
         if self._own_updates:
             shapes = self._own_updates.update_shapes()
             return _array_problem(update, shapes) or self._own_updates.update_problem(
-                {name: array.numpy() for name, array in update.items()}
+                name, {key: array.numpy() for key, array in update.items()}
             )
         return _array_problem(update, self._shapes) or self._norm_problem(update)
 

@@ -51,7 +51,8 @@ def compare(
     encoding = federated.model.preprocessing.encoding
     rows = encoded(encoding, test)
     train, validation = (
-        {name: encoded(encoding, table) for name, table in tables.items()} for tables in (train, validation)
+        {name: _as_clients_see(encoded(encoding, table), federated) for name, table in tables.items()}
+        for tables in (train, validation)
     )
 
     def proba(model: Model) -> NDArray[np.float64]:
@@ -80,6 +81,14 @@ def compare(
         local={name: proba(model) for name, model in alone.items()},
         cross_site=cross_site(alone, validation),
     )
+
+
+def _as_clients_see(table: Table, federated: Federated) -> Table:
+    """Return rows with 0 for negative values whose logarithm is taken, as the clients' own code does it."""
+    logged = np.flatnonzero(federated.model.preprocessing.log1p)
+    X = table.X.copy()
+    X[:, logged] = np.maximum(X[:, logged], 0.0)
+    return replace(table, X=X)
 
 
 def _at_true_prevalence(model: LinearModel, rows: Sequence[ClientRows], *, balanced: bool) -> LinearModel:

@@ -27,6 +27,8 @@ from federation.learning.strategies.newton.space import Space
 Floats = NDArray[np.float64]
 ARMIJO = 1e-4
 ROUNDING = 1e-13  # of a sum of losses, relative: smaller differences say nothing
+ASTRAY = 0.5  # of the change that a client's gradient lets its loss make along a short step
+CONVEX = 1e-9  # of a client's loss and slope, and alone: less below the tangent is rounding
 AT_LOG_ODDS = 1e-9  # or less is the intercept's slope there, but for rounding
 MOST_EXPLAINED = 0.5  # of the classes' variance: beyond, columns are hardly normal
 STEADY = 0.5  # a step this much as long as the last one is no step of a method that converges
@@ -201,6 +203,31 @@ class DampedNewton:
                 "Look at the clients' figures in rounds.jsonl: their losses and gradients do not agree.",
             )
         return last.point + last.direction * 0.5**self.halvings
+
+    def below_tangent(self, client: str, point: Floats, loss: float) -> bool:
+        """Whether a client's loss at a point contradicts its loss and gradient at the accepted one.
+
+        A loss is convex, and so nowhere below its tangent.
+        """
+        last = self.accepted
+        if last is None or client not in last.losses or point.size != last.point.size:
+            return False
+        least = last.losses[client] + 0.5**self.halvings * last.slopes[client]
+        rounding = CONVEX * (1.0 + abs(last.losses[client]) + abs(last.slopes[client]))
+        return loss < least - rounding
+
+    def astray(self, losses: Mapping[str, float]) -> str | None:
+        """Return the client whose loss follows its own gradient least after too many halvings, or None.
+
+        Along a step so short every loss changes by the step's part of its slope, but for rounding.
+        """
+        last, part = self.accepted, 0.5 ** (self.halvings - 1)
+        if last is None:
+            return None
+        both = [name for name in losses if last.slopes.get(name)]
+        off = {name: abs(losses[name] - last.losses[name] - part * last.slopes[name]) for name in both}
+        worst = max(off, key=lambda name: off[name], default=None)
+        return worst if worst and off[worst] > ASTRAY * part * abs(last.slopes[worst]) else None
 
     def _accept(self, point: Floats, clients: Mapping[str, Sums]) -> Floats:
         space, rows = self.space(point), sum(one.rows for one in clients.values())

@@ -14,6 +14,7 @@ step along with the next model, and each answers with one bit whether any of its
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -23,8 +24,11 @@ from flwr.serverapp.strategy import FedAvg
 from numpy.typing import NDArray
 
 from client_code.protocol.features import Feature
+from federation.errors import NoOptimumError
+from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.strategies.checked import EndsEarly, Finished
 from federation.learning.strategies.newton.descent import DampedNewton, Sums
+from federation.learning.strategies.newton.plausibility import problem_of, unlike
 from federation.learning.strategies.newton.separation import no_optimum
 
 MESSAGE_TYPE = "train.newton"
@@ -56,10 +60,13 @@ class FedNewton(EndsEarly, FedAvg):
         What the coefficients are of, for messages.
     name_of : callable
         The name of the client with a node id.
+    told : mapping of str to ClientStatistics
+        What each client told before round 1; newcomers are added.
     """
 
     features: Sequence[Feature] = ()
     name_of: Callable[[int], str] = str
+    told: Mapping[str, ClientStatistics] = MappingProxyType({})
 
     def __init__(
         self,
@@ -80,6 +87,7 @@ class FedNewton(EndsEarly, FedAvg):
         self._own: dict[str, float] = {}
         self._point, self._direction = np.zeros(0), cast("Floats | None", None)
         self._asked: set[str] = set()
+        self._weights, self._unlike = (1.0, 1.0), ""
         self.weighted = False
         self.rounds = self.halved = 0
 
@@ -105,7 +113,7 @@ class FedNewton(EndsEarly, FedAvg):
         self._point = np.append(arrays["coef"].numpy()[0], intercepts)
         self._direction = self.newton.suspect()
         negative, positive = cast("list[float]", config["class-weight"])
-        self.weighted = negative != positive
+        self._weights, self.weighted = (negative, positive), negative != positive
         shared = None if self.site_intercepts else self._question("", arrays, config)
         return [
             Message(shared or self._question(self.name_of(node_id), arrays, config), node_id, MESSAGE_TYPE)
@@ -141,7 +149,7 @@ class FedNewton(EndsEarly, FedAvg):
         shapes |= {"scores": packed} if self.weighted else {}
         return shapes if self._direction is None else shapes | {"separates": (1,)}
 
-    def update_problem(self, values: Mapping[str, NDArray[np.float64]]) -> str:
+    def update_problem(self, client: str, values: Mapping[str, NDArray[np.float64]]) -> str:
         """Return what no rows could have led to in an update of the right shapes, "" if nothing is."""
         if values["loss"][0] < 0:
             return "loss is negative"
@@ -152,7 +160,12 @@ class FedNewton(EndsEarly, FedAvg):
         for name in ("hessian", "scores"):
             if name in values and (values[name][diagonal] < 0).any():
                 return f"the diagonal of {name} is negative"
-        return ""
+        if self.newton.below_tangent(client, self._point, float(values["loss"][0])):
+            return "its loss contradicts its loss and gradient of an earlier round"
+        if client not in self.told:
+            return ""
+        own = self._point[self.newton.space(self._point).at(client)]
+        return problem_of(values, self.told[client], self._weights, own)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -168,15 +181,31 @@ class FedNewton(EndsEarly, FedAvg):
         if not valid:
             return None, None
         told = {self.name_of(reply.metadata.src_node_id): reply for reply in valid}
+        sums = {name: _sums(reply) for name, reply in told.items()}
+        self._unlike = unlike(sums)
         if self._direction is not None and self._asked == {name for name in told if _separates(told[name])}:
             space = self.newton.space(self._direction)
-            raise no_optimum(
-                self._direction,
-                space,
-                self.features or [Feature(column=f"number {i + 1}") for i in range(space.features)],
+            raise self._named(
+                no_optimum(
+                    self._direction,
+                    space,
+                    self.features or [Feature(column=f"number {i + 1}") for i in range(space.features)],
+                )
             )
-        w = self.newton.propose(self._point, {name: _sums(reply) for name, reply in told.items()})
+        try:
+            w = self.newton.propose(self._point, sums)
+        except NoOptimumError as error:
+            astray = self.newton.astray({name: one.loss for name, one in sums.items()})
+            if astray:
+                self._unlike = f'the loss of client "{astray}" does not follow its own gradient'
+            raise self._named(error) from error
         return self.next_model(server_round, w), None
+
+    def _named(self, error: NoOptimumError) -> NoOptimumError:
+        """Return an error that names the client whose Hessian is unlike the others', where there is one."""
+        if not self._unlike:
+            return error
+        return NoOptimumError(f"{self._unlike}; {error.problem}", error.remedy)
 
     def next_model(self, server_round: int, w: Floats) -> ArrayRecord:
         """End a round with the parameters ``w``; return the model that they are."""
@@ -193,9 +222,10 @@ class FedNewton(EndsEarly, FedAvg):
         newton = self.newton
         halved = f"; {self.halved} of them halved a step that went too far" if self.halved else ""
         how = f"gradient {newton.gradient:.1e} and Newton decrement {newton.decrement:.1e} per row{halved}"
+        odd = f"; {self._unlike}" if self._unlike else ""
         if newton.converged:
-            return f"converged after {self.rounds} rounds ({how})"
-        return f"not converged after {self.rounds} rounds ({how}): allow more with --rounds"
+            return f"converged after {self.rounds} rounds ({how}){odd}"
+        return f"not converged after {self.rounds} rounds ({how}): allow more with --rounds{odd}"
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return arrays from which :meth:`restore` goes on as if nothing had happened."""

@@ -74,6 +74,11 @@ class FirthNewton(DampedNewton):
             self.score = np.pad(self.score, (0, size - self.score.size))
             self.last, self.moves = np.zeros((0, size)), np.zeros((0, 2, size))
 
+    def below_tangent(self, client: str, point: Floats, loss: float) -> bool:
+        """Return False: what it remembers are the slopes of all clients together."""
+        del client, point, loss
+        return False
+
     def suspect(self) -> None:
         """Return None: there is always a finite optimum."""
 
@@ -222,9 +227,9 @@ class FedFirth(FedNewton):
             return super().update_shapes()
         return {"correction": (self.newton.space(self._point).features + 1,)}
 
-    def update_problem(self, values: Mapping[str, Floats]) -> str:
+    def update_problem(self, client: str, values: Mapping[str, Floats]) -> str:
         """Return what no rows could have led to in an update of the right shapes, "" if nothing is."""
-        return "" if self.newton.awaiting else super().update_problem(values)
+        return "" if self.newton.awaiting else super().update_problem(client, values)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
