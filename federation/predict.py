@@ -113,8 +113,8 @@ def main(  # noqa: PLR0913 - its options
     model does not know, which numbers are far from those of training, and which values are missing; and what
     resampling and site intercepts mean for the scores. If the input has labels, metrics are printed.
 
-    The model does not record how cells were written in training: say again with --missing and --decimal what
-    was said then. Numbers in other notations and dates must be plain numbers.
+    Words for missing values, notations of numbers, and dates are read as in training, as far as the model
+    knows them; --missing and --decimal go before that. Numbers in another notation are counted in a note.
 
     \b
     Example:
@@ -130,7 +130,7 @@ def main(  # noqa: PLR0913 - its options
         outcomes = Outcomes(str(path), label or linear_model.label, positive)
         writer = csv.writer(sink, lineterminator="\n")
         writer.writerow([id_column or "row", "score", *(["reason"] if on_error == "row" else [])])
-        rows = scorer.of_file(path, id_column=id_column, label=label, form=form, missing=missing or ())
+        rows = scorer.of_file(path, id_column=id_column, label=label, form=form, missing=missing or None)
         for scored in rows:
             writer.writerows(scored.lines(with_reasons=on_error == "row"))
             outcomes.add(scored)

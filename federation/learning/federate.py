@@ -184,6 +184,7 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         model,
         provenance={**provenance, **model.provenance, **ran, **moved},
         left_out={**prepared.left_out, **agreement.left_out} or None,
+        written=prepared.written(model.preprocessing.encoding.columns).parts or None,
     )
     if isinstance(strategy, FedNewton):
         reason = reason_for_no_tests(settings.penalty, resample_of(agreement.statistics, weights))

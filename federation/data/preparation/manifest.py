@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from federation.data.columns.written import Written
 from federation.data.unused import lines
 from federation.errors import DataError, MissingFileError
 from federation.files import sha256_of
@@ -79,6 +80,9 @@ class Manifest:
         The sha256 of every file written, by its path within the folder.
     versions : dict of str to str
         Libraries that the bytes depend on.
+    written : Written
+        How the table's cells were written, as far as options say it and columns show it; what a contract says
+        stands there.
     """
 
     format: int = FORMAT
@@ -101,10 +105,12 @@ class Manifest:
     notes: tuple[str, ...]
     files: dict[str, str]
     versions: dict[str, str]
+    written: Written = field(default_factory=Written)
 
     def to_json(self) -> str:
         """Return the same text for the same manifest."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        parts = asdict(replace(self, written=Written())) | {"written": self.written.parts}
+        return json.dumps(parts, indent=2) + "\n"
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -129,7 +135,9 @@ class Manifest:
         clients = {name: _client_rows(rows) for name, rows in raw["clients"].items()}
         source = None if raw["source"] is None else Source(**raw["source"])
         tuples = {name: tuple(raw[name]) for name in ("features", "notes")}
-        return cls(**(raw | counts | tuples | {"clients": clients, "source": source}))
+        written = Written.of(raw.get("written", {}))
+        parts = {"clients": clients, "source": source, "written": written}
+        return cls(**(raw | counts | tuples | parts))
 
 
 def _client_rows(raw: Mapping[str, Mapping[str, int]]) -> ClientRows:
