@@ -86,7 +86,7 @@ def main(  # noqa: PLR0913 - its options
     positive: Annotated[
         str | None,
         typer.Option(
-            help="Value of the label that counts as positive, if it is not 1, true or yes.",
+            help="Value of the label that counts as positive, if it is not 1, true, yes or that of training.",
             rich_help_panel="Data",
             metavar="VALUE",
         ),
@@ -127,7 +127,8 @@ def main(  # noqa: PLR0913 - its options
         assert path is not None, "typer requires --input"
         unread = find_tables(path).notes
         scorer = Scorer(linear_model, str(path))
-        outcomes = Outcomes(str(path), label or linear_model.label, positive)
+        in_training = linear_model.cells.positive if label in (None, linear_model.label) else None
+        outcomes = Outcomes(str(path), label or linear_model.label, positive, in_training)
         writer = csv.writer(sink, lineterminator="\n")
         writer.writerow([id_column or "row", "score", *(["reason"] if on_error == "row" else [])])
         rows = scorer.of_file(path, id_column=id_column, label=label, form=form, missing=missing or None)

@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from client_code.protocol.contract import Contract, Rule
 from federation.data.columns.written import Written
 from federation.data.preparation.manifest import read_manifest
-from federation.data.table import Table
+from federation.data.preparation.prepare import prepare
+from federation.data.preparation.settings import PreparationSettings
+from federation.data.table import Table, read_table
 from federation.errors import DataError, FeatureError
 from federation.learning.preprocessing.prepared import Prepared
 from federation.model.linear import LinearModel
@@ -55,6 +58,7 @@ def test_a_model_holds_words_and_notations_that_were_told_and_no_cell(tmp_path: 
         {"missing": "x"},
         {"missing": [" "]},
         {"decimal": ";"},
+        {"positive": 1},
         {"numbers": {"x": {}}},
         {"numbers": {"x": {"decimal": ".", "group": ".", "unit": "", "brackets": False, "words": ""}}},
         {"numbers": {"x": {"decimal": ".", "group": ",", "unit": "5", "brackets": False, "words": ""}}},
@@ -195,3 +199,25 @@ def test_what_only_training_tells_is_said(tmp_path: Path, raw: Raw, cells: list[
     assert found == scored(model, pd.DataFrame({"x": [1234, 7], "z": 1}))
     more = pd.concat([rows, pd.DataFrame({"x": [raw.x[0]], "z": 1})])
     assert scored(model, more)[:2] == found
+
+
+@pytest.mark.parametrize("by_contract", [True, False])
+def test_the_positive_value_of_the_label_is_remembered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, by_contract: bool
+) -> None:
+    """From the contract or the option; labels of prepared files are 0 and 1 all the same."""
+    rows = pd.DataFrame({"x": np.arange(60) / 7, "y": ["late", "on time", "on time"] * 20})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    said: dict[str, Any] = {"positive": "late"}
+    agreed = Contract(label="y", columns={"x": Rule(type="numeric")}, **said) if by_contract else None
+    settings = PreparationSettings(label="y", contract=agreed, **({} if by_contract else said))
+    manifest = prepare(tmp_path / "rows.csv", tmp_path / "out", settings)
+    table = read_table(tmp_path / "rows.csv", label="y", **said)
+    model = model_of(table, Prepared.of(manifest, agreed))
+    (tmp_path / "model.json").write_text(model.to_json(), encoding="utf-8")
+    for name in ("rows.csv", "out/client-1/train.csv"):
+        main(model=str(tmp_path / "model.json"), source=str(tmp_path / name), out=str(tmp_path / "out.csv"))
+        assert 'rows with a label in "y"' in capsys.readouterr().out
+    out, rows_file = str(tmp_path / "out.csv"), str(tmp_path / "rows.csv")
+    main(model=str(tmp_path / "model.json"), source=rows_file, out=out, positive="on time")
+    assert '60 rows with a label in "y", 40 positive' in capsys.readouterr().out

@@ -10,7 +10,7 @@ from typing import Any, Self
 from client_code.protocol.dates import Dates
 from federation.data.columns.notation import Notation
 
-_KEYS = {"missing", "decimal", "numbers", "dates"}
+_KEYS = {"missing", "decimal", "positive", "numbers", "dates"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,8 @@ class Written:
         Words that stand for a missing value, see `client_code.protocol.cells.Words`.
     decimal : {".", ","}, optional
         What separates decimals where a cell leaves it open, as far as it was told.
+    positive : str, optional
+        The label's value that counts as 1, if it had to be said.
     numbers : mapping of str to Notation
         The notations of columns of numbers that are not plain.
     dates : mapping of str to Dates
@@ -31,6 +33,7 @@ class Written:
 
     missing: Sequence[str] = ()
     decimal: str | None = None
+    positive: str | None = None
     numbers: Mapping[str, Notation] = field(default_factory=dict)
     dates: Mapping[str, Dates] = field(default_factory=dict)
 
@@ -60,7 +63,8 @@ class Written:
             for name, one in self.dates.items()
         }
         numbers = {name: one.parts for name, one in self.numbers.items()}
-        said = {"missing": list(self.missing), "decimal": self.decimal, "numbers": numbers, "dates": dates}
+        words = {"missing": list(self.missing), "decimal": self.decimal, "positive": self.positive}
+        said = {**words, "numbers": numbers, "dates": dates}
         return {key: part for key, part in said.items() if part}
 
     @classmethod
@@ -74,12 +78,14 @@ class Written:
         """
         missing = parts.get("missing", [])
         words = isinstance(missing, list) and all(isinstance(one, str) and one.strip() for one in missing)
-        decimal = parts.get("decimal")
+        decimal, positive = parts.get("decimal"), parts.get("positive")
+        words = words and isinstance(positive, str | None)
         if parts.keys() - _KEYS or not words or decimal not in (None, ".", ","):
             raise ValueError("not how cells are written")
         return cls(
             missing=tuple(missing),
             decimal=decimal,
+            positive=positive,
             numbers={name: Notation.of(one) for name, one in parts.get("numbers", {}).items()},
             dates={
                 name: Dates.of(one["format"], one["reference"])

@@ -44,15 +44,17 @@ class Prepared:
             left_out=manifest.left_out,
             contract=contract,
             clients=preparations(manifest),
-            cells=manifest.written,
+            cells=replace(manifest.written, positive=manifest.positive),
         )
 
     def written(self, columns: Collection[str]) -> Written:
         """Return how the cells of these columns were written, as far as options and contract tell it."""
-        contract = self.contract
-        declared, dates = (contract.missing_values, contract.dates) if contract else ((), {})
-        missing = tuple(dict.fromkeys((*declared, *self.cells.missing)))
-        return replace(self.cells, missing=missing, dates=dates).only(columns)
+        cells, contract = self.cells, self.contract
+        if contract:
+            missing = tuple(dict.fromkeys((*contract.missing_values, *cells.missing)))
+            positive = cells.positive or contract.positive
+            cells = replace(cells, missing=missing, positive=positive, dates=contract.dates)
+        return cells.only(columns)
 
     def completed(self, statistics: Sequence[ClientStatistics]) -> list[ClientStatistics]:
         """Return statistics with how rows were prepared, where a client does not know and the counts fit."""
