@@ -5,8 +5,9 @@ Of a level that fewer than `LEAST_ROWS` training rows hold, neither name nor cou
 so few numbers where they lie.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from errors import TableError
-from protocol.cells import Profile, Words, days, is_missing, numbers
+from protocol.cells import Profile, Words, days, is_missing, numbers, spellings
 from protocol.columns import CATEGORICAL, MOMENTS, MOST_LEVELS
 from protocol.contract import Rule
 from protocol.dates import Dates
@@ -38,6 +39,25 @@ class Columns(NamedTuple):
 
     X: Floats
     levels: Mapping[str, tuple[str, ...]]
+
+
+def read_csv(path: Path, as_texts: Iterable[str], missing: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a CSV file; some columns as texts, and words ``missing`` as gaps.
+
+    Blanks around names, and before values, do not count.
+    """
+    header = pd.read_csv(path, nrows=0, index_col=False, skipinitialspace=True).columns
+    return pd.read_csv(
+        path,
+        names=[str(name).strip() for name in header],
+        header=0,
+        index_col=False,
+        skipinitialspace=True,
+        keep_default_na=False,
+        na_values=[*spellings(), *missing],
+        **WHOLE_AND_EXACT,
+        dtype=dict.fromkeys(as_texts, "str"),
+    )
 
 
 def read_columns(

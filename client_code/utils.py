@@ -1,7 +1,7 @@
 """The learning task: load the client's tables, fit, score and save its logistic regression."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,11 +18,11 @@ from sklearn.linear_model import LogisticRegression
 import firth
 import newton
 import quality
-from columns import WHOLE_AND_EXACT, Moments, cells, frequent_levels, read_columns, same_gaps, texts
+from columns import Moments, cells, frequent_levels, read_columns, read_csv, same_gaps, texts
 from errors import TableError
 from parquet import read_parquet
 from preprocessing import Preprocessing, pipeline
-from protocol.cells import numbers, spellings
+from protocol.cells import numbers
 from protocol.columns import CATEGORICAL, LOG1P, NUMERIC, kinds
 from protocol.contract import Rule
 from protocol.dates import Dates
@@ -196,7 +196,7 @@ def load_table(
             warnings.simplefilter("error", pd.errors.ParserWarning)
             is_parquet = path.suffix == ".parquet"
             as_texts = [*_words(kinds_given), *dates]
-            frame = read_parquet(path, as_texts) if is_parquet else _read_csv(path, as_texts, missing)
+            frame = read_parquet(path, as_texts) if is_parquet else read_csv(path, as_texts, missing)
     except (ValueError, OSError, pd.errors.ParserWarning) as error:
         what = "Parquet file" if is_parquet else "CSV file with a header"
         raise TableError(f"{path.name} is not a {what} ({type(error).__name__}).") from error
@@ -209,17 +209,6 @@ def load_table(
     features = tuple(map(str, frame.columns.drop(label)))
     X, levels = read_columns(frame.drop(columns=label), path.name, kinds_given, missing=missing, dates=dates)
     return Table(features=features, X=X, y=_labels(frame[label], label, path.name), levels=levels)
-
-
-def _read_csv(path: Path, as_texts: Iterable[str], missing: Sequence[str]) -> pd.DataFrame:
-    return pd.read_csv(
-        path,
-        index_col=False,
-        keep_default_na=False,
-        na_values=[*spellings(), *missing],
-        **WHOLE_AND_EXACT,
-        dtype=dict.fromkeys(as_texts, "str"),
-    )
 
 
 def _words(kinds_given: Mapping[str, str]) -> list[str]:

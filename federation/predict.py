@@ -86,7 +86,7 @@ def main(  # noqa: PLR0913 - its options
     positive: Annotated[
         str | None,
         typer.Option(
-            help="Value of the label that counts as positive, if it is not 1, true or yes.",
+            help="Value of the label that counts as positive, if it is not 1, true, yes or that of training.",
             rich_help_panel="Data",
             metavar="VALUE",
         ),
@@ -113,8 +113,8 @@ def main(  # noqa: PLR0913 - its options
     model does not know, which numbers are far from those of training, and which values are missing; and what
     resampling and site intercepts mean for the scores. If the input has labels, metrics are printed.
 
-    The model does not record how cells were written in training: say again with --missing and --decimal what
-    was said then. Numbers in other notations and dates must be plain numbers.
+    Words for missing values, notations of numbers, and dates are read as in training, as far as the model
+    knows them; --missing and --decimal go before that. Numbers in another notation are counted in a note.
 
     \b
     Example:
@@ -127,10 +127,11 @@ def main(  # noqa: PLR0913 - its options
         assert path is not None, "typer requires --input"
         unread = find_tables(path).notes
         scorer = Scorer(linear_model, str(path))
-        outcomes = Outcomes(str(path), label or linear_model.label, positive)
+        in_training = linear_model.cells.positive if label in (None, linear_model.label) else None
+        outcomes = Outcomes(str(path), label or linear_model.label, positive, in_training)
         writer = csv.writer(sink, lineterminator="\n")
         writer.writerow([id_column or "row", "score", *(["reason"] if on_error == "row" else [])])
-        rows = scorer.of_file(path, id_column=id_column, label=label, form=form, missing=missing or ())
+        rows = scorer.of_file(path, id_column=id_column, label=label, form=form, missing=missing or None)
         for scored in rows:
             writer.writerows(scored.lines(with_reasons=on_error == "row"))
             outcomes.add(scored)

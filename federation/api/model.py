@@ -11,7 +11,6 @@ import pandas as pd
 from federation.api.frames import as_file
 from federation.cli.tables import open_tables
 from federation.data.files.folder import find_tables
-from federation.data.files.records import AS_WRITTEN
 from federation.data.files.text import Format
 from federation.errors import FeatureError, SchemaMismatchError
 from federation.model.linear import LinearModel
@@ -64,7 +63,7 @@ class Model:
         on_error: OnError = "stop",
         allow_unknown: bool = False,
         site: str | None = None,
-        missing: Sequence[str] = (),
+        missing: Sequence[str] | None = None,
         separator: str | None = None,
         decimal: str | None = None,
         encoding: str | None = None,
@@ -85,10 +84,11 @@ class Model:
             Score rows even if a column holds no level that the model knows.
         site : str, optional
             The client whose intercept is used; by default the mean of all, if each has its own.
-        missing : sequence of str
-            Words that stand for a missing value: the model does not record those of training.
+        missing : sequence of str, optional
+            Words that stand for a missing value; by default those that were declared for training.
         separator, decimal, encoding : str, optional
-            How CSV files are written, as in `federation.train`; a frame needs none of them.
+            How CSV files are written, as in `federation.train`; of a frame only the decimal mark of its texts
+            counts.
 
         Returns
         -------
@@ -108,13 +108,15 @@ class Model:
         if isinstance(rows, pd.DataFrame) and rows.empty:
             return pd.Series(index=rows.index, dtype=np.float64, name="score")
         given_form = Format(separator=separator, decimal=decimal, encoding=encoding)
-        form = AS_WRITTEN if isinstance(rows, pd.DataFrame) else given_form
+        is_frame = isinstance(rows, pd.DataFrame)
+        form = Format(decimal=decimal) if is_frame else given_form
+        numbers = rows.select_dtypes("number").columns if isinstance(rows, pd.DataFrame) else ()
         with as_file(rows) as given, open_tables(str(given)) as path:
             assert path is not None, "there are rows"
             unread = find_tables(path).notes
             scorer = Scorer(model, str(path))
             try:
-                parts = scorer.of_file(path, form=form, missing=missing)
+                parts = scorer.of_file(path, form=form, missing=missing, numbers=set(map(str, numbers)))
                 scores = np.concatenate([scored.scores for scored in parts])
                 scorer.findings.require(on_error=on_error, allow_unknown=allow_unknown)
             except (FeatureError, SchemaMismatchError) as error:

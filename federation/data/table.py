@@ -21,6 +21,7 @@ from client_code.protocol.contract import Kind
 from federation.data.columns.by_file import other_labels, two_kinds
 from federation.data.columns.column import Column
 from federation.data.columns.mixed import option
+from federation.data.columns.notation import Notation
 from federation.data.columns.reader import BadValueError, Reader, Told, levels_of
 from federation.data.columns.scan import Scan, scan
 from federation.data.columns.settling import settled, settled_readers
@@ -53,6 +54,8 @@ class Table:
         The levels of each categorical column.
     notes : tuple of str
         What a user should know of how it was read: a line each, without a row's value.
+    notations : mapping of str to Notation
+        Of the columns of numbers that are not written plainly.
     """
 
     features: tuple[str, ...]
@@ -61,6 +64,7 @@ class Table:
     label: str
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    notations: Mapping[str, Notation] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit each other."""
@@ -218,6 +222,7 @@ def table_of(
         label=label,
         levels=levels_of(readers),
         notes=tuple(notes),
+        notations={name: reader.notation for name, reader in readers.items() if reader.notation},
     )
 
 

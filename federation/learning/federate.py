@@ -202,6 +202,7 @@ def federate(  # noqa: PLR0913 - all but the first three by name
         provenance={**provenance, **model.provenance, **ran, **moved},
         left_out={**prepared.left_out, **agreement.left_out} or None,
         outliers=agreement.outliers or None,
+        written=prepared.written(model.preprocessing.encoding.columns).parts or None,
     )
     if isinstance(strategy, FedNewton):
         reason = reason_for_no_tests(settings.penalty, resample_of(agreement.counted, weights))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from client_code.protocol.features import Feature
+from federation.data.columns.written import Written
 from federation.data.table import Table
 from federation.errors import DataError, FeatureError
 from federation.model.features import Encoding
@@ -24,7 +25,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 FORMAT_VERSION = 3  # 1 has none of the optional parts, 2 inference only
 _REMEDY = "Use the model.json of a run as it was written."
 _MODEL_KEYS = ("format_version", "label", "features", "intercept", "provenance")
-_OPTIONAL = ("inference", "references", "left_out", "site_intercepts", "sampling", "outliers")
+_OPTIONAL = ("inference", "references", "left_out", "site_intercepts", "sampling", "outliers", "written")
 _FEATURE_KEYS = ("name", "transform", "mean", "scale", "coefficient")
 _MADE_OF = "made_of"  # only of features that are more than a column as it is
 _TRANSFORMS = {"log1p": True, "identity": False}
@@ -152,6 +153,8 @@ class LinearModel:
         :func:`federation.learning.preprocessing.prevalence.sampling_of`.
     outliers : mapping of str to str, optional
         The clients that told of rows unlike all others', and what of it did not count.
+    written : mapping of str to JSON values, optional
+        How cells were written in training where not plainly, see `federation.data.columns.written.Written`.
 
     Raises
     ------
@@ -170,6 +173,7 @@ class LinearModel:
     site_intercepts: Mapping[str, float] | None = None
     sampling: Mapping[str, Any] | None = None
     outliers: Mapping[str, str] | None = None
+    written: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         _require_finite("coef", self.coef, (len(self.preprocessing.features),))
@@ -179,6 +183,7 @@ class LinearModel:
         self._check_references()
         if self.sampling is not None:
             check_sampling(self.sampling)
+        _ = self.cells
         for key, value in self.provenance.items():
             plain = math.isfinite(value) if isinstance(value, float) else isinstance(value, Scalar)
             if not plain:
@@ -191,6 +196,14 @@ class LinearModel:
                 raise DataError(f'The model does not say why it leaves out "{column}".', _REMEDY)
             if column in self.preprocessing.encoding.columns:
                 raise DataError(f'The model uses "{column}", which it says it leaves out.', _REMEDY)
+
+    @property
+    def cells(self) -> Written:
+        """How cells were written in training, as far as it is known."""
+        try:
+            return Written.of(self.written or {})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DataError('The "written" of the model is not what a run writes.', _REMEDY) from error
 
     def _check_references(self) -> None:
         features = self.preprocessing.encoding.features

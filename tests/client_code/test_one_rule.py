@@ -113,3 +113,14 @@ def test_a_long_file_has_one_type_for_a_column(tmp_path: Path) -> None:
     path.write_text("y,code\n" + "".join(f"{i % 2},{code}\n" for i, code in enumerate(codes)))
     same([of_the_operator(path), of_a_client(path)])
     assert of_a_client(path).levels == {"code": ("01", "02", "A1", "B2")}
+
+
+def test_blanks_around_names_and_before_quotes_do_not_count(tmp_path: Path) -> None:
+    """A quoted word is that word at either end, and a column has one name, also for what a contract says."""
+    path = tmp_path / "rows.csv"
+    path.write_text('y, x , z\n1, "a, b", 01\n0, "c", 2\n1, c, 01\n')
+    same([of_the_operator(path), of_a_client(path)])
+    assert of_a_client(path).levels == {"x": ("a, b", "c")}
+    table = utils.load_table(path, "y", {"z": "categorical"})
+    assert table.features == ("x", "z")
+    assert table.levels == {"x": ("a, b", "c"), "z": ("01", "2")}

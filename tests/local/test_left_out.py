@@ -91,3 +91,21 @@ def test_options_reach_the_preparation_from_python(rows: pd.DataFrame, tmp_path:
     assert metrics["left_out"]["sex"] == "ignored, as asked"
     assert "id" in run.model.coefficients.index
     assert "7 of 2,007 rows are identical" in run.report.read_text()
+
+
+def test_a_run_remembers_how_cells_were_written(rows: pd.DataFrame, tmp_path: Path) -> None:
+    """Its model scores the raw table as the plain one; and the file names no other word than was told."""
+    cost = np.random.default_rng(0).lognormal(8, 1, len(rows)).round(2)
+    plain = rows.assign(cost=cost, visits=np.where(np.arange(len(rows)) % 7, cost // 100, np.nan))
+    raw = plain.assign(
+        cost=[f"${one:,.2f}" for one in cost], visits=plain["visits"].map(str).replace("nan", "too few")
+    )
+    raw.to_csv(tmp_path / "rows.csv", index=False)
+    how = {"label": "died", "clients": 2, "rounds": 1, "progress": False, "out": tmp_path / "run"}
+    run = federation.train(tmp_path / "rows.csv", missing=["too few"], **how)  # type: ignore[arg-type]
+    written = json.loads((run.folder / "model.json").read_text())["written"]
+    assert written["missing"] == ["too few"]
+    assert set(written["numbers"]) == {"cost"}
+    expected = run.model.predict_proba(plain).tolist()
+    assert run.model.predict_proba(tmp_path / "rows.csv").tolist() == expected
+    assert run.model.predict_proba(raw).tolist() == expected

@@ -27,7 +27,8 @@ from federation.data.table import Table, read_table, write_table
 from federation.errors import DataError
 from federation.learning.agreement import agree
 from federation.learning.notes import notes_of
-from federation.learning.preprocessing.pooling import Moments, left_out, pool, references
+from federation.learning.preprocessing.moments import Moments
+from federation.learning.preprocessing.pooling import left_out, pool, references
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds.training import as_record
 from federation.learning.settings import TrainingSettings

@@ -21,6 +21,7 @@ from cryptography import x509
 
 import client
 import proof
+from client_code.protocol.contract import Contract, Rule
 from errors import ClientError
 from federation.aws.checks.server import own_address
 from federation.aws.jobs.request import ClientNetwork, JobSettings
@@ -148,6 +149,7 @@ def run(
     *,
     progress: Progress | None = None,
     attempt: int = 1,
+    contract: Contract | None = None,
 ) -> None:
     """Run a federation with these accounts."""
     settings = ServerRun(
@@ -162,7 +164,9 @@ def run(
         started=dt.datetime.now(dt.UTC),
         attempt=attempt,
         note="a remark",
-        prepared=Prepared(notes=["2 rows are identical."], left_out={"id": "an identifier"}),
+        prepared=Prepared(
+            notes=["2 rows are identical."], left_out={"id": "an identifier"}, contract=contract
+        ),
     )
     run_on_aws(settings, held_back(data), accounts, progress or Progress(), ask_sts=caller)
 
@@ -263,6 +267,19 @@ def test_columns_that_the_servers_preparation_left_out_are_told(
     notes = json.loads((tmp_path / "run" / "run.json").read_text())["warnings"]
     assert "2 rows are identical." in notes
     assert "id: an identifier" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_the_model_remembers_what_the_contract_says_of_cells(
+    config: FederationConfig, data: Path, tmp_path: Path
+) -> None:
+    """Which is all that a server on AWS knows of the clients' tables."""
+    columns = {name: Rule(type="numeric") for name in held_back(data).features}
+    day = {next(iter(columns)): Rule(type="date", reference="2020-01-01", format="%d/%m/%Y")}
+    agreed = Contract(label=LABEL, columns=columns | day, missing_values=("Too Few", "-9"), inferred=True)
+    run(config, data, accounts_of(data, tmp_path / "jobs"), tmp_path / "run", contract=agreed)
+    dates = {name: {"format": "%d/%m/%Y", "reference": "2020-01-01"} for name in day}
+    model = json.loads((tmp_path / "run" / "model.json").read_text())
+    assert model["written"] == {"missing": ["Too Few", "-9"], "dates": dates}
 
 
 @pytest.mark.parametrize("told", [True, False])

@@ -8,9 +8,13 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 
+from federation.data.contract_check import as_words, told_by
 from federation.data.preparation.prepare import prepare
 from federation.data.preparation.settings import PreparationSettings
+from federation.data.table import read_table
 from federation.errors import FederationError
+from federation.learning.preprocessing.prepared import Prepared
+from tests.unit.test_predict_reads_as_training import model_of, scored
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to-use-your-own-data.md"
 SECTION = re.search(r"## Cells.*?\n\n(\|.*?)\n\n", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -34,6 +38,8 @@ class Case(NamedTuple):
     other: Sequence[str] = ()
     column: str = "x"
     missing: Sequence[str] = ()
+    separator: str = ","
+    categorical: Sequence[str] = ()
 
 
 CASES = {
@@ -58,6 +64,9 @@ CASES = {
         Case([*NUMBERS, *[WORD] * 40], refused=f"Add --missing '{WORD}'")
     ),
     'a number that means "not asked": `-9`, `999`': Case(["-9", "5"], 5, '"x" in 200 rows', missing=["-9"]),
+    "`1,2` in a column of words, in a file with decimal commas": Case(
+        ["1,2", "2,1"], "1,2", "decimal commas", separator=";", categorical=["x"]
+    ),
     "codes of digits and letters: `1`, `2`, `U`": Case(["1", "2", "U"], refused="--categorical x if"),
     "`F`, `M` in one file of a folder and `1`, `2` in another": Case(
         ["F", "M"], other=["1", "2"], refused='column "x" holds words in a.csv and numbers in b.csv'
@@ -69,21 +78,26 @@ CASES = {
 }
 
 
-def write(texts: Sequence[str], column: str, path: Path) -> None:
+def write(texts: Sequence[str], column: str, path: Path, separator: str) -> None:
     """Write a table of 400 rows."""
     path.parent.mkdir(exist_ok=True)
     rows = {"age": range(400), "x": 0, "y": [i % 3 // 2 for i in range(400)]}
-    pd.DataFrame(rows | {column: (list(texts) * 400)[:400]}).to_csv(path, index=False)
+    pd.DataFrame(rows | {column: (list(texts) * 400)[:400]}).to_csv(path, index=False, sep=separator)
 
 
 @pytest.mark.parametrize("stated", STATED)
 def test_every_row_happens(stated: str, tmp_path: Path) -> None:
-    """The number is in the prepared files and the note in the manifest, or the refusal says what to do."""
+    """The number is in the prepared files, the note in the manifest, and scoring reads the same number.
+
+    Or the refusal says what to do.
+    """
     case = CASES[stated]
-    write(case.texts, case.column, tmp_path / "in" / "a.csv")
+    write(case.texts, case.column, tmp_path / "in" / "a.csv", case.separator)
     if case.other:
-        write(case.other, case.column, tmp_path / "in" / "b.csv")
-    settings = PreparationSettings(label="y", missing=case.missing, keep=("age",))
+        write(case.other, case.column, tmp_path / "in" / "b.csv", case.separator)
+    settings = PreparationSettings(
+        label="y", missing=case.missing, keep=("age",), categorical=case.categorical
+    )
     if case.refused:
         with pytest.raises(FederationError) as error:
             prepare(tmp_path / "in", tmp_path / "out", settings)
@@ -94,6 +108,15 @@ def test_every_row_happens(stated: str, tmp_path: Path) -> None:
     if case.read is not None:
         test = pd.read_csv(tmp_path / "out" / "server" / "test.csv")
         assert case.read in set(test["x"])
+        table = read_table(
+            tmp_path / "in",
+            label="y",
+            kinds=as_words(case.categorical),
+            codes=True,
+            told=told_by(None, missing=case.missing),
+        )
+        model = model_of(table, Prepared.of(manifest, None))
+        assert scored(model, tmp_path / "in") == model.score(table).tolist()
 
 
 def test_no_case_is_stale() -> None:

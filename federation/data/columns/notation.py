@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 _ALIKE = 0.9
 
@@ -77,10 +77,16 @@ class Notation:
         What separates their digits.
     words : str
         What to call them, with an example.
+    unit : str
+        The currency or "%" that all have; "" if none has one.
+    brackets : bool
+        Whether some are negative in brackets.
     """
 
     separators: _Separators
     words: str
+    unit: str = ""
+    brackets: bool = False
 
     @property
     def has_comma(self) -> bool:
@@ -94,6 +100,58 @@ class Notation:
             return None
         found = self.separators.number(parts.digits)
         return -found if parts.negative else found
+
+    def holds(self, text: str) -> bool:
+        """Return whether a number is written so, unit included."""
+        parts = _parts(text)
+        return parts is not None and parts.unit == self.unit and self.separators.fits(parts.digits)
+
+    @property
+    def parts(self) -> dict[str, str | bool]:
+        """What it says, for JSON; nothing of a cell is in it."""
+        return {
+            "decimal": self.separators.decimal,
+            "group": self.separators.group,
+            "unit": self.unit,
+            "brackets": self.brackets,
+            "words": self.words,
+        }
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Any]) -> Self:
+        """Read what `parts` says; ValueError, TypeError or KeyError if it is none."""
+        given = dict(parts)
+        separators = _Separators(given.pop("decimal"), given.pop("group"))
+        found = cls(separators=separators, **given)
+        unit = isinstance(found.unit, str) and re.fullmatch(f"({_MONEY}|%)?", found.unit, re.IGNORECASE)
+        typed = isinstance(found.words, str) and isinstance(found.brackets, bool)
+        if separators not in _SEPARATORS or not unit or not typed:
+            raise ValueError("no such notation")
+        return found
+
+
+def readings(text: str, like: Notation | None = None) -> dict[str, float]:
+    """Return the number that a text is where a point separates decimals, and where a comma does.
+
+    Parameters
+    ----------
+    text : str
+        A cell without blanks around it.
+    like : Notation, optional
+        How the numbers of its column were written in training: only then may it be in brackets, or have a
+        unit, and only that one.
+
+    Returns
+    -------
+    dict of str to float
+        By decimal mark; without the marks that it cannot be written with.
+    """
+    parts = _parts(text)
+    unit, brackets = (like.unit, like.brackets) if like else ("", False)
+    if parts is None or parts.unit not in ("", unit) or (parts.bracketed and not brackets):
+        return {}
+    sign = -1 if parts.negative else 1
+    return {one.decimal: sign * one.number(parts.digits) for one in _SEPARATORS if one.fits(parts.digits)}
 
 
 def is_number(text: str) -> bool:
@@ -127,7 +185,8 @@ def notations(texts: Iterable[str]) -> list[Notation]:
     if len(fitting) > 1:  # the first of those that read the same numbers
         read = {tuple(one.number(part.digits) for part in parts): one for one in reversed(fitting)}
         fitting = [one for one in fitting if one in read.values()]
-    return [Notation(one, _words(parts, one)) for one in fitting]
+    brackets = any(one.bracketed for one in parts)
+    return [Notation(one, _words(parts, one), unit=parts[0].unit, brackets=brackets) for one in fitting]
 
 
 def _parts(text: str) -> _Parts | None:

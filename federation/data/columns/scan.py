@@ -89,10 +89,13 @@ class Scan:
             row -= file.rows
         raise IndexError(row)
 
-    def again(self, texts: Collection[str]) -> dict[str, Column]:
-        """Read columns once more, as texts: as they are written, unless files have both marks."""
-        form = self.form if self.both_marks else replace(self.form, decimal=".")
-        return scan(self.path, form, texts=texts, only=texts).columns
+    def again(self, texts: Collection[str], *, as_written: bool) -> dict[str, Column]:
+        """Read columns once more, as texts: as they are written, or with a point for a decimal comma."""
+        form = replace(self.form, decimal=".") if as_written else self.form
+        found = scan(self.path, form, texts=texts, only=texts).columns if texts else {}
+        for name, column in found.items():
+            column.marks, column.as_written = self.columns[name].marks, as_written
+        return found
 
     def _place(self, file: File, row: int) -> str:
         if kind_of(file.path) != "csv":

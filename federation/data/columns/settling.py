@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from client_code.protocol.cells import Words
+from client_code.protocol.cells import Words, number
 from client_code.protocol.contract import Kind
 from federation.data.columns.column import Column
 from federation.data.columns.mixed import read_as
@@ -33,11 +33,14 @@ def settled(
     told = _left_open(scanned, told)
     columns = {name: scanned.columns[name] for name in names if name in scanned.columns}
     late = [
-        name for name, one in columns.items() if _needs_texts(name, one, kinds.get(name), told, codes=codes)
+        name
+        for name, one in columns.items()
+        if _needs_texts(name, one, kinds.get(name), told, codes=codes, commas="," in scanned.marks)
     ]
-    for name, column in scanned.again(late).items() if late else ():
-        column.marks, column.as_written = columns[name].marks, not scanned.both_marks
-        columns[name] = column
+    # Words are as they are written, and so are numbers unless each file is read by its own decimal mark.
+    unchanged = [name for name in late if not scanned.both_marks or kinds.get(name) == "categorical"]
+    columns |= scanned.again(unchanged, as_written=True)
+    columns |= scanned.again([name for name in late if name not in unchanged], as_written=False)
     if told.missing:
         points = map(with_point, told.missing if "," in scanned.marks else ())
         words, converted = Words(told.missing), Words([*told.missing, *points])
@@ -61,6 +64,10 @@ def settled_readers(
         told = replace(told, decimal=",")
         scanned = settled(scanned, names, kinds, told, codes=codes)
         readers, notes = _readers_of(scanned, names, kinds, told, codes=codes)
+    words = [name for name, one in readers.items() if one.kind == "categorical"]
+    if any(scanned.columns[name].marks and not scanned.columns[name].as_written for name in words):
+        found: dict[str, Kind] = dict.fromkeys(words, "categorical")
+        scanned = settled(scanned, names, {**kinds, **found}, told, codes=codes)
     return scanned, readers, notes
 
 
@@ -98,8 +105,12 @@ def _left_open(scanned: Scan, told: Told) -> Told:
     return replace(told, decimal=None) if scanned.both_marks else told
 
 
-def _needs_texts(name: str, column: Column, kind: Kind | None, told: Told, *, codes: bool) -> bool:
+def _needs_texts(
+    name: str, column: Column, kind: Kind | None, told: Told, *, codes: bool, commas: bool
+) -> bool:
     if codes and kind in (None, "numeric") and column.known and column.marks and not column.as_written:
+        return True
+    if kind == "categorical" and commas and not column.as_written and any(map(_has_point, column.known)):
         return True
     if column.as_texts:
         return False
@@ -109,3 +120,8 @@ def _needs_texts(name: str, column: Column, kind: Kind | None, told: Told, *, co
         return kind is None and column.profile().kind != "numeric"
     pointed = "." in column.marks or (told.decimal == "," and not column.marks and column.has_fractions)
     return bool(column.known) or pointed or (column.zeros > 0 and kind is None)
+
+
+def _has_point(text: str) -> bool:
+    """Return whether a text is a number with a point, which may have been a comma."""
+    return "." in text and number(text.strip()) is not None

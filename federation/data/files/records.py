@@ -8,8 +8,10 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from client_code.protocol.cells import number, text_of
 from federation.data.files.blocks import LONGEST_ROW, Block
@@ -17,7 +19,7 @@ from federation.data.files.decimals import with_point
 from federation.data.files.folder import TableFile, find_tables
 from federation.data.files.kinds import kind_of, refuse_other_content
 from federation.data.files.text import Format, Text, opened, text_of_file
-from federation.data.files.typed import typed_blocks
+from federation.data.files.typed import number_columns, typed_blocks
 from federation.errors import DataError, MissingFileError
 from federation.words import meant
 
@@ -62,6 +64,47 @@ def open_records(path: Path, form: Format = AS_WRITTEN) -> Iterator[tuple[list[s
                 yield from ((line, [row[at] for at in order]) for line, row in records)
 
     yield header, rows()
+
+
+class Part(NamedTuple):
+    """One file of a table, every cell as it stands there.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is.
+    text : Text
+        How it is written, if it is CSV.
+    header : list of str
+        Its columns.
+    records : iterator of Record
+        Its rows.
+    numbers : set of str
+        Columns of numbers by their type, which have no notation.
+    is_text : bool
+        Whether its other numbers have one: not those of a workbook, or of JSON.
+    """
+
+    path: Path
+    text: Text
+    header: list[str]
+    records: Iterator[Record]
+    numbers: frozenset[str]
+    is_text: bool
+
+
+def parts_of(path: Path, form: Format = AS_WRITTEN) -> Iterator[Part]:
+    """Yield the files of a table one after the other; parameters and errors as of `open_records`."""
+    files, first = find_tables(path).files, list[str]()
+    for file in files:
+        refuse_other_content(file.path)
+        kind = kind_of(file.path)
+        text = text_of_file(file.path, form) if kind == "csv" else Text()
+        with open_file(file, replace(form, decimal=".")) as (header, records):
+            first = first or header
+            check_alike(file.path, header, files[0].path, first)
+            numbers = number_columns(file.path) if kind == "parquet" else frozenset[str]()
+            yield Part(file.path, text, header, records, numbers, is_text=kind in ("csv", "parquet"))
 
 
 @contextmanager

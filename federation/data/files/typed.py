@@ -60,6 +60,15 @@ def _parquet(path: Path, _text: Text) -> Opened:
         raise broken from error
 
 
+def number_columns(path: Path) -> frozenset[str]:
+    """Return the columns of a Parquet file whose type is one of numbers."""
+    import pyarrow as pa  # noqa: PLC0415 - as above
+    from pyarrow.parquet import read_schema  # noqa: PLC0415
+
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    return frozenset(str(one.name) for one in read_schema(path) if any(test(one.type) for test in tests))
+
+
 def _readable(path: Path, batch: "pa.RecordBatch") -> "list[pa.Array]":
     """Return the columns of a batch, if Python has all their values."""
     import pyarrow as pa  # noqa: PLC0415 - as above

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from federation.data.columns.written import Written
 from federation.data.unused import lines
 from federation.errors import DataError, MissingFileError
 from federation.files import sha256_of
@@ -80,6 +81,9 @@ class Manifest:
         The sha256 of every file written, by its path within the folder.
     versions : dict of str to str
         Libraries that the bytes depend on.
+    written : Written
+        How the table's cells were written, as far as options say it and columns show it; what a contract says
+        stands there.
     """
 
     format: int = FORMAT
@@ -102,10 +106,12 @@ class Manifest:
     notes: tuple[str, ...]
     files: dict[str, str]
     versions: dict[str, str]
+    written: Written = field(default_factory=Written)
 
     def to_json(self) -> str:
         """Return the same text for the same manifest."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        parts = asdict(replace(self, written=Written())) | {"written": self.written.parts}
+        return json.dumps(parts, indent=2) + "\n"
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -127,10 +133,13 @@ class Manifest:
         raw.setdefault("left_out", {})
         raw.setdefault("drop_duplicates", True)
         try:
+            raw["written"] = Written.of(raw.get("written", {}))
             return _SHAPE.validate_python(raw)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"written: {error}") from error
 
 
 _SHAPE = TypeAdapter(Manifest)

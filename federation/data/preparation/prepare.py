@@ -16,6 +16,7 @@ import numpy as np
 from client_code.protocol.contract import Contract
 from federation.data import synthetic
 from federation.data.columns.scan import scan, texts_of
+from federation.data.columns.written import Written
 from federation.data.contract_check import advice, as_words, refuse, scan_for, told_by, types_of, violations
 from federation.data.preparation.beside import files_beside
 from federation.data.preparation.choice import chosen, sizes, unused_but
@@ -296,6 +297,11 @@ def _describe(
         ),
         files={},
         versions={library: version(library) for library in _LIBRARIES},
+        written=Written(
+            missing=tuple(settings.missing),
+            decimal=settings.form.decimal,
+            numbers=test.table.notations,
+        ).only(test.table.features),
     )
 
 

@@ -46,6 +46,17 @@ class Found:
     unknown, other_case, other_number, far : int
         Rows with an unknown level; with one that is known in another case of letters; with a level that is
         written as another number; and with a number that is far from those of training.
+    usual : str
+        How the numbers of training were written, in words.
+    otherwise, former : int
+        Rows with a number that is written in another way; and rows with a word that stood for a missing value
+        in training, and does not any more.
+    open : int
+        Rows with a number that is another one where a comma separates decimals.
+    taken : str
+        What was taken for the separator of decimals in these, if no option says it.
+    contradicted, confirmed : bool
+        Whether other cells, or training, show another one; and whether other cells show that one.
     values : int
         Rows with a value.
     problems : dict of str to Problem
@@ -56,6 +67,13 @@ class Found:
     others: bool = False
     gap: str = ""
     binary: bool = False
+    usual: str = "plain numbers"
+    otherwise: int = 0
+    former: int = 0
+    open: int = 0
+    taken: str = ""
+    contradicted: bool = False
+    confirmed: bool = False
     values: int = 0
     gaps: int = 0
     unmarked: int = 0
@@ -70,8 +88,30 @@ class Found:
         """Whether no value is a level that the model knows, which for few rows may be chance."""
         return 0 < self.values == self.unknown and (not self.others or self.values >= FEWEST)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing tells what separates decimals in some rows."""
+        return self.open > 0 and self.contradicted
+
     def remarks(self, rows: int) -> Iterator[str]:
         """Yield a sentence for each thing that may surprise."""
+        if self.otherwise:
+            yield (
+                f"{self.otherwise:,} of {rows:,} rows hold a number that is not written as in training, "
+                f"which had {self.usual}: it counts as it reads"
+            )
+        if self.open and self.taken and not self.confirmed:
+            mark, other = ("comma", ".") if self.taken == "," else ("point", ",")
+            yield (
+                f"{self.open:,} of {rows:,} rows hold a number such as 1.234 or 1,234, and no other number "
+                f"of the column tells what separates decimals: a {mark} is taken for it; if it is none, add "
+                f"--decimal {other}"
+            )
+        if self.former:
+            yield (
+                f"{self.former:,} of {rows:,} rows hold a word that stood for a missing value in training: "
+                "it counts as it reads, as --missing does not name it"
+            )
         if self.unknown:
             case = f"; {self.other_case:,} of them in another case of letters" if self.other_case else ""
             yield (
@@ -106,12 +146,15 @@ class Findings:
         Of each column that the model uses.
     rows, unscored : int
         All rows, and those that cannot be scored.
+    forms : mapping of str to list of str
+        How files are written that are not plain CSV, and their names.
     """
 
     name: str
     columns: Mapping[str, Found]
     rows: int = 0
     unscored: int = 0
+    forms: dict[str, list[str]] = field(default_factory=dict)
 
     def remarks(self) -> list[str]:
         """Return what may surprise, a sentence for each column and thing, without its full stop."""
@@ -119,7 +162,7 @@ class Findings:
 
     def notes(self) -> list[str]:
         """Return `remarks`, how many values are missing as in training, and which rows have no score."""
-        notes = self.remarks()
+        notes = [f"{some(names)}: read with {how}" for how, names in self.forms.items()] + self.remarks()
         if usual := [f"{name} {it.gaps:,}" for name, it in self.columns.items() if it.gaps]:
             notes.append(f"rows without a value, filled in or marked as in training: {', '.join(usual)}")
         if self.unscored:
@@ -138,9 +181,14 @@ class Findings:
         Raises
         ------
         FeatureError
-            Rows cannot be scored, and shall stop all; or a column holds no level that the model knows. Names
-            every such column, with counts and the first row.
+            Nothing tells what separates decimals; rows cannot be scored, and shall stop all; or a column
+            holds no level that the model knows. Names every such column, with counts and the first row.
         """
+        if undecided := [f'"{name}" ({it.open:,} rows)' for name, it in self.columns.items() if it.is_open]:
+            raise FeatureError(
+                f'{self.name}: "." may separate thousands or decimals in column {some(undecided)}.',
+                "Add --decimal . to read 1.234 as 1.234, or --decimal , to read it as 1234.",
+            )
         if self.unscored and on_error == "stop":
             raise FeatureError(
                 f"{self.name}: {self.unscored:,} of {self.rows:,} rows cannot be scored: {self._problems()}.",

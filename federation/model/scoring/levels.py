@@ -2,7 +2,8 @@
 
 Training decides levels as texts. A cell is the level with the same text; else, if the cell is a number, the
 level that is the same number, if exactly one is (``1.0`` and ``01`` are the level ``1``, for a column of
-whole numbers with gaps is written so by other programs); else it is a level that the model does not know.
+whole numbers with gaps is written so by other programs, as is ``1.2`` for ``1,2``); else it is a level that
+the model does not know.
 """
 
 import math
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from client_code.protocol.cells import is_missing, number
 from client_code.protocol.features import Feature, other_than
+from federation.data.files.decimals import with_point
 
 _REMEMBERED = 10_000
 
@@ -109,6 +111,10 @@ class LevelReader:
 
 
 def _exact(text: str) -> Decimal | None:
-    """Return a text's number, to its last digit: a long code is not rounded to another one."""
-    found = number(text)
-    return None if found is None or not math.isfinite(found) else Decimal(text)
+    """Return a text's number, to its last digit: a long code is not rounded to another one.
+
+    It may have a decimal comma: other programs write the level 1,2 as 1.2.
+    """
+    plain = with_point(text)
+    found = number(plain)
+    return None if found is None or not math.isfinite(found) else Decimal(plain)

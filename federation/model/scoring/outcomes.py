@@ -31,10 +31,12 @@ class Outcomes:
         The column of the labels.
     positive : str, optional
         The label's value that counts as 1, if its values do not say so themselves.
+    in_training : str, optional
+        The same of training, which counts where rows hold it and nothing else is said.
     """
 
-    def __init__(self, name: str, label: str, positive: str | None) -> None:
-        self._name, self._label, self._positive = name, label, positive
+    def __init__(self, name: str, label: str, positive: str | None, in_training: str | None = None) -> None:
+        self._name, self._label, self._positive, self._in_training = name, label, positive, in_training
         self._words: dict[str, int] = {}
         self._codes, self._scores = array("B"), array("d")
         self._unlabelled = 0
@@ -83,7 +85,8 @@ class Outcomes:
                 "Name the column of the labels with --label.",
             )
         words = list(self._words)
-        coding = binary(self._name, self._label, words, self._positive)
+        positive = self._positive or (self._in_training if self._in_training in words else None)
+        coding = binary(self._name, self._label, words, positive)
         y = np.array([coding[word] for word in words])[np.frombuffer(self._codes, np.uint8)]
         p = np.frombuffer(self._scores)
         figures = evaluate(y, p)

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from client_code.protocol.cells import finite, numbers
-from federation.data.columns.reader import BadValueError, Reader
+from federation.data.columns.written import Written
 from federation.model.linear import LinearModel, Preprocessing
 from federation.model.scoring.findings import Found
 from federation.model.scoring.levels import LevelReader, known_levels
+from federation.model.scoring.numbers import Mark, NumberReader
 
 Floats = NDArray[np.float64]
 
@@ -24,11 +24,13 @@ class NumberColumn:
         What uses it.
     name : str
         Its name.
+    written : Written
+        How cells were written in training.
     """
 
     levels: tuple[str, ...] = ()
 
-    def __init__(self, model: LinearModel, name: str) -> None:
+    def __init__(self, model: LinearModel, name: str, written: Written) -> None:
         preprocessing = model.preprocessing
         (self._at,) = [
             at
@@ -36,21 +38,25 @@ class NumberColumn:
             if (it.column, it.kind) == (name, "number")
         ]
         self._filled = preprocessing.encoding.features[self._at].fill is not None
-        self.found = Found(binary=was_binary(preprocessing, self._at))
+        notation, dates = written.numbers.get(name), written.dates.get(name)
+        self.mark = written.mark_of(name)
+        """What separated decimals in training where a cell leaves it open, if it is known."""
+        self.found = Found(
+            binary=was_binary(preprocessing, self._at),
+            usual="dates" if dates else notation.words if notation else "plain numbers",
+        )
+        self._reader = NumberReader(self.found, notation, dates, commas=written.has_commas)
+        self._plain_reader = NumberReader(self.found, None, dates, commas=False)
 
-    def read(self, cells: Sequence[str]) -> tuple[Floats, Mapping[int, str]]:
-        """Return the numbers, NaN where there is none, and by position what is wrong with a cell."""
-        values, wrong = _plain(cells), dict[int, str]()
-        if values is None:
-            values = numbers(cells)
-            for row in np.flatnonzero(np.isinf(values)).tolist():
-                try:
-                    values[row] = Reader("numeric").read([cells[row]])[0]
-                except BadValueError as error:
-                    wrong[row] = error.problem
+    def read(self, cells: Sequence[str], mark: Mark | None) -> tuple[Floats, Mapping[int, str]]:
+        """Return the numbers, NaN where there is none, and by position what is wrong with a cell.
+
+        ``mark`` separates decimals where a cell leaves it open; None: cells have no notation.
+        """
+        reader = self._plain_reader if mark is None else self._reader
+        values, wrong = reader.read(cells, mark or Mark())
         if self._filled:
-            self.found.gaps += int(np.count_nonzero(np.isnan(values)))
-        values[list(wrong)] = np.nan
+            self.found.gaps += int(np.count_nonzero(np.isnan(values))) - len(wrong)
         return values, wrong
 
 
@@ -83,7 +89,7 @@ class LevelColumn:
         """The levels that positions stand for."""
         return self._reader.levels
 
-    def read(self, cells: Sequence[str]) -> tuple[Floats, Mapping[int, str]]:
+    def read(self, cells: Sequence[str], _mark: Mark | None) -> tuple[Floats, Mapping[int, str]]:
         """Return the positions of levels, NaN in a gap; no cell is wrong."""
         read = self._reader.read(cells)
         self.found.values += int(np.count_nonzero(~np.isnan(read.codes)))
@@ -104,9 +110,9 @@ class LevelColumn:
 def raw_columns(model: LinearModel) -> dict[str, NumberColumn | LevelColumn]:
     """Return a reader of each column that a model uses."""
     features = model.preprocessing.encoding.features
-    numeric = {it.column for it in features if it.kind == "number"}
+    numeric, written = {it.column for it in features if it.kind == "number"}, model.cells
     return {
-        name: NumberColumn(model, name) if name in numeric else LevelColumn(model, name)
+        name: NumberColumn(model, name, written) if name in numeric else LevelColumn(model, name)
         for name in model.preprocessing.encoding.columns
     }
 
@@ -115,15 +121,3 @@ def was_binary(preprocessing: Preprocessing, at: int) -> bool:
     """Whether every training row held 0 or 1: of numbers between them, only they vary by m (1 - m)."""
     mean, scale = preprocessing.mean[at], preprocessing.scale[at]
     return bool(0 < mean < 1 and math.isclose(scale**2, mean * (1 - mean), rel_tol=1e-6))
-
-
-def _plain(cells: Sequence[str]) -> Floats | None:
-    """Return cells of finite numbers and nothing, which are most; None if any is something else."""
-    if (read := finite(cells)) is not None:
-        return read
-    if (read := finite([cell for cell in cells if cell])) is None:
-        return None
-    there = [bool(cell) for cell in cells]
-    values = np.full(len(cells), np.nan)
-    values[there] = read
-    return values

@@ -1,7 +1,7 @@
 """Score the rows of a file with a model.json, a few hundred at a time; no scikit-learn."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from client_code.protocol.cells import Words
 from federation.data.columns.reader import Told
 from federation.data.files.decimals import with_point
-from federation.data.files.records import AS_WRITTEN, near, open_records
+from federation.data.files.records import AS_WRITTEN, Part, near, parts_of
 from federation.data.files.text import Format
 from federation.errors import DataError, MissingFileError, SchemaMismatchError, SettingError
 from federation.model.linear import LinearModel, Preprocessing
 from federation.model.scoring.findings import FAR, Findings, Problem
-from federation.model.scoring.raw_columns import LevelColumn, raw_columns, was_binary
+from federation.model.scoring.numbers import Mark
+from federation.model.scoring.raw_columns import LevelColumn, NumberColumn, raw_columns, was_binary
 from federation.words import nearest
 
 _CHUNK = 512  # texts that the processor still has at hand when they become numbers
@@ -125,14 +126,15 @@ class Scorer:
         id_column: str | None = None,
         label: str | None = None,
         form: Format = AS_WRITTEN,
-        missing: Sequence[str] = (),
+        missing: Sequence[str] | None = None,
+        numbers: Collection[str] = (),
     ) -> Iterator[Scored]:
         """Yield the rows of a table, a few hundred at a time.
 
         Parameters
         ----------
         path : Path
-            A table that `open_records` reads and that has the model's columns, in any order; other columns
+            A table that `parts_of` reads and that has the model's columns, in any order; other columns
             are ignored.
         id_column : str, optional
             Column whose text is a row's id; unless given, the id is the row's number, from 1.
@@ -140,9 +142,11 @@ class Scorer:
             Column whose cells are wanted too, if there is one.
         form : Format
             How text files are written.
-        missing : sequence of str
+        missing : sequence of str, optional
             Words that stand for a gap in the columns of the model and of the label, see
-            `client_code.protocol.cells.Words`.
+            `client_code.protocol.cells.Words`; those of training unless given.
+        numbers : collection of str
+            Columns that were no texts before they came into a file: they have no notation.
 
         Raises
         ------
@@ -155,39 +159,56 @@ class Scorer:
         DataError
             When it is no well-formed table.
         """
-        told = Told(missing=missing).missing
-        words = Words([*told, *map(with_point, told)] if form.decimal == "," else told)
-        with open_records(path, form) as (header, rows):
-            if missing := [name for name in self._columns if name not in header]:
-                raise SchemaMismatchError(
-                    f"{path}: {len(missing)} columns are missing: {', '.join(missing)}.",
-                    "Name the columns as they were named in training.",
-                )
-            for option, name in (("--id", id_column), ("--label", label)):
-                if name is not None and name not in header:
-                    raise SettingError(f'{path}: {option} "{name}": no such column.', near(name, header))
-            label = label or self._model.label
-            read, at = {*self._columns, label}, header.index(id_column) if id_column else 0
-            while (chunk := _next(rows))[0]:
+        remembered = self._model.cells.missing
+        gaps = _Gaps(Told(missing=remembered if missing is None else missing).missing)
+        former = _Gaps([one for one in remembered if one not in gaps.words])
+        for part in parts_of(path, form):
+            self._check_header(path, part.header, id_column, label)
+            if part.text.told:
+                self.findings.forms.setdefault(part.text.told, []).append(part.path.name)
+            commas, read = part.text.decimal == ",", label or self._model.label
+            marks = {
+                name: None if name in {*numbers, *part.numbers} else _mark(column, part, form.decimal)
+                for name, column in self._columns.items()
+            }
+            while (chunk := _next(part.records))[0]:
                 lines, texts = chunk
-                columns = zip(header, zip(*texts, strict=True), strict=True)
-                cells = {name: words.emptied(it) if name in read else it for name, it in columns}
-                first = self.findings.rows + 1
-                scores, reasons = self._score(cells, lines)
+                cells = dict(zip(part.header, zip(*texts, strict=True), strict=True))
+                for name, column in self._columns.items():
+                    column.found.former += former.count(cells[name], commas=commas)
+                own = {
+                    name: gaps.emptied(cells[name], commas=commas and isinstance(column, NumberColumn))
+                    for name, column in self._columns.items()
+                }
+                scores, reasons = self._score(own, lines, marks)
+                labels = gaps.emptied(cells[read], commas=commas) if read in cells else None
+                first = self.findings.rows - len(texts) + 1
                 yield Scored(
-                    ids=[row[at] for row in texts] if id_column else range(first, first + len(texts)),
+                    ids=cells[id_column] if id_column else range(first, first + len(texts)),
                     scores=scores,
                     reasons=reasons,
-                    labels=cells.get(label),
+                    labels=[with_point(cell) for cell in labels] if labels and commas else labels,
                 )
 
+    def _check_header(
+        self, path: Path, header: Sequence[str], id_column: str | None, label: str | None
+    ) -> None:
+        if missing := [name for name in self._columns if name not in header]:
+            raise SchemaMismatchError(
+                f"{path}: {len(missing)} columns are missing: {', '.join(missing)}.",
+                "Name the columns as they were named in training.",
+            )
+        for option, name in (("--id", id_column), ("--label", label)):
+            if name is not None and name not in header:
+                raise SettingError(f'{path}: {option} "{name}": no such column.', near(name, header))
+
     def _score(
-        self, cells: Mapping[str, Sequence[str]], lines: Sequence[int]
+        self, cells: Mapping[str, Sequence[str]], lines: Sequence[int], marks: Mapping[str, Mark | None]
     ) -> tuple[Floats, dict[int, str]]:
         """Return the scores of n rows, and why some have none."""
         values, reasons = dict[str, Floats](), Reasons()
         for name, column in self._columns.items():
-            values[name], wrong = column.read(cells[name])
+            values[name], wrong = column.read(cells[name], marks[name])
             for row, what in wrong.items():
                 reasons.setdefault(row, {})[name] = what
         marked = np.zeros(len(lines), dtype=np.bool_)
@@ -227,6 +248,38 @@ class Scorer:
                 self._columns[name].found.problems.setdefault(what, problem).rows += 1
         self.findings.rows += len(lines)
         self.findings.unscored += len(reasons)
+
+
+class _Gaps:
+    """Find the words that stand for a gap, also those that are numbers where files have decimal commas."""
+
+    def __init__(self, told: Sequence[str]) -> None:
+        self.words, self._with_points = Words(told), Words([*told, *map(with_point, told)])
+
+    def emptied(self, cells: Sequence[str], *, commas: bool) -> Sequence[str]:
+        """Return the cells with nothing in the place of each word."""
+        found = self._found(cells, commas=commas)
+        return ["" if cell in found else cell for cell in cells] if found else cells
+
+    def count(self, cells: Sequence[str], *, commas: bool) -> int:
+        """Count the cells that hold a word."""
+        found = self._found(cells, commas=commas)
+        return sum(cell in found for cell in cells) if found else 0
+
+    def _found(self, cells: Sequence[str], *, commas: bool) -> set[str]:
+        words = self._with_points
+        if not words.texts:
+            return set()
+        if not commas:
+            return {cell for cell in set(cells) if cell in self.words}
+        return {cell for cell in set(cells) if cell in self.words or with_point(cell) in words}
+
+
+def _mark(column: NumberColumn | LevelColumn, part: Part, decimal: str | None) -> Mark:
+    """Return what separates decimals in a column of a file."""
+    commas = part.text.decimal == ","
+    of_training = column.mark if isinstance(column, NumberColumn) and part.is_text else None
+    return Mark(decimal or of_training or ("," if commas else None), decimal is not None, commas)
 
 
 def _next(rows: Iterator[tuple[int, list[str]]]) -> tuple[list[int], list[list[str]]]:
