@@ -154,6 +154,63 @@ def test_a_line_of_json_that_is_no_row_is_named(tmp_path: Path, line: str, probl
     assert f"line 2: {'holds ' if 'half' in problem else ''}{problem}" in refusal(path)
 
 
+def test_the_lines_of_json_in_another_encoding_are_named(tmp_path: Path) -> None:
+    """The first of them, however far into the file, and how many more."""
+    path = tmp_path / "rows.jsonl"
+    good, bad = b'{"y": 1, "a": "x"}\n', '{"y": 1, "a": "é"}\n'.encode("cp1252")
+    path.write_bytes(good * 3 + bad + good + bad)
+    assert "line 4 and 1 more: not UTF-8 text" in refusal(path)
+    path.write_bytes(good * 3 + bad[:-3])  # cut off within a character
+    assert "line 4: not UTF-8 text" in refusal(path)
+
+
+def test_a_line_of_json_without_an_end_is_not_read_whole(tmp_path: Path) -> None:
+    """A small archive could fill the memory."""
+    path = tmp_path / "rows.jsonl.gz"
+    long = '{"y": 1, "a": "' + "x" * (64 << 20)
+    path.write_bytes(gzip.compress(('{"y": 1, "a": "x"}\n' + long).encode(), 1))
+    del long
+    tracemalloc.start()
+    try:
+        assert "line 2: longer than 16 MiB" in refusal(path)
+        assert tracemalloc.get_traced_memory()[1] < 60 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_sheet_is_parsed_again_only_to_count_formulas_without_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Formulas whose results are there cost nothing."""
+    openpyxl = pytest.importorskip("openpyxl")
+    opened, load = list[str](), openpyxl.load_workbook
+
+    def count(*arguments: object, **options: object) -> object:
+        opened.append("")
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(openpyxl, "load_workbook", count)
+    rows: list[list[Any]] = [["y", "a"], [1, "=1+1"], [0, "=B2"]]
+    shared = {
+        "<f>1+1</f><v />": '<f t="shared" si="0"/><v>2</v>',
+        "<f>B2</f><v />": "<f>B2</f>\n<v>2</v>",
+    }
+    assert scan(workbook(tmp_path / "rows.xlsx", rows, shared)).columns["a"].numbers().tolist() == [2, 2]
+    assert len(opened) == 1
+    for cell in ('<f t="shared" si="0"/>', "<f>B2</f><v></v>", '<f t="array" ref="B2">B2</f>'):
+        path = workbook(tmp_path / "rows.xlsx", rows, {**shared, "<f>B2</f><v />": cell})
+        with pytest.raises(DataError, match="never calculated: 1"):
+            scan(path)
+    assert len(opened) == 7
+
+
+def test_a_name_that_stands_twice_in_a_line_of_json_is_refused(tmp_path: Path) -> None:
+    """One of the two values would be lost."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"y": 1, "a": 2}\n{"y": 1, "a": 2, "a": 3}\n')
+    assert "line 2: gives a name two values" in refusal(path)
+
+
 def test_a_path_that_cannot_be_is_no_file(tmp_path: Path) -> None:
     """The system refuses to look for it."""
     with pytest.raises(MissingFileError, match="cannot be read"):

@@ -1,5 +1,6 @@
 """Files of every kind, and folders of them: read, or refused with what is wrong."""
 
+import datetime as dt
 import gzip
 import json
 import zipfile
@@ -20,6 +21,7 @@ from federation.data.preparation.options import choose_preparation
 from federation.data.preparation.prepare import prepare
 from federation.data.table import Table, read_table
 from federation.errors import DataError, ExtraMissingError, MissingFileError, SettingError
+from tests.unit.sas_files import write_sas
 
 ROWS = "y,zip,cost,day\n1,02139,250.00,2024-01-05\n0,10001,1234.5,2024-02-06\n1,,,\n0,02139,7,2024-03-01\n"
 SEMICOLONS = ROWS.replace(",", ";").replace(".", ",")
@@ -256,9 +258,33 @@ def test_files_of_statistics_packages_are_read_as_they_stand(
     frame = pd.DataFrame({"y": [1.0, 0.0, 1.0], "code": ["02139", "", "x"], "x": [0.0, 2.5, np.nan]})
     getattr(pyreadstat, write)(frame, str(tmp_path / name))
     assert texts(tmp_path / name) == [["1", "0", "1"], ["02139", "", "x"], ["0", "2.5", ""]]
-    put(tmp_path / "cut" / name, (tmp_path / name).read_bytes()[:200])
+    put(tmp_path / "cut" / name, (tmp_path / name).read_bytes()[:160])
     with pytest.raises(DataError, match="cannot be read as what its name says"):
         scan(tmp_path / "cut" / name)
+
+
+def test_a_data_set_of_sas_is_read_as_it_stands(pyreadstat: ModuleType, tmp_path: Path) -> None:
+    """The library reads what was written, to the last bit, and so do we; a part of it is refused."""
+    day = dt.date(1959, 12, 31)
+    columns = {"y": [1.0, 0.0], "code": ["02139", ""], "x": [0.1 + 0.2, None], "day": [None, day]}
+    path = write_sas(tmp_path / "a.sas7bdat", columns)
+    data, _ = pyreadstat.read_sas7bdat(str(path), output_format="dict", disable_datetime_conversion=False)
+    assert data == columns
+    assert texts(path) == [["1", "0"], ["02139", ""], ["0.30000000000000004", ""], ["", "1959-12-31"]]
+    put(tmp_path / "cut" / path.name, path.read_bytes()[:-1])
+    with pytest.raises(DataError, match="cannot be read as what its name says"):
+        scan(tmp_path / "cut" / path.name)
+
+
+def test_a_transport_file_that_is_cut_off_is_refused(pyreadstat: ModuleType, tmp_path: Path) -> None:
+    """It does not tell how many rows it has, but consists of records of 80 bytes."""
+    frame = pd.DataFrame({"y": [1.0, 0.0] * 100, "code": ["ab"] * 200})
+    path = tmp_path / "a.xpt"
+    pyreadstat.write_xport(frame, str(path))
+    assert scan(path).rows == 200
+    put(path, path.read_bytes()[:-1000])
+    with pytest.raises(DataError, match="cut off"):
+        scan(path)
 
 
 def test_codes_stay_codes_and_declared_missing_values_are_missing(

@@ -13,6 +13,7 @@ from federation.data.columns.scan import scan
 from federation.data.files.text import Format
 from federation.data.table import read_table
 from federation.errors import FederationError
+from tests.unit.sas_files import write_sas
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to-use-your-own-data.md"
 ROWS = "y,code,cost\n1,02139,250.5\n0,A,1234.25\n1,,\n0,02139,7\n"
@@ -55,10 +56,22 @@ def excel(folder: Path) -> Path:
     return folder / "rows.xlsx"
 
 
-def stata(folder: Path) -> Path:
-    """Write a file of Stata."""
-    pytest.importorskip("pyreadstat").write_dta(frame().fillna({"code": ""}), str(folder / "rows.dta"))
-    return folder / "rows.dta"
+def sas(folder: Path) -> Path:
+    """Write a data set of SAS."""
+    pytest.importorskip("pyreadstat")
+    columns = frame().astype(object).where(frame().notna(), None).to_dict("list")
+    return write_sas(folder / "rows.sas7bdat", columns)
+
+
+def statistical(write: str, name: str) -> Callable[[Path], Path]:
+    """Return what writes a file that pyreadstat can write."""
+
+    def written(folder: Path) -> Path:
+        library = pytest.importorskip("pyreadstat")
+        getattr(library, write)(frame().fillna({"code": ""}), str(folder / name))
+        return folder / name
+
+    return written
 
 
 def parquet(folder: Path) -> Path:
@@ -96,7 +109,10 @@ CASES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
     "JSON lines (`.jsonl`, `.ndjson`)": (files(a_DOT_jsonl=JSON), SAME),
     "Parquet (`.parquet`, `.parq`, `.pq`)": (parquet, SAME),
     "Excel (`.xlsx`), one sheet": (excel, SAME),
-    "SAS (`.sas7bdat`, `.xpt`), Stata (`.dta`), SPSS (`.sav`)": (stata, SAME),
+    "SAS data sets (`.sas7bdat`)": (sas, SAME),
+    "SAS transport files (`.xpt`)": (statistical("write_xport", "rows.xpt"), SAME),
+    "Stata (`.dta`)": (statistical("write_dta", "rows.dta"), SAME),
+    "SPSS (`.sav`)": (statistical("write_sav", "rows.sav"), SAME),
     "a folder of tables, of several kinds and in subfolders": (
         files(a_DOT_csv=HEAD + FIRST + SECOND, b__c_DOT_csv_DOT_gz=REST),
         SAME,

@@ -16,7 +16,7 @@ from federation.data.files.blocks import LONGEST_ROW, Block
 from federation.data.files.decimals import with_point
 from federation.data.files.folder import TableFile, find_tables
 from federation.data.files.kinds import kind_of, refuse_other_content
-from federation.data.files.text import Format, Text, opened, text_of_file
+from federation.data.files.text import Format, Text, opened, text_of_file, undecodable
 from federation.data.files.typed import typed_blocks
 from federation.errors import DataError, MissingFileError
 from federation.words import meant
@@ -104,10 +104,7 @@ def _csv(path: Path, text: Text) -> Iterator[tuple[list[str], Iterator[Record]]]
 
             yield [name.strip() for name in next(reader, [])], numbered()
     except UnicodeError as error:
-        raise DataError(
-            f"{path}, {_undecodable(path, text, begins)}: not {text.encoding.upper()} text.",
-            "Say which encoding it is, --encoding cp1252 for example, or save it as CSV in UTF-8, all of it.",
-        ) from error
+        raise undecodable(path, text, begins) from error
     except csv.Error as error:
         raise DataError(
             f"{path}, the row that begins on line {begins}: not CSV ({error}).",
@@ -128,21 +125,6 @@ def _bounded(lines: io.TextIOWrapper) -> Iterator[str]:
         if len(line) > LONGEST_ROW:
             raise csv.Error(f"a line longer than {LONGEST_ROW >> 20} MiB")
         yield line
-
-
-def _undecodable(path: Path, text: Text, begins: int) -> str:
-    """Say where the first byte lies that is not of a file's encoding."""
-    if not text.is_utf8:
-        return f"at or after line {begins}"
-    bad = []
-    with opened(path, text) as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                bad.append(number)
-    more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-    return f"line {bad[0]}{more}" if bad else f"at or after line {begins}"
 
 
 def near(name: str, names: Sequence[str]) -> str:

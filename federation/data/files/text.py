@@ -208,6 +208,44 @@ def opened(path: Path, text: Text, digest: "hashlib._Hash | None" = None) -> Ite
             decoded.detach()
 
 
+def undecodable(path: Path, text: Text, begins: int) -> DataError:
+    """Return the error of a file that is not of its encoding, with the lines if they can be told.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    text : Text
+        How it is written.
+    begins : int
+        The line that was being read.
+    """
+    bad = _undecodable(path, text) if text.is_utf8 else []
+    more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+    where = f"line {bad[0]}{more}" if bad else f"at or after line {begins}"
+    return DataError(
+        f"{path}, {where}: not {text.encoding.upper()} text.",
+        "Say which encoding it is, --encoding cp1252 for example, or save it in UTF-8, all of it.",
+    )
+
+
+def _undecodable(path: Path, text: Text) -> list[int]:
+    """Return the lines of a file that are not UTF-8; none is held whole."""
+    bad, number, decoder = dict[int, None](), 1, codecs.getincrementaldecoder("utf-8")()
+    with opened(path, text) as file:
+        while True:
+            part = file.readline(_SAMPLE)
+            ended = part.endswith(b"\n") or not part
+            try:
+                decoder.decode(part, ended)
+            except UnicodeDecodeError:
+                bad[number] = None
+                decoder.reset()
+            if not part:
+                return list(bad)
+            number += ended
+
+
 @contextmanager
 def _uncompressed(path: Path, digest: "hashlib._Hash | None" = None) -> Iterator[io.BufferedReader]:
     suffix = path.suffix.lower()
