@@ -21,7 +21,7 @@ from federation.data.preparation.options import choose_preparation
 from federation.data.preparation.prepare import prepare
 from federation.data.table import Table, read_table
 from federation.errors import DataError, ExtraMissingError, MissingFileError, SettingError
-from tests.unit.sas_files import write_sas
+from tests.unit.sas_files import Value, write_sas
 
 ROWS = "y,zip,cost,day\n1,02139,250.00,2024-01-05\n0,10001,1234.5,2024-02-06\n1,,,\n0,02139,7,2024-03-01\n"
 SEMICOLONS = ROWS.replace(",", ";").replace(".", ",")
@@ -113,6 +113,19 @@ def test_what_is_said_of_a_text_file_holds(tmp_path: Path) -> None:
         texts(path, Format(encoding="cp1252", separator=","))
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.csv.gz"])
+def test_utf8_is_not_read_as_another_encoding(tmp_path: Path, name: str) -> None:
+    """Each accent would become two characters, and a level of one file would be another in the next."""
+    content = '{"y": 1, "s": "é"}\n' if "jsonl" in name else "y,s\n1,é\n"
+    for path, encoded in ((tmp_path / "utf8", content.encode()), (tmp_path / "cp", content.encode("cp1252"))):
+        put(path / name, gzip.compress(encoded) if name.endswith(".gz") else encoded)
+    assert texts(tmp_path / "cp", Format(encoding="cp1252")) == [["1"], ["é"]]
+    for read in (scan, lambda path, form: list(open_records(path, form).__enter__()[1])):
+        with pytest.raises(DataError, match=rf"{name}: UTF-8 text, not CP1252\. Leave out --encoding"):
+            read(tmp_path / "utf8", Format(encoding="cp1252"))
+    assert texts(tmp_path / "utf8") == [["1"], ["é"]]
+
+
 def test_a_wrong_encoding_is_named_never_guessed(tmp_path: Path) -> None:
     """The line is that of the first byte that is wrong, however far into the file."""
     path = put(tmp_path / "rows.csv", b"y,s\n" + b"1,a\n" * 50_000 + b"0,\xe9\n")
@@ -193,6 +206,8 @@ def test_an_archive_of_two_tables_is_refused(tmp_path: Path) -> None:
         (",y,a", r"index that pandas writes.*index=False"),
         ("y,a,", "lines end with a separator"),
         ("y,,a", "column 2 has no name. Name it"),
+        ("Report,,", "line 1: 2 of 3 columns have no name, first column 2: a title"),
+        (",,Vitals", "line 1: 2 of 3 columns have no name, first column 1: .*two lines of names"),
     ],
 )
 def test_a_column_without_a_name_is_explained(tmp_path: Path, header: str, words: str) -> None:
@@ -266,7 +281,12 @@ def test_files_of_statistics_packages_are_read_as_they_stand(
 def test_a_data_set_of_sas_is_read_as_it_stands(pyreadstat: ModuleType, tmp_path: Path) -> None:
     """The library reads what was written, to the last bit, and so do we; a part of it is refused."""
     day = dt.date(1959, 12, 31)
-    columns = {"y": [1.0, 0.0], "code": ["02139", ""], "x": [0.1 + 0.2, None], "day": [None, day]}
+    columns: dict[str, list[Value]] = {
+        "y": [1.0, 0.0],
+        "code": ["02139", ""],
+        "x": [0.1 + 0.2, None],
+        "day": [None, day],
+    }
     path = write_sas(tmp_path / "a.sas7bdat", columns)
     data, _ = pyreadstat.read_sas7bdat(str(path), output_format="dict", disable_datetime_conversion=False)
     assert data == columns

@@ -126,7 +126,10 @@ CASES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
         "name different columns",
     ),
     "other files in the folder": (files(a_DOT_csv=ROWS, b_DOT_docx="x"), SAME),
-    "names that begin with a dot or an underscore (`_SUCCESS`)": (files(a_DOT_csv=ROWS, _SUCCESS=""), SAME),
+    "names that begin with a dot, an underscore or `~$` (`_SUCCESS`, `~$open.xlsx`)": (
+        files(**{"a.csv": ROWS, "_SUCCESS": "", "~$open.xlsx": ""}),
+        SAME,
+    ),
     "content that is not what the name says": (
         files(a_DOT_csv=b"PAR1" + ROWS.encode()),
         "by its content it is Parquet",
@@ -144,6 +147,14 @@ CASES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
     "a label of three values": (
         files(a_DOT_csv=ROWS + "2,A,1\n"),
         TWO,
+    ),
+    "rows without a label: units, totals, notes, lines of separators alone": (
+        files(a_DOT_csv=ROWS + ",,\n,,\n"),
+        r"line 6\): empty, the first of 2 such rows",
+    ),
+    "a column without a value in a file": (
+        files(a_DOT_csv=HEAD + FIRST + SECOND, b_DOT_csv=HEAD + THIRD, c_DOT_csv=HEAD + FOURTH),
+        SAME,
     ),
 }
 
@@ -173,6 +184,7 @@ def test_what_you_have_is_read_or_refused_as_the_page_says(tmp_path: Path, what:
     )
     assert table.X.astype(str).tolist() == expected.X.astype(str).tolist()
     assert any("docx" in note for note in scan(path).notes) == ("other files" in what)
+    assert any("row of b.csv" in note for note in table.notes) == ("without a value" in what)
 
 
 def test_what_is_read_with_an_option_is_read_with_it(tmp_path: Path) -> None:

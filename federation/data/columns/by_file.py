@@ -1,8 +1,12 @@
 """Say which files of a folder hold other things in a column than the rest."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from client_code.protocol.cells import is_missing, what
+from federation.data.columns.mixed import option
 from federation.data.columns.scan import Scan
 from federation.words import some
 
@@ -33,6 +37,23 @@ def two_kinds(scanned: Scan, name: str) -> str:
             by_kind[kind].append(file)
     words, numbers = by_kind[True], by_kind[False]
     return f"holds words in {some(words)} and numbers in {some(numbers)}" if words and numbers else ""
+
+
+def without_values(scanned: Scan, features: Sequence[str], X: NDArray[np.float64]) -> list[str]:
+    """Return a line for each column of which a file has no value: it may be an export that went wrong."""
+    empty: dict[str, list[str]] = {}
+    start = 0
+    for file in scanned.files:
+        own = X[start : start + file.rows]
+        for at in np.flatnonzero(np.isnan(own[0])).tolist():
+            if np.isnan(own[:, at]).all():
+                empty.setdefault(features[at], []).append(f"{file.path.name} ({file.rows:,} rows)")
+        start += file.rows
+    return [
+        f'"{name}": no value in any row of {some(files)}. Check the export, or leave the column out '
+        f'({option("--ignore", name)}, or type = "ignored" in a contract).'
+        for name, files in empty.items()
+    ]
 
 
 def other_labels(scanned: Scan, label: str) -> str:

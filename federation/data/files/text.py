@@ -120,10 +120,11 @@ def text_of_file(path: Path, given: Format) -> Text:
     Raises
     ------
     DataError
-        It is UTF-16 without a byte-order mark that says so.
+        It is UTF-16 without a byte-order mark that says so, or UTF-8 and not in the encoding that is given.
     """
     encoding = given.encoding or _encoding(path)
     text = Text(encoding=encoding)
+    refuse_utf8(path, text)
     try:
         with opened(path, text) as file:
             sample = file.read(_SAMPLE)
@@ -208,6 +209,32 @@ def opened(path: Path, text: Text, digest: "hashlib._Hash | None" = None) -> Ite
             decoded.detach()
 
 
+def refuse_utf8(path: Path, text: Text) -> None:
+    """Refuse a file that is not in a given encoding but in UTF-8: each accent would become two characters.
+
+    Raises
+    ------
+    DataError
+        It is no ASCII, and all of it is UTF-8, which in another encoding would be a rare chance.
+    """
+    if text.is_utf8:
+        return
+    beyond, decoder = False, codecs.getincrementaldecoder("utf-8")()
+    try:
+        with _uncompressed(path) as file:
+            while part := file.read(_SAMPLE):
+                beyond = beyond or not part.isascii()
+                decoder.decode(part)
+            decoder.decode(b"", final=True)
+    except (UnicodeError, OSError, EOFError):
+        return  # the last two: who reads it says why
+    if beyond:
+        raise DataError(
+            f"{path}: UTF-8 text, not {text.encoding.upper()}.",
+            "Leave out --encoding; files in another encoding beside it are to be saved in UTF-8.",
+        )
+
+
 def undecodable(path: Path, text: Text, begins: int) -> DataError:
     """Return the error of a file that is not of its encoding, with the lines if they can be told.
 
@@ -225,7 +252,7 @@ def undecodable(path: Path, text: Text, begins: int) -> DataError:
     where = f"line {bad[0]}{more}" if bad else f"at or after line {begins}"
     return DataError(
         f"{path}, {where}: not {text.encoding.upper()} text.",
-        "Say which encoding it is, --encoding cp1252 for example, or save it in UTF-8, all of it.",
+        "Save it in UTF-8, all of it; or say which encoding all files have, --encoding cp1252 for example.",
     )
 
 

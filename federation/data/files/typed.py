@@ -19,7 +19,7 @@ from zipfile import ZipFile
 from client_code.protocol.cells import text_of
 from federation.data.files.blocks import LONGEST_ROW, ROWS, Block
 from federation.data.files.kinds import Kind
-from federation.data.files.text import Text, opened, undecodable
+from federation.data.files.text import Text, opened, refuse_utf8, undecodable
 from federation.errors import DataError, ExtraMissingError
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ def _json_lines(path: Path, text: Text) -> Opened:
 
 def _records(path: Path, text: Text) -> Iterator[dict[str, str]]:
     number = 1
+    refuse_utf8(path, text)
     try:
         with opened(path, text) as file:
             while line := file.readline(LONGEST_ROW + 1):

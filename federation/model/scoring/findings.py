@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from federation.errors import FeatureError
@@ -106,12 +107,15 @@ class Findings:
         Of each column that the model uses.
     rows, unscored : int
         All rows, and those that cannot be scored.
+    begins : list of (int, Path)
+        Of a folder the files, and how many rows come before each.
     """
 
     name: str
     columns: Mapping[str, Found]
     rows: int = 0
     unscored: int = 0
+    begins: list[tuple[int, Path]] = field(default_factory=list)
 
     def remarks(self) -> list[str]:
         """Return what may surprise, a sentence for each column and thing, without its full stop."""
@@ -159,9 +163,13 @@ class Findings:
 
     def _problems(self) -> str:
         parts: Sequence[str] = [
-            f'column "{name}": {problem.rows:,} {what} (first in data row {problem.first_row:,}, '
-            f"line {problem.first_line:,})"
+            f'column "{name}": {problem.rows:,} {what} (first in {self._place(problem)})'
             for name, found in self.columns.items()
             for what, problem in found.problems.items()
         ]
         return some(parts)
+
+    def _place(self, first: Problem) -> str:
+        before, file = max((one for one in self.begins if one[0] < first.first_row), default=(0, None))
+        where = f"data row {first.first_row - before:,}, line {first.first_line:,}"
+        return f"{file.name}, {where}" if file else where

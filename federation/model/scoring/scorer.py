@@ -157,7 +157,7 @@ class Scorer:
         """
         told = Told(missing=missing).missing
         words = Words([*told, *map(with_point, told)] if form.decimal == "," else told)
-        with open_records(path, form) as (header, rows):
+        with open_records(path, form, self.findings.begins) as (header, rows):
             if missing := [name for name in self._columns if name not in header]:
                 raise SchemaMismatchError(
                     f"{path}: {len(missing)} columns are missing: {', '.join(missing)}.",
