@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from client_code.protocol.cells import is_missing
 from client_code.protocol.contract import Kind
-from federation.data.columns.by_file import two_kinds, without_values
+from federation.data.columns.by_file import notes_of, two_kinds
 from federation.data.columns.column import Column
 from federation.data.columns.labels import binary, too_many
-from federation.data.columns.mixed import of_levels, option
+from federation.data.columns.mixed import option
 from federation.data.columns.reader import BadValueError, Reader, Told, levels_of
 from federation.data.columns.scan import Scan, scan
 from federation.data.columns.settling import settled, settled_readers
@@ -213,9 +213,7 @@ def table_of(
             file, place = scanned.where(error.index)
             raise FeatureError(f'{file}: column "{name}", {place}: {error.problem}.', error.remedy) from None
     if codes:
-        notes += without_values(scanned, features, X)
-        for name in levels_of(readers):
-            notes += of_levels(name, scanned.columns[name].counts())
+        notes += notes_of(scanned, features, levels_of(readers), X)
     return Table(
         features=tuple(features),
         X=X,

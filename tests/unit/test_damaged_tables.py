@@ -85,6 +85,18 @@ def test_a_sheet_of_names_alone_is_a_header_without_rows(tmp_path: Path) -> None
         scan(workbook(tmp_path / "rows.xlsx", [["y", "a"]]))
 
 
+def test_a_row_of_a_sheet_that_is_longer_than_the_names_is_named(tmp_path: Path) -> None:
+    """A sheet has no separators at the ends of its lines; a title above the names is another fault."""
+    rows: list[list[Any]] = [["y", "a"], [1, 2], [0, 3, "see file"], [1, 4, None, "x"]]
+    assert (
+        "data row 2: a value to the right of the last name, in column 2, the first of 2 such rows"
+        in refusal(workbook(tmp_path / "rows.xlsx", rows))
+    )
+    assert "line 1: 3 of 4 columns have no name" in refusal(
+        workbook(tmp_path / "rows.xlsx", [["Report"], *rows])
+    )
+
+
 def test_a_formula_without_a_result_is_no_gap(tmp_path: Path) -> None:
     """A program that only writes formulas leaves them uncalculated; an empty result is a gap."""
     rows: list[list[Any]] = [["y", "a"], [1, "=1+1"], [0, "=A2"]]

@@ -191,6 +191,44 @@ def test_content_that_is_not_what_the_name_says_is_told_and_not_shown(
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("rows.json", '[{"y": 1}]', r"it is JSON.*one object a line.*\.jsonl"),
+        ("rows.csv", '{\n "y": 1}', "it is JSON"),
+        ("rows.jsonl", '[{"y": 1}, {"y": 2}]', r"line 1: a JSON array.*jq -c '\.\[\]'"),
+        ("rows.tar.gz", gzip.compress(b"rows.csv"), "a TAR archive.*Unpack it"),
+        ("rows.feather", b"ARROW1\0\0", "it is an Arrow or Feather file"),
+    ],
+)
+def test_a_kind_that_is_not_read_is_named(
+    tmp_path: Path, name: str, content: str | bytes, words: str
+) -> None:
+    """Rather than what a reader of CSV finds wrong with it."""
+    with pytest.raises(DataError, match=words):
+        scan(put(tmp_path / name, content))
+
+
+def test_names_in_brackets_are_no_json(tmp_path: Path) -> None:
+    """Databases of Microsoft write them."""
+    assert scan(put(tmp_path / "a.csv", "[y],[Patient age]\n1,2\n")).header == ("[y]", "[Patient age]")
+
+
+def test_json_lines_in_utf16_are_recognised(tmp_path: Path) -> None:
+    """By their byte-order mark, as in CSV, and told."""
+    path = put(tmp_path / "a.jsonl", '{"y": 1, "s": "é"}\n'.encode("utf-16"))
+    assert texts(path) == [["1"], ["é"]]
+    assert scan(path).notes == ["a.jsonl: read with the encoding utf-16"]
+
+
+def test_an_unknown_separator_is_no_list_of_columns(tmp_path: Path) -> None:
+    """The names were taken for one."""
+    with pytest.raises(
+        DataError, match='The only column is "y\\^a": commas, semicolons, tabs or vertical bars'
+    ):
+        table(put(tmp_path / "a.csv", "y^a\n1^2\n"))
+
+
 def test_an_archive_of_two_tables_is_refused(tmp_path: Path) -> None:
     """Which of them is meant, nobody said."""
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:

@@ -130,6 +130,16 @@ def test_a_row_of_a_folder_is_located_in_its_file(tmp_path: Path, score: Any) ->
         main(model=str(tmp_path / "model.json"), source=str(tmp_path / "folder"), out=str(tmp_path / "s.csv"))
 
 
+def test_what_has_no_lines_is_located_by_its_row(tmp_path: Path, score: Any) -> None:
+    """A row of Parquet, say, is on none."""
+    score(table({}))
+    pd.DataFrame([ROW, ROW | {"amount": ""}]).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(FeatureError, match=r"\(first in data row 2\)"):
+        main(
+            model=str(tmp_path / "model.json"), source=str(tmp_path / "rows.parquet"), out=str(tmp_path / "s")
+        )
+
+
 def test_few_rows_of_other_levels_are_no_mistake(score: Any) -> None:
     """Training had such rows; but none known among very many is one."""
     assert len(score(table({"region": "moon"}))) == 2

@@ -16,7 +16,7 @@ from federation.data.files.blocks import LONGEST_ROW, Block
 from federation.data.files.decimals import with_point
 from federation.data.files.folder import TableFile, find_tables
 from federation.data.files.kinds import kind_of, refuse_other_content
-from federation.data.files.text import Format, Text, opened, text_of_file, undecodable
+from federation.data.files.text import Format, Text, opened, text_of_file, text_of_lines, undecodable
 from federation.data.files.typed import typed_blocks
 from federation.errors import DataError, MissingFileError
 from federation.words import meant, some
@@ -85,7 +85,7 @@ def open_file(file: TableFile, form: Format) -> Iterator[tuple[list[str], Iterat
             rows = _rows(path, records, len(names))
             yield header, ((line, [*row, *extra]) for line, row in rows)
     else:
-        names, blocks = typed_blocks(path, kind, Text(encoding=form.encoding or "utf-8"))
+        names, blocks = typed_blocks(path, kind, text_of_lines(path, form))
         header = check_header(path, names, file.partition)
         yield header, _rows(path, ((at, [*row, *extra]) for at, row in _rows_of(blocks)), len(header))
 
@@ -150,6 +150,11 @@ def near(name: str, names: Sequence[str]) -> str:
         return said
     if _may_be_values(names):
         return f"Check that the names of its {len(names)} columns stand in the first line."
+    if len(names) == 1:
+        return (
+            f'The only column is "{names[0]}": commas, semicolons, tabs or vertical bars must stand between '
+            "values."
+        )
     first = ", ".join(f'"{other}"' for other in names[:5])
     return f"The {len(names)} columns are {first}{', ...' if len(names) > 5 else ''}."  # noqa: PLR2004 - the 5 above
 

@@ -137,6 +137,15 @@ def text_of_file(path: Path, given: Format) -> Text:
     return replace(text, separator=separator, decimal=given.decimal or _decimal(rows[1:], separator))
 
 
+def text_of_lines(path: Path, given: Format) -> Text:
+    """Find out how JSON lines are written, as `text_of_file`; files of other kinds are no texts."""
+    if kind_of_name(path.name) != "jsonl":
+        return Text()
+    text = Text(encoding=given.encoding or _encoding(path))
+    refuse_utf8(path, text)
+    return text
+
+
 def _encoding(path: Path) -> str:
     try:
         with _uncompressed(path) as file:

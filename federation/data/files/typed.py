@@ -19,7 +19,7 @@ from zipfile import ZipFile
 from client_code.protocol.cells import text_of
 from federation.data.files.blocks import LONGEST_ROW, ROWS, Block
 from federation.data.files.kinds import Kind
-from federation.data.files.text import Text, opened, refuse_utf8, undecodable
+from federation.data.files.text import Text, opened, undecodable
 from federation.errors import DataError, ExtraMissingError
 
 if TYPE_CHECKING:
@@ -103,7 +103,6 @@ def _json_lines(path: Path, text: Text) -> Opened:
 
 def _records(path: Path, text: Text) -> Iterator[dict[str, str]]:
     number = 1
-    refuse_utf8(path, text)
     try:
         with opened(path, text) as file:
             while line := file.readline(LONGEST_ROW + 1):
@@ -132,7 +131,7 @@ def _record(path: Path, number: int, line: str) -> dict[str, str]:
             "".join(chain(texts, texts.values())).encode()
             return texts
     except json.JSONDecodeError:
-        problem, remedy = "not JSON", "Give every line one whole JSON object."
+        problem, remedy = "not JSON", "Give every line one whole JSON object, as jq -c does."
     except _TwiceError:
         problem, remedy = "gives a name two values", "Give every name one value."
     except UnicodeEncodeError:
@@ -140,7 +139,9 @@ def _record(path: Path, number: int, line: str) -> dict[str, str]:
     except RecursionError:
         problem, remedy = "nested too deeply", "Give every row names and values."
     else:
-        problem, remedy = "not a JSON object", "Give every row names and values."
+        problem, remedy = "not a JSON object", "Give every line one object, with names and values."
+        if isinstance(record, list):
+            problem, remedy = "a JSON array", "Write each of its objects on a line, as jq -c '.[]' does."
     raise DataError(f"{path}, line {number}: {problem}.", remedy)
 
 
@@ -184,8 +185,23 @@ def _excel(path: Path, _text: Text) -> Opened:
     if not sheets:
         return [], iter(())
     header, *rows = sheets[0]
+    _refuse_beyond(path, header, rows)
     texts = [[text_of(row[at]) for row in rows] for at in range(len(header))]
     return [text_of(name).strip() for name in header], _blocks_of_texts(texts)
+
+
+def _refuse_beyond(path: Path, header: tuple[Any, ...], rows: list[tuple[Any, ...]]) -> None:
+    """Refuse rows that are longer than a line of names: in a sheet all of them have its width."""
+    named = [at for at, name in enumerate(header, start=1) if text_of(name).strip()]
+    if len(named) < 2 or named[-1] == len(header):  # noqa: PLR2004 - one name is a title
+        return
+    odd = [at for at, row in enumerate(rows, start=1) if any(map(text_of, row[named[-1] :]))]
+    if odd:
+        more = f", the first of {len(odd)} such rows" if odd[1:] else ""
+        raise DataError(
+            f"{path}, data row {odd[0]}: a value to the right of the last name, in column {named[-1]}{more}.",
+            "Name its column in the first row, or remove what stands there.",
+        )
 
 
 def _sheet(sheet: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - openpyxl has no types

@@ -171,5 +171,6 @@ class Findings:
 
     def _place(self, first: Problem) -> str:
         before, file = max((one for one in self.begins if one[0] < first.first_row), default=(0, None))
-        where = f"data row {first.first_row - before:,}, line {first.first_line:,}"
-        return f"{file.name}, {where}" if file else where
+        row = first.first_row - before
+        line = f", line {first.first_line:,}" if first.first_line != row else ""  # only texts have lines
+        return f"{f'{file.name}, ' if file else ''}data row {row:,}{line}"
