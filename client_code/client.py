@@ -36,7 +36,7 @@ import utils
 from errors import ClientError
 from ledger import Ledger, open_ledger
 from preprocessing import Preprocessing
-from protocol.columns import COUNTS
+from protocol.columns import COUNTS, EMPTY
 from protocol.training import CALIBRATION, EXPECTED, PROXIMAL_MU, TRAIN_LOSS, VARIANCE
 from protocol.triangle import unpack
 from utils import Floats
@@ -65,8 +65,7 @@ def create_app(task: "utils.Task | StreamedTask", prepared: "Preparation | None"
     @app.query("statistics")
     def statistics(message: Message, _context: Context) -> Message:
         """Tell the schema and the sums that a shared preprocessing needs."""
-        told = task.statistics()
-        counts = (*task.train.counts(), *task.validation.counts())
+        told, counts = _described(task)
         content = RecordDict(
             {
                 "moments": ArrayRecord({name: Array(values) for name, values in told.arrays.items()}),
@@ -164,6 +163,15 @@ def create_app(task: "utils.Task | StreamedTask", prepared: "Preparation | None"
         return Message(RecordDict(), reply_to=message)
 
     return app
+
+
+def _described(task: "utils.Task | StreamedTask") -> "tuple[utils.Statistics, tuple[int, ...]]":
+    """Return what is told of a task's rows; the log names columns without a value, which may be mistakes."""
+    told, counts = task.statistics(), (*task.train.counts(), *task.validation.counts())
+    for name, kind in zip(task.features, told.kinds, strict=True):
+        if kind == EMPTY:
+            log.info('column "%s": no value in any of %d training rows; check the export', name, counts[0])
+    return told, counts
 
 
 def _received(task: "utils.Task | StreamedTask", message: Message) -> tuple[LogisticRegression, str]:

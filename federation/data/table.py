@@ -5,7 +5,7 @@ Messages name columns, rows and lines but never a feature's value: logs travel, 
 
 import csv
 import io
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from client_code.protocol.cells import is_missing, label_of
+from client_code.protocol.cells import is_missing
 from client_code.protocol.contract import Kind
-from federation.data.columns.by_file import other_labels, two_kinds
+from federation.data.columns.by_file import notes_of, two_kinds
 from federation.data.columns.column import Column
+from federation.data.columns.labels import binary, too_many
 from federation.data.columns.mixed import option
 from federation.data.columns.notation import Notation
 from federation.data.columns.reader import BadValueError, Reader, Told, levels_of
@@ -215,6 +216,8 @@ def table_of(
                 ) from None
             file, place = scanned.where(error.index)
             raise FeatureError(f'{file}: column "{name}", {place}: {error.problem}.', error.remedy) from None
+    if codes:
+        notes += notes_of(scanned, features, levels_of(readers), X)
     return Table(
         features=tuple(features),
         X=X,
@@ -308,8 +311,11 @@ def _labels(scanned: Scan, label: str) -> Column:
     gaps = [place for text, place in column.known.items() if is_missing(text)]
     if gaps:
         file, where = scanned.where(min(map(column.first, gaps)))
+        counts = column.counts()
+        rows = sum(counts[text] for text in column.known if is_missing(text))
+        more = f", the first of {rows:,} such rows" if rows > 1 else ""
         raise LabelError(
-            f'{file}: label "{label}", {where}: empty.', "Give every row a label, or remove the row."
+            f'{file}: label "{label}", {where}: empty{more}.', "Give every row a label, or remove the row."
         )
     return column
 
@@ -320,60 +326,11 @@ def _binary(scanned: Scan, label: str, column: Column, positive: str | None) -> 
         label,
         {text.strip() for text in column.known},
         positive,
-        aside=partial(other_labels, scanned, label),
+        aside=partial(too_many, scanned, label, column),
     )
     classes = np.array([coding[text.strip()] for text in column.known], dtype=np.int64)
     y: npt.NDArray[np.int64] = classes[np.concatenate(column.parts)]
     return y
-
-
-def binary(
-    file: Path | str,
-    label: str,
-    values: Collection[str],
-    positive: str | None,
-    *,
-    aside: Callable[[], str] = lambda: "",
-) -> dict[str, int]:
-    """Return the class, 0 or 1, of each value of a label.
-
-    Parameters
-    ----------
-    file : Path or str
-        Where the label stands, for messages.
-    label : str
-        Its name.
-    values : collection of str
-        All that it has.
-    positive : str, optional
-        The value that counts as 1, as in `read_table`.
-    aside : callable
-        Says more of values that are too many, "" if nothing.
-
-    Raises
-    ------
-    LabelError
-        They are not two, or do not say themselves which is positive.
-    """
-    distinct = sorted(values)
-    coding = {value: label_of(value) for value in distinct}
-    if positive is None and None not in coding.values():
-        return {value: int(found) for value, found in coding.items() if found is not None}
-    if len(distinct) > 2 or (len(distinct) == 1 and positive is None):  # noqa: PLR2004 - binary
-        count = "1 distinct value" if len(distinct) == 1 else f"{len(distinct)} distinct values"
-        more = aside()
-        raise LabelError(
-            f'{file}: label "{label}" has {count}{more}: not binary.',
-            "Write the label alike in all files."
-            if more
-            else "Two are needed: choose another column, or reduce this one to two, and say with --positive "
-            "which is 1.",
-        )
-    if positive not in coding:
-        problem = "is not 0 and 1" if positive is None else f'is never "{positive}"'
-        either = " or ".join(f'"{value}"' for value in distinct)
-        raise LabelError(f'{file}: label "{label}" {problem}.', f"Say with --positive which is 1: {either}.")
-    return {value: int(value == positive) for value in distinct}
 
 
 def describe_mismatch(their_label: str, theirs: Sequence[str], *, label: str, features: Sequence[str]) -> str:

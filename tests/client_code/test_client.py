@@ -102,6 +102,20 @@ def model_of(arrays: ArrayRecord) -> LogisticRegression:
 # The app against the server ---------------------------------------------------------------------------------
 
 
+def test_a_column_without_values_is_named_in_the_log(
+    task: utils.Task, context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client's operator, whose export it is, reads it there, with the number of rows."""
+    name, rows = task.train.features[0], task.train.counts()[0]
+    app, message = client.create_app(task), Message(RecordDict(), 2, "query.statistics")
+    with caplog.at_level("INFO", "client"):
+        app(message, context)
+        assert not caplog.messages
+        task.train.X[:, 0] = np.nan
+        app(message, context)
+    assert caplog.messages == [f'column "{name}": no value in any of {rows} training rows; check the export']
+
+
 def test_the_server_understands_the_statistics(app: ClientApp, context: Context, task: utils.Task) -> None:
     """The reply to the server's first query holds every count and moment, under the names it reads."""
     reply = app(Message(RecordDict(), 2, "query.statistics"), context)

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.local.processes import ROOT
+from tests.local.processes import ROOT, Command
+from tests.unit.awkward_files import ROWS, write_all
 
 PAGE = ROOT / "docs" / "how-to-use-your-own-data.md"
 
@@ -119,3 +120,22 @@ def test_a_client_that_breaks_the_contract_is_left_out_and_the_others_train(
     assert 'train.csv breaks the contract: column "region" lacks 2 of' in log
     assert not (tmp_path / "run/clients/client-2/ledger.jsonl").exists()
     assert (tmp_path / "run/model.json").exists()
+
+
+def test_a_folder_of_awkward_files_trains_and_says_how_it_was_read(tmp_path: Path, local: Command) -> None:
+    """Also where a client has no value of a column: the file, the client and a remedy are named."""
+    write_all(tmp_path / "clinic=a")
+    for clinic, cost in (("b", "12.5"), ("c", "")):
+        rows = "".join(f"{row % 2},{row},{cost},north\n" for row in range(ROWS))
+        (tmp_path / f"clinic={clinic}").mkdir()
+        (tmp_path / f"clinic={clinic}" / f"{clinic}.csv").write_text(f"y,age,cost,ward\n{rows}")
+    options = ("--label", "y", "--partition", "column:clinic", "--rounds", 2, "--out", tmp_path / "run")
+    process = local("--data", tmp_path, *options)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert '"cost": no value in any row of c.csv (60 rows). Check the export, or leave the column out' in said
+    assert re.search(r'client "c": none of its \d+ training rows has a value of "cost", which other', said)
+    assert "mar.tsv: read with tabs between values" in said
+    assert "not read, as the name is not that of a table: clinic=a/notes.docx." in said
+    model = json.loads((tmp_path / "run/model.json").read_text())
+    assert {"age", "cost", "cost is missing"} <= {feature["name"] for feature in model["features"]}

@@ -83,11 +83,22 @@ def test_a_client_far_from_the_pooled_rows_is_named_with_its_farthest_columns() 
     gaps = np.where(np.arange(100) % 2, np.nan, normal(seed=3))
     clients = [told(name, normal(seed=i), gaps) for i, name in enumerate("abcd")]
     clients.append(told("odd", normal(-9.0), np.full(100, np.nan)))
-    (line,) = warnings_of(clients)
+    _, line = warnings_of(clients)
     pooled = np.concatenate([*(normal(seed=i) for i in range(4)), normal(-9.0)])
     distance = (normal(-9.0).mean() - pooled.mean()) / pooled.std()
     assert f"in standard deviations: x0 ({distance:+.1f})." in line
     assert 'client "odd"' in line
+
+
+def test_a_client_without_any_value_of_a_column_that_others_have_is_named() -> None:
+    """With its rows and the columns; a column that nobody has is left out, which another line says."""
+    nothing = np.full(100, np.nan)
+    clients = [told("a", normal(), normal(), nothing), told("b", normal(seed=1), nothing, nothing)]
+    (line,) = warnings_of(clients)
+    assert line.startswith(
+        'client "b": none of its 100 training rows has a value of "x1", which other clients'
+    )
+    assert "--ignore COLUMN" in line
 
 
 def test_more_than_three_columns_are_counted() -> None:

@@ -85,6 +85,18 @@ def test_a_sheet_of_names_alone_is_a_header_without_rows(tmp_path: Path) -> None
         scan(workbook(tmp_path / "rows.xlsx", [["y", "a"]]))
 
 
+def test_a_row_of_a_sheet_that_is_longer_than_the_names_is_named(tmp_path: Path) -> None:
+    """A sheet has no separators at the ends of its lines; a title above the names is another fault."""
+    rows: list[list[Any]] = [["y", "a"], [1, 2], [0, 3, "see file"], [1, 4, None, "x"]]
+    assert (
+        "data row 2: a value to the right of the last name, in column 2, the first of 2 such rows"
+        in refusal(workbook(tmp_path / "rows.xlsx", rows))
+    )
+    assert "line 1: 3 of 4 columns have no name" in refusal(
+        workbook(tmp_path / "rows.xlsx", [["Report"], *rows])
+    )
+
+
 def test_a_formula_without_a_result_is_no_gap(tmp_path: Path) -> None:
     """A program that only writes formulas leaves them uncalculated; an empty result is a gap."""
     rows: list[list[Any]] = [["y", "a"], [1, "=1+1"], [0, "=A2"]]
@@ -152,6 +164,63 @@ def test_a_line_of_json_that_is_no_row_is_named(tmp_path: Path, line: str, probl
     path.write_text('{"y": 0, "a": "\\ud83d\\ude00"}\n' + line + "\n")
     assert refusal(path).endswith("\\udfff)." if "half" in problem else "deeply.")
     assert f"line 2: {'holds ' if 'half' in problem else ''}{problem}" in refusal(path)
+
+
+def test_the_lines_of_json_in_another_encoding_are_named(tmp_path: Path) -> None:
+    """The first of them, however far into the file, and how many more."""
+    path = tmp_path / "rows.jsonl"
+    good, bad = b'{"y": 1, "a": "x"}\n', '{"y": 1, "a": "é"}\n'.encode("cp1252")
+    path.write_bytes(good * 3 + bad + good + bad)
+    assert "line 4 and 1 more: not UTF-8 text" in refusal(path)
+    path.write_bytes(good * 3 + bad[:-3])  # cut off within a character
+    assert "line 4: not UTF-8 text" in refusal(path)
+
+
+def test_a_line_of_json_without_an_end_is_not_read_whole(tmp_path: Path) -> None:
+    """A small archive could fill the memory."""
+    path = tmp_path / "rows.jsonl.gz"
+    long = '{"y": 1, "a": "' + "x" * (64 << 20)
+    path.write_bytes(gzip.compress(('{"y": 1, "a": "x"}\n' + long).encode(), 1))
+    del long
+    tracemalloc.start()
+    try:
+        assert "line 2: longer than 16 MiB" in refusal(path)
+        assert tracemalloc.get_traced_memory()[1] < 60 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_sheet_is_parsed_again_only_to_count_formulas_without_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Formulas whose results are there cost nothing."""
+    openpyxl = pytest.importorskip("openpyxl")
+    opened, load = list[str](), openpyxl.load_workbook
+
+    def count(*arguments: object, **options: object) -> object:
+        opened.append("")
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(openpyxl, "load_workbook", count)
+    rows: list[list[Any]] = [["y", "a"], [1, "=1+1"], [0, "=B2"]]
+    shared = {
+        "<f>1+1</f><v />": '<f t="shared" si="0"/><v>2</v>',
+        "<f>B2</f><v />": "<f>B2</f>\n<v>2</v>",
+    }
+    assert scan(workbook(tmp_path / "rows.xlsx", rows, shared)).columns["a"].numbers().tolist() == [2, 2]
+    assert len(opened) == 1
+    for cell in ('<f t="shared" si="0"/>', "<f>B2</f><v></v>", '<f t="array" ref="B2">B2</f>'):
+        path = workbook(tmp_path / "rows.xlsx", rows, {**shared, "<f>B2</f><v />": cell})
+        with pytest.raises(DataError, match="never calculated: 1"):
+            scan(path)
+    assert len(opened) == 7
+
+
+def test_a_name_that_stands_twice_in_a_line_of_json_is_refused(tmp_path: Path) -> None:
+    """One of the two values would be lost."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"y": 1, "a": 2}\n{"y": 1, "a": 2, "a": 3}\n')
+    assert "line 2: gives a name two values" in refusal(path)
 
 
 def test_a_path_that_cannot_be_is_no_file(tmp_path: Path) -> None:

@@ -289,8 +289,8 @@ def test_a_bad_setting_names_the_remedy_and_writes_nothing(
 @pytest.mark.parametrize(
     ("table", "changes", "error", "message"),
     [
-        (make_table(20, 20), {}, LabelError, "1 distinct value"),
-        (make_table(20, 1), {}, DataError, "one class"),
+        (make_table(20, 20), {}, LabelError, r'rows\.csv: label "y" has 1 distinct value'),
+        (make_table(20, 1), {}, DataError, r"rows\.csv: .* one class"),
         (make_table(30, 15), {"clients": 20}, EmptyClientError, 'client "client-8"'),
     ],
 )

@@ -1,5 +1,6 @@
 """Files of every kind, and folders of them: read, or refused with what is wrong."""
 
+import datetime as dt
 import gzip
 import json
 import zipfile
@@ -20,6 +21,7 @@ from federation.data.preparation.options import choose_preparation
 from federation.data.preparation.prepare import prepare
 from federation.data.table import Table, read_table
 from federation.errors import DataError, ExtraMissingError, MissingFileError, SettingError
+from tests.unit.sas_files import Value, write_sas
 
 ROWS = "y,zip,cost,day\n1,02139,250.00,2024-01-05\n0,10001,1234.5,2024-02-06\n1,,,\n0,02139,7,2024-03-01\n"
 SEMICOLONS = ROWS.replace(",", ";").replace(".", ",")
@@ -111,6 +113,19 @@ def test_what_is_said_of_a_text_file_holds(tmp_path: Path) -> None:
         texts(path, Format(encoding="cp1252", separator=","))
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.csv.gz"])
+def test_utf8_is_not_read_as_another_encoding(tmp_path: Path, name: str) -> None:
+    """Each accent would become two characters, and a level of one file would be another in the next."""
+    content = '{"y": 1, "s": "é"}\n' if "jsonl" in name else "y,s\n1,é\n"
+    for path, encoded in ((tmp_path / "utf8", content.encode()), (tmp_path / "cp", content.encode("cp1252"))):
+        put(path / name, gzip.compress(encoded) if name.endswith(".gz") else encoded)
+    assert texts(tmp_path / "cp", Format(encoding="cp1252")) == [["1"], ["é"]]
+    for read in (scan, lambda path, form: list(open_records(path, form).__enter__()[1])):
+        with pytest.raises(DataError, match=rf"{name}: UTF-8 text, not CP1252\. Leave out --encoding"):
+            read(tmp_path / "utf8", Format(encoding="cp1252"))
+    assert texts(tmp_path / "utf8") == [["1"], ["é"]]
+
+
 def test_a_wrong_encoding_is_named_never_guessed(tmp_path: Path) -> None:
     """The line is that of the first byte that is wrong, however far into the file."""
     path = put(tmp_path / "rows.csv", b"y,s\n" + b"1,a\n" * 50_000 + b"0,\xe9\n")
@@ -176,6 +191,44 @@ def test_content_that_is_not_what_the_name_says_is_told_and_not_shown(
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("rows.json", '[{"y": 1}]', r"it is JSON.*one object a line.*\.jsonl"),
+        ("rows.csv", '{\n "y": 1}', "it is JSON"),
+        ("rows.jsonl", '[{"y": 1}, {"y": 2}]', r"line 1: a JSON array.*jq -c '\.\[\]'"),
+        ("rows.tar.gz", gzip.compress(b"rows.csv"), "a TAR archive.*Unpack it"),
+        ("rows.feather", b"ARROW1\0\0", "it is an Arrow or Feather file"),
+    ],
+)
+def test_a_kind_that_is_not_read_is_named(
+    tmp_path: Path, name: str, content: str | bytes, words: str
+) -> None:
+    """Rather than what a reader of CSV finds wrong with it."""
+    with pytest.raises(DataError, match=words):
+        scan(put(tmp_path / name, content))
+
+
+def test_names_in_brackets_are_no_json(tmp_path: Path) -> None:
+    """Databases of Microsoft write them."""
+    assert scan(put(tmp_path / "a.csv", "[y],[Patient age]\n1,2\n")).header == ("[y]", "[Patient age]")
+
+
+def test_json_lines_in_utf16_are_recognised(tmp_path: Path) -> None:
+    """By their byte-order mark, as in CSV, and told."""
+    path = put(tmp_path / "a.jsonl", '{"y": 1, "s": "é"}\n'.encode("utf-16"))
+    assert texts(path) == [["1"], ["é"]]
+    assert scan(path).notes == ["a.jsonl: read with the encoding utf-16"]
+
+
+def test_an_unknown_separator_is_no_list_of_columns(tmp_path: Path) -> None:
+    """The names were taken for one."""
+    with pytest.raises(
+        DataError, match='The only column is "y\\^a": commas, semicolons, tabs or vertical bars'
+    ):
+        table(put(tmp_path / "a.csv", "y^a\n1^2\n"))
+
+
 def test_an_archive_of_two_tables_is_refused(tmp_path: Path) -> None:
     """Which of them is meant, nobody said."""
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
@@ -191,6 +244,8 @@ def test_an_archive_of_two_tables_is_refused(tmp_path: Path) -> None:
         (",y,a", r"index that pandas writes.*index=False"),
         ("y,a,", "lines end with a separator"),
         ("y,,a", "column 2 has no name. Name it"),
+        ("Report,,", "line 1: 2 of 3 columns have no name, first column 2: a title"),
+        (",,Vitals", "line 1: 2 of 3 columns have no name, first column 1: .*two lines of names"),
     ],
 )
 def test_a_column_without_a_name_is_explained(tmp_path: Path, header: str, words: str) -> None:
@@ -256,9 +311,38 @@ def test_files_of_statistics_packages_are_read_as_they_stand(
     frame = pd.DataFrame({"y": [1.0, 0.0, 1.0], "code": ["02139", "", "x"], "x": [0.0, 2.5, np.nan]})
     getattr(pyreadstat, write)(frame, str(tmp_path / name))
     assert texts(tmp_path / name) == [["1", "0", "1"], ["02139", "", "x"], ["0", "2.5", ""]]
-    put(tmp_path / "cut" / name, (tmp_path / name).read_bytes()[:200])
+    put(tmp_path / "cut" / name, (tmp_path / name).read_bytes()[:160])
     with pytest.raises(DataError, match="cannot be read as what its name says"):
         scan(tmp_path / "cut" / name)
+
+
+def test_a_data_set_of_sas_is_read_as_it_stands(pyreadstat: ModuleType, tmp_path: Path) -> None:
+    """The library reads what was written, to the last bit, and so do we; a part of it is refused."""
+    day = dt.date(1959, 12, 31)
+    columns: dict[str, list[Value]] = {
+        "y": [1.0, 0.0],
+        "code": ["02139", ""],
+        "x": [0.1 + 0.2, None],
+        "day": [None, day],
+    }
+    path = write_sas(tmp_path / "a.sas7bdat", columns)
+    data, _ = pyreadstat.read_sas7bdat(str(path), output_format="dict", disable_datetime_conversion=False)
+    assert data == columns
+    assert texts(path) == [["1", "0"], ["02139", ""], ["0.30000000000000004", ""], ["", "1959-12-31"]]
+    put(tmp_path / "cut" / path.name, path.read_bytes()[:-1])
+    with pytest.raises(DataError, match="cannot be read as what its name says"):
+        scan(tmp_path / "cut" / path.name)
+
+
+def test_a_transport_file_that_is_cut_off_is_refused(pyreadstat: ModuleType, tmp_path: Path) -> None:
+    """It does not tell how many rows it has, but consists of records of 80 bytes."""
+    frame = pd.DataFrame({"y": [1.0, 0.0] * 100, "code": ["ab"] * 200})
+    path = tmp_path / "a.xpt"
+    pyreadstat.write_xport(frame, str(path))
+    assert scan(path).rows == 200
+    put(path, path.read_bytes()[:-1000])
+    with pytest.raises(DataError, match="cut off"):
+        scan(path)
 
 
 def test_codes_stay_codes_and_declared_missing_values_are_missing(

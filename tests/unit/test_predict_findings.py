@@ -120,6 +120,26 @@ def test_some_unknown_levels_are_counted_by_column(score: Any, capsys: pytest.Ca
     assert "moon" not in err
 
 
+def test_a_row_of_a_folder_is_located_in_its_file(tmp_path: Path, score: Any) -> None:
+    """Lines and rows are counted there."""
+    score(table({}))
+    for name, rows in (("a.csv", [{}, {}]), ("b.csv", [{}, {"amount": ""}, {"amount": ""}])):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        (tmp_path / "folder" / name).write_text(table(*rows))
+    with pytest.raises(FeatureError, match=r'"amount": 2 .* \(first in b\.csv, data row 2, line 3\)'):
+        main(model=str(tmp_path / "model.json"), source=str(tmp_path / "folder"), out=str(tmp_path / "s.csv"))
+
+
+def test_what_has_no_lines_is_located_by_its_row(tmp_path: Path, score: Any) -> None:
+    """A row of Parquet, say, is on none."""
+    score(table({}))
+    pd.DataFrame([ROW, ROW | {"amount": ""}]).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(FeatureError, match=r"\(first in data row 2\)"):
+        main(
+            model=str(tmp_path / "model.json"), source=str(tmp_path / "rows.parquet"), out=str(tmp_path / "s")
+        )
+
+
 def test_few_rows_of_other_levels_are_no_mistake(score: Any) -> None:
     """Training had such rows; but none known among very many is one."""
     assert len(score(table({"region": "moon"}))) == 2

@@ -67,6 +67,13 @@ CASES = {
     "`1,2` in a column of words, in a file with decimal commas": Case(
         ["1,2", "2,1"], "1,2", "decimal commas", separator=";", categorical=["x"]
     ),
+    "`#N/A`, `\\N`, `?`, `#REF!` among words": Case(
+        ["north", "south", "\\N", "west"], noted=r"""levels. Add --missing '\N' if they mean"""
+    ),
+    "values with line breaks among words": Case(
+        ["north", "so\nuth"], noted='"x": 200 values hold line breaks. If a quote'
+    ),
+    "`5-` in some values, not in all": Case(["1.234,50-", "5"], -1234.5, "12- is -12"),
     "codes of digits and letters: `1`, `2`, `U`": Case(["1", "2", "U"], refused="--categorical x if"),
     "`F`, `M` in one file of a folder and `1`, `2` in another": Case(
         ["F", "M"], other=["1", "2"], refused='column "x" holds words in a.csv and numbers in b.csv'

@@ -13,6 +13,7 @@ from federation.data.columns.scan import scan
 from federation.data.files.text import Format
 from federation.data.table import read_table
 from federation.errors import FederationError
+from tests.unit.sas_files import write_sas
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to-use-your-own-data.md"
 ROWS = "y,code,cost\n1,02139,250.5\n0,A,1234.25\n1,,\n0,02139,7\n"
@@ -55,10 +56,22 @@ def excel(folder: Path) -> Path:
     return folder / "rows.xlsx"
 
 
-def stata(folder: Path) -> Path:
-    """Write a file of Stata."""
-    pytest.importorskip("pyreadstat").write_dta(frame().fillna({"code": ""}), str(folder / "rows.dta"))
-    return folder / "rows.dta"
+def sas(folder: Path) -> Path:
+    """Write a data set of SAS."""
+    pytest.importorskip("pyreadstat")
+    columns = frame().astype(object).where(frame().notna(), None).to_dict("list")
+    return write_sas(folder / "rows.sas7bdat", columns)
+
+
+def statistical(write: str, name: str) -> Callable[[Path], Path]:
+    """Return what writes a file that pyreadstat can write."""
+
+    def written(folder: Path) -> Path:
+        library = pytest.importorskip("pyreadstat")
+        getattr(library, write)(frame().fillna({"code": ""}), str(folder / name))
+        return folder / name
+
+    return written
 
 
 def parquet(folder: Path) -> Path:
@@ -96,7 +109,10 @@ CASES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
     "JSON lines (`.jsonl`, `.ndjson`)": (files(a_DOT_jsonl=JSON), SAME),
     "Parquet (`.parquet`, `.parq`, `.pq`)": (parquet, SAME),
     "Excel (`.xlsx`), one sheet": (excel, SAME),
-    "SAS (`.sas7bdat`, `.xpt`), Stata (`.dta`), SPSS (`.sav`)": (stata, SAME),
+    "SAS data sets (`.sas7bdat`)": (sas, SAME),
+    "SAS transport files (`.xpt`)": (statistical("write_xport", "rows.xpt"), SAME),
+    "Stata (`.dta`)": (statistical("write_dta", "rows.dta"), SAME),
+    "SPSS (`.sav`)": (statistical("write_sav", "rows.sav"), SAME),
     "a folder of tables, of several kinds and in subfolders": (
         files(a_DOT_csv=HEAD + FIRST + SECOND, b__c_DOT_csv_DOT_gz=REST),
         SAME,
@@ -110,7 +126,10 @@ CASES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
         "name different columns",
     ),
     "other files in the folder": (files(a_DOT_csv=ROWS, b_DOT_docx="x"), SAME),
-    "names that begin with a dot or an underscore (`_SUCCESS`)": (files(a_DOT_csv=ROWS, _SUCCESS=""), SAME),
+    "names that begin with a dot, an underscore or `~$` (`_SUCCESS`, `~$open.xlsx`)": (
+        files(**{"a.csv": ROWS, "_SUCCESS": "", "~$open.xlsx": ""}),
+        SAME,
+    ),
     "content that is not what the name says": (
         files(a_DOT_csv=b"PAR1" + ROWS.encode()),
         "by its content it is Parquet",
@@ -128,6 +147,14 @@ CASES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
     "a label of three values": (
         files(a_DOT_csv=ROWS + "2,A,1\n"),
         TWO,
+    ),
+    "rows without a label: units, totals, notes, lines of separators alone": (
+        files(a_DOT_csv=ROWS + ",,\n,,\n"),
+        r"line 6\): empty, the first of 2 such rows",
+    ),
+    "a column without a value in a file": (
+        files(a_DOT_csv=HEAD + FIRST + SECOND, b_DOT_csv=HEAD + THIRD, c_DOT_csv=HEAD + FOURTH),
+        SAME,
     ),
 }
 
@@ -157,6 +184,7 @@ def test_what_you_have_is_read_or_refused_as_the_page_says(tmp_path: Path, what:
     )
     assert table.X.astype(str).tolist() == expected.X.astype(str).tolist()
     assert any("docx" in note for note in scan(path).notes) == ("other files" in what)
+    assert any("row of b.csv" in note for note in table.notes) == ("without a value" in what)
 
 
 def test_what_is_read_with_an_option_is_read_with_it(tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
 """Say which files of a folder hold other things in a column than the rest."""
 
+from collections.abc import Collection, Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from client_code.protocol.cells import is_missing, what
+from federation.data.columns.mixed import of_levels, option
 from federation.data.columns.scan import Scan
 from federation.words import some
+
+_REPEATING = 0.5  # different texts a row
 
 
 def texts_by_file(scanned: Scan, name: str) -> dict[str, set[str]]:
@@ -33,6 +39,47 @@ def two_kinds(scanned: Scan, name: str) -> str:
             by_kind[kind].append(file)
     words, numbers = by_kind[True], by_kind[False]
     return f"holds words in {some(words)} and numbers in {some(numbers)}" if words and numbers else ""
+
+
+def notes_of(
+    scanned: Scan, features: Sequence[str], words: Collection[str], X: NDArray[np.float64]
+) -> list[str]:
+    """Return a line for each thing in a table that may be a mistake, though it can be read.
+
+    Parameters
+    ----------
+    scanned : Scan
+        The table.
+    features : sequence of str
+        The columns of `X`.
+    words : collection of str
+        Those of them that hold levels.
+    X : ndarray of float64, shape (n, d)
+        NaN where a value is missing.
+    """
+    notes = _without_values(scanned, features, X)
+    for name in words:
+        column = scanned.columns[name]
+        if len(column.known) <= _REPEATING * scanned.rows:  # else it is prose, or names rows
+            notes += of_levels(name, column.counts())
+    return notes
+
+
+def _without_values(scanned: Scan, features: Sequence[str], X: NDArray[np.float64]) -> list[str]:
+    """Return a line for each column of which a file has no value: it may be an export that went wrong."""
+    empty: dict[str, list[str]] = {}
+    start = 0
+    for file in scanned.files:
+        own = X[start : start + file.rows]
+        for at in np.flatnonzero(np.isnan(own[0])).tolist():
+            if np.isnan(own[:, at]).all():
+                empty.setdefault(features[at], []).append(f"{file.path.name} ({file.rows:,} rows)")
+        start += file.rows
+    return [
+        f'"{name}": no value in any row of {some(files)}. Check the export, or leave the column out '
+        f'({option("--ignore", name)}, or type = "ignored" in a contract).'
+        for name, files in empty.items()
+    ]
 
 
 def other_labels(scanned: Scan, label: str) -> str:

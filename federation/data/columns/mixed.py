@@ -4,15 +4,18 @@ A word is shown if many rows hold it, or if everybody writes it for a gap: then 
 """
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from federation.data.columns.notation import Notation
+from federation.words import some
 
 LEAST_ROWS = 10
 """Fewest rows that must hold a word for it to be shown."""
 
-GAPS = frozenset({"?", ".", "*", "-", "--", "#n/a", "<na>", "none", "nil", "missing", "unknown"})
+_NO_LEVELS = frozenset({"?", ".", "*", "--", "#n/a", "<na>", "\\n", "#value!", "#ref!", "#div/0!"})
+GAPS = _NO_LEVELS | {"-", "none", "nil", "missing", "unknown"}
 """Words that are no gaps unless declared, and tell of nobody: shown however few rows hold them."""
 
 _LONGEST = 60
@@ -61,6 +64,35 @@ def of_words(name: str, words: Mapping[str, int], rows: int) -> Refusal:
     return Refusal(
         problem, f"{add}, or {as_words}.", f"{add}; missing_values in the contract does it for all."
     )
+
+
+def of_labels(counts: Mapping[str, int]) -> str:
+    """Return which values a label has that has too many of them, and in how many rows each."""
+    often = [one for one in sorted(counts, key=lambda one: -counts[one]) if _may_be_shown(one, counts[one])]
+    shown = often if len(counts) <= _SHOWN else []
+    told = [f'"{one}" in {counts[one]:,}' for one in shown]
+    if others := sum(count for one, count in counts.items() if one not in shown):
+        told.append(f"{'others ' if shown else ''}in {others:,}")
+    return f"{', '.join(told)} rows"
+
+
+def of_levels(name: str, counts: Mapping[str, int]) -> list[str]:
+    """Return what to tell of the levels of a column: what looks like a gap, or like rows in an open quote."""
+    notes = []
+    gaps = Counter[str]()
+    for one, count in counts.items():
+        if one.strip().lower() in _NO_LEVELS:
+            gaps[one.strip()] += count
+    if gaps:
+        told = some([f'"{one}" in {count:,}' for one, count in gaps.items()])
+        declared = " ".join(option("--missing", one) for one in gaps)
+        notes.append(f'"{name}": {told} rows, used as levels. Add {declared} if they mean a missing value.')
+    if broken := sum(count for one, count in counts.items() if "\n" in one.strip()):
+        notes.append(
+            f'"{name}": {broken:,} values hold line breaks. If a quote before them should not be there, rows '
+            f"are lost in them: correct it, or leave the column out: {option('--ignore', name)}."
+        )
+    return notes
 
 
 def of_ambiguous(texts: Sequence[str], rows: int, total: int) -> Refusal:

@@ -25,7 +25,7 @@ _ALIASES = str.maketrans({"\u2212": "-", "\u00a0": " ", "\u202f": " ", "\u2009":
 _MONEY = r"us\$|[$\u20ac\u00a3\u00a5\u20b9]|usd|eur|gbp|chf|jpy|inr|kr|z\u0142"
 _AROUND = re.compile(
     rf"(\(?)([-+]?) ?({_MONEY})? ?([-+]?)"
-    rf"([\d.,](?:[\d.,' ]*[\d.,])?) ?({_MONEY}|%)?(\)?)",
+    rf"([\d.,](?:[\d.,' ]*[\d.,])?) ?({_MONEY}|%)?(-?)(\)?)",
     flags=re.IGNORECASE,
 )
 
@@ -36,6 +36,7 @@ class _Parts(NamedTuple):
     digits: str
     negative: bool
     bracketed: bool
+    behind: bool
     unit: str
     before: bool
 
@@ -172,14 +173,14 @@ def notations(texts: Iterable[str]) -> list[Notation]:
     -------
     list of Notation
         None, one, or two. A column of several currencies, or in which only some numbers have one or a "%",
-        or all are in brackets, has none.
+        or all are in brackets or have a minus behind them, has none.
     """
     parts = list[_Parts]()
     for text in texts:
         if (one := _parts(text)) is None or (parts and one.unit != parts[0].unit):
             return []
         parts.append(one)
-    if all(one.bracketed for one in parts):
+    if all(one.bracketed or one.behind for one in parts):
         return []
     fitting = [one for one in _SEPARATORS if all(one.fits(part.digits) for part in parts)]
     if len(fitting) > 1:  # the first of those that read the same numbers
@@ -193,11 +194,11 @@ def _parts(text: str) -> _Parts | None:
     found = _AROUND.fullmatch(text.strip().translate(_ALIASES))
     if not found:
         return None
-    opened, sign, before, inner, digits, after, closed = found.groups("")
-    if bool(opened) != bool(closed) or (before and after) or len(opened + sign + inner) > 1:
+    opened, sign, before, inner, digits, after, behind, closed = found.groups("")
+    if bool(opened) != bool(closed) or (before and after) or len(opened + sign + inner + behind) > 1:
         return None
-    negative = bool(opened) or sign + inner == "-"
-    return _Parts(digits, negative, bool(opened), (before or after).upper(), bool(before))
+    negative = bool(opened) or sign + inner + behind == "-"
+    return _Parts(digits, negative, bool(opened), bool(behind), (before or after).upper(), bool(before))
 
 
 def _words(parts: list[_Parts], separators: _Separators) -> str:
@@ -209,6 +210,7 @@ def _words(parts: list[_Parts], separators: _Separators) -> str:
         "thousands separators": grouped,
         "a decimal comma": fractions and sign == ",",
         "brackets for a minus": any(one.bracketed for one in parts),
+        "a minus behind": any(one.behind for one in parts),
     }
     how = [mark for mark, there in marks.items() if there]
     example = f"1{group if grouped else ''}234{f'{sign}5' if fractions else ''}"
@@ -218,7 +220,8 @@ def _words(parts: list[_Parts], separators: _Separators) -> str:
         example = f"{unit}{example}" if parts[0].before else f"{example} {unit}"
     elif not (grouped or fractions):
         example = "" if how else "\u22125"
-    shown = [*([example] if example else []), *(["(12) is -12"] if marks["brackets for a minus"] else [])]
+    minus = {"brackets for a minus": "(12) is -12", "a minus behind": "12- is -12"}
+    shown = [*([example] if example else []), *(said for mark, said in minus.items() if marks[mark])]
     noun = "percentages" if unit == "%" else "amounts" if unit else "numbers"
     how = how or ([] if unit else ["a typographic minus"])
     listed = f" with {', '.join(how[:-1])}{' and ' if how[1:] else ''}{how[-1]}" if how else ""

@@ -23,7 +23,7 @@ from federation.data.files.records import (
     open_file,
     without_rows,
 )
-from federation.data.files.text import Format, Text, opened, text_of_file
+from federation.data.files.text import Format, Text, opened, text_of_file, text_of_lines
 from federation.data.files.typed import typed_blocks
 from federation.errors import DataError
 from federation.words import some
@@ -145,7 +145,9 @@ def scan(
 
     for file in found.files:
         refuse_other_content(file.path)
-        text = text_of_file(file.path, form) if kind_of(file.path) == "csv" else _as_text(form)
+        text = (
+            text_of_file(file.path, form) if kind_of(file.path) == "csv" else text_of_lines(file.path, form)
+        )
         if text.told:
             told.setdefault(text.told, []).append(file.path.name)
         marks |= {","} & {text.decimal}
@@ -180,11 +182,6 @@ def texts_of(scanned: Scan, column: str) -> list[str]:
                 f'{file}: column "{column}", {where}: empty.', "Give every row a value, or remove the row."
             )
     return [text.strip() for text in found.texts()]
-
-
-def _as_text(form: Format) -> Text:
-    """Return how JSON lines are written; other kinds are no texts."""
-    return Text(encoding=form.encoding or "utf-8")
 
 
 def _refuse_both_marks(path: Path, columns: Mapping[str, Column], *, both: bool) -> None:

@@ -12,7 +12,7 @@ from federation.errors import DataError, MissingFileError
 from federation.words import some
 
 KINDS = "CSV, Parquet, JSON lines, Excel, SAS, Stata or SPSS"
-_HIDDEN = (".", "_")
+_HIDDEN = (".", "_", "~$")
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -54,7 +54,8 @@ class Found:
 def find_tables(path: Path) -> Found:
     """Find the files of a table.
 
-    What begins with a dot or an underscore (``_SUCCESS``, ``.DS_Store``) does not count.
+    What begins with a dot, an underscore or ``~$`` (``_SUCCESS``, ``.DS_Store``, and ``~$rows.xlsx``, which
+    Excel writes beside a workbook that is open) does not count.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
 """Tell what kind of table a file holds, by its name, and whether its first bytes agree."""
 
+import re
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -40,6 +41,11 @@ _MAGIC = (
     (b"\xfd7zXZ", "compressed by xz", ()),
     (b"\x28\xb5\x2f\xfd", "compressed by Zstandard", ()),
     (b"7z\xbc\xaf", "a 7z archive", ()),
+    (b"ARROW1", "an Arrow or Feather file", ()),
+    (b"Obj\x01", "an Avro file", ()),
+    (b"\x89HDF", "an HDF5 file", ()),
+    (b"RDX2\n", "data of R", ()),
+    (b"RDX3\n", "data of R", ()),
     (b"SQLite format 3", "an SQLite database", ()),
     (b"HEADER RECORD*******LIB", "a SAS transport file", ("xpt",)),
     (b"\0" * 12 + b"\xc2\xea\x81\x60", "a SAS data set", ("sas7bdat",)),
@@ -51,6 +57,8 @@ _MAGIC = (
     (b"<?xml", "XML", ()),
     (b"version https://git-lfs", "a pointer of Git LFS, not the file itself", ()),
 )
+_JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*"')
+_TAR = (".tar", ".tar.gz", ".tgz")
 _MUST = MappingProxyType(
     {
         "parquet": "Parquet",
@@ -90,6 +98,8 @@ def refuse_other_content(path: Path) -> None:
     MissingFileError
         It cannot be read.
     """
+    if path.name.lower().endswith(_TAR):
+        raise DataError(f"{path}: a TAR archive.", "Unpack it, and name the folder or one of the files.")
     suffix = path.suffix.lower()
     expected = suffix[1:] if suffix in COMPRESSED else kind_of(path)
     head = _head(path)
@@ -99,6 +109,11 @@ def refuse_other_content(path: Path) -> None:
                 f"{path}: by its content it is {what}, whatever its name says.",
                 "Give it the name of what it is, or export it as CSV in UTF-8.",
             )
+    if expected == "csv" and _JSON.match(head):
+        raise DataError(
+            f"{path}: by its content it is JSON, whatever its name says.",
+            "Write one object a line, and let its name end with .jsonl; or export it as CSV in UTF-8.",
+        )
     if expected in _MUST and not any(
         head.startswith(magic) and expected in kinds for magic, _, kinds in _MAGIC
     ):

@@ -18,10 +18,10 @@ from federation.data.files.blocks import LONGEST_ROW, Block
 from federation.data.files.decimals import with_point
 from federation.data.files.folder import TableFile, find_tables
 from federation.data.files.kinds import kind_of, refuse_other_content
-from federation.data.files.text import Format, Text, opened, text_of_file
+from federation.data.files.text import Format, Text, opened, text_of_file, text_of_lines, undecodable
 from federation.data.files.typed import number_columns, typed_blocks
 from federation.errors import DataError, MissingFileError
-from federation.words import meant
+from federation.words import meant, some
 
 Record = tuple[int, list[str]]
 """The line that a row begins on (in other files than texts its number), and its texts."""
@@ -61,7 +61,8 @@ def open_records(path: Path, form: Format = AS_WRITTEN) -> Iterator[tuple[list[s
             with open_file(file, form) as (own, records):
                 check_alike(file.path, own, files[0].path, header)
                 order = [own.index(name) for name in header]
-                yield from ((line, [row[at] for at in order]) for line, row in records)
+                for line, row in records:
+                    yield line, [row[at] for at in order]
 
     yield header, rows()
 
@@ -119,7 +120,7 @@ def open_file(file: TableFile, form: Format) -> Iterator[tuple[list[str], Iterat
             rows = _rows(path, records, len(names))
             yield header, ((line, [*row, *extra]) for line, row in rows)
     else:
-        names, blocks = typed_blocks(path, kind, Text(encoding=form.encoding or "utf-8"))
+        names, blocks = typed_blocks(path, kind, text_of_lines(path, form))
         header = check_header(path, names, file.partition)
         yield header, _rows(path, ((at, [*row, *extra]) for at, row in _rows_of(blocks)), len(header))
 
@@ -147,13 +148,10 @@ def _csv(path: Path, text: Text) -> Iterator[tuple[list[str], Iterator[Record]]]
 
             yield [name.strip() for name in next(reader, [])], numbered()
     except UnicodeError as error:
-        raise DataError(
-            f"{path}, {_undecodable(path, text, begins)}: not {text.encoding.upper()} text.",
-            "Say which encoding it is, --encoding cp1252 for example, or save it as CSV in UTF-8, all of it.",
-        ) from error
+        raise undecodable(path, text, begins) from error
     except csv.Error as error:
         raise DataError(
-            f"{path}, the row that begins on line {begins}: not CSV ({error}).",
+            f"{path}, the row that begins on line {begins}: not CSV ({_what_is_wrong(error)}).",
             "Check its quotes: one that is opened must be closed, and one within a value doubled.",
         ) from error
     except EOFError as error:
@@ -165,6 +163,14 @@ def _csv(path: Path, text: Text) -> Iterator[tuple[list[str], Iterator[Record]]]
         ) from error
 
 
+def _what_is_wrong(error: csv.Error) -> str:
+    """Return what the library says, in a user's words where it speaks of its own limits."""
+    said = str(error)
+    if "field limit" in said:
+        return f"a value of more than {csv.field_size_limit():,} characters: a quote before it is not closed"
+    return "a quote is never closed" if "unexpected end" in said else said
+
+
 def _bounded(lines: io.TextIOWrapper) -> Iterator[str]:
     """Yield lines, unless one has no end: it would be held whole in memory."""
     while line := lines.readline(LONGEST_ROW + 1):
@@ -173,27 +179,17 @@ def _bounded(lines: io.TextIOWrapper) -> Iterator[str]:
         yield line
 
 
-def _undecodable(path: Path, text: Text, begins: int) -> str:
-    """Say where the first byte lies that is not of a file's encoding."""
-    if not text.is_utf8:
-        return f"at or after line {begins}"
-    bad = []
-    with opened(path, text) as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                bad.append(number)
-    more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-    return f"line {bad[0]}{more}" if bad else f"at or after line {begins}"
-
-
 def near(name: str, names: Sequence[str]) -> str:
     """Say which of `names` a mistyped `name` may have meant, or which there are, if they are no values."""
     if said := meant(name, names, 3):
         return said
     if _may_be_values(names):
         return f"Check that the names of its {len(names)} columns stand in the first line."
+    if len(names) == 1:
+        return (
+            f'The only column is "{names[0]}": commas, semicolons, tabs or vertical bars must stand between '
+            "values."
+        )
     first = ", ".join(f'"{other}"' for other in names[:5])
     return f"The {len(names)} columns are {first}{', ...' if len(names) > 5 else ''}."  # noqa: PLR2004 - the 5 above
 
@@ -221,29 +217,45 @@ def check_header(path: Path, names: Sequence[str], partition: Mapping[str, str])
             f"{path}: no header in the first line.", "Save the table with its column names first."
         )
     if "" in header:
-        at = header.index("")
-        if at == 0:
-            raise DataError(
-                f"{path}: the first column has no name, as the index that pandas writes.",
-                "Write the table without its index: to_csv(PATH, index=False). If it is data, name it.",
-            )
-        if not any(header[at:]):
-            raise DataError(
-                f"{path}: column {at + 1} has no name, nor has any after it: lines end with a separator.",
-                "Remove the separators at the ends of all lines, or name the columns.",
-            )
-        raise DataError(f"{path}: column {at + 1} has no name.", "Name it in the header.")
+        raise _without_name(path, header)
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         named = ", ".join(f'"{name}"' for name in repeated)
         if _may_be_values(header):
             named = f"{len(repeated)} of its columns"
-        raise DataError(f"{path}: the header names {named} more than once.", "Give each column its own name.")
+        places = some([str(at) for at, name in enumerate(header, start=1) if name in repeated])
+        raise DataError(
+            f"{path}: the header names {named} more than once, in columns {places}.",
+            "Give each column its own name.",
+        )
     if both := [name for name in partition if name in header]:
         raise DataError(
             f'{path}: its folder names the column "{both[0]}", which it has itself.',
             "Remove it from the file, or rename the folder.",
         )
     return [*header, *partition]
+
+
+def _without_name(path: Path, header: Sequence[str]) -> DataError:
+    """Return the error of a header with names that are empty, by what that is a sign of."""
+    empty = [at for at, name in enumerate(header, start=1) if not name]
+    first, named = empty[0], len(header) - len(empty)
+    if first > named and (named > 1 or len(empty) == 1):  # behind all names
+        return DataError(
+            f"{path}: column {first} has no name, nor has any after it: lines end with a separator.",
+            "Remove the separators at the ends of all lines, or name the columns.",
+        )
+    if len(empty) > 1:
+        return DataError(
+            f"{path}, line 1: {len(empty)} of {len(header)} columns have no name, first column {first}: "
+            "a title, or the upper one of two lines of names.",
+            "Keep one line of names, that of every column, and nothing above it.",
+        )
+    if first == 1:
+        return DataError(
+            f"{path}: the first column has no name, as the index that pandas writes.",
+            "Write the table without its index: to_csv(PATH, index=False). If it is data, name it.",
+        )
+    return DataError(f"{path}: column {first} has no name.", "Name it in the header.")
 
 
 def check_alike(file: Path, own: Sequence[str], first: Path, header: Sequence[str]) -> None:
@@ -281,7 +293,10 @@ def _rows(path: Path, numbered: Iterator[Record], width: int) -> Iterator[Record
             more = f", the first of {others + 1} such rows" if others else ""
             raise DataError(
                 f"{path}, line {line}: {len(row)} values under {width} column names{more}.",
-                "Quote values that hold a separator, close every quote, and give every row all its values.",
+                "Remove what stands above the line of names, or quote values that hold a separator."
+                if width == 1
+                else "Quote values that hold a separator, close every quote, give every row all its values, "
+                "and remove lines that are no rows, such as notes.",
             )
         empty = False
         yield line, row

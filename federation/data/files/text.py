@@ -120,10 +120,11 @@ def text_of_file(path: Path, given: Format) -> Text:
     Raises
     ------
     DataError
-        It is UTF-16 without a byte-order mark that says so.
+        It is UTF-16 without a byte-order mark that says so, or UTF-8 and not in the encoding that is given.
     """
     encoding = given.encoding or _encoding(path)
     text = Text(encoding=encoding)
+    refuse_utf8(path, text)
     try:
         with opened(path, text) as file:
             sample = file.read(_SAMPLE)
@@ -134,6 +135,15 @@ def text_of_file(path: Path, given: Format) -> Text:
     separator = given.separator or _separator(whole)
     rows = _rows(whole, separator)
     return replace(text, separator=separator, decimal=given.decimal or _decimal(rows[1:], separator))
+
+
+def text_of_lines(path: Path, given: Format) -> Text:
+    """Find out how JSON lines are written, as `text_of_file`; files of other kinds are no texts."""
+    if kind_of_name(path.name) != "jsonl":
+        return Text()
+    text = Text(encoding=given.encoding or _encoding(path))
+    refuse_utf8(path, text)
+    return text
 
 
 def _encoding(path: Path) -> str:
@@ -206,6 +216,70 @@ def opened(path: Path, text: Text, digest: "hashlib._Hash | None" = None) -> Ite
             decoded = io.TextIOWrapper(file, text.encoding, newline="")
             yield io.BufferedReader(_Utf8(decoded), _SAMPLE)
             decoded.detach()
+
+
+def refuse_utf8(path: Path, text: Text) -> None:
+    """Refuse a file that is not in a given encoding but in UTF-8: each accent would become two characters.
+
+    Raises
+    ------
+    DataError
+        It is no ASCII, and all of it is UTF-8, which in another encoding would be a rare chance.
+    """
+    if text.is_utf8:
+        return
+    beyond, decoder = False, codecs.getincrementaldecoder("utf-8")()
+    try:
+        with _uncompressed(path) as file:
+            while part := file.read(_SAMPLE):
+                beyond = beyond or not part.isascii()
+                decoder.decode(part)
+            decoder.decode(b"", final=True)
+    except (UnicodeError, OSError, EOFError):
+        return  # the last two: who reads it says why
+    if beyond:
+        raise DataError(
+            f"{path}: UTF-8 text, not {text.encoding.upper()}.",
+            "Leave out --encoding; files in another encoding beside it are to be saved in UTF-8.",
+        )
+
+
+def undecodable(path: Path, text: Text, begins: int) -> DataError:
+    """Return the error of a file that is not of its encoding, with the lines if they can be told.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    text : Text
+        How it is written.
+    begins : int
+        The line that was being read.
+    """
+    bad = _undecodable(path, text) if text.is_utf8 else []
+    more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+    where = f"line {bad[0]}{more}" if bad else f"at or after line {begins}"
+    return DataError(
+        f"{path}, {where}: not {text.encoding.upper()} text.",
+        "Save it in UTF-8, all of it; or say which encoding all files have, --encoding cp1252 for example.",
+    )
+
+
+def _undecodable(path: Path, text: Text) -> list[int]:
+    """Return the lines of a file that are not UTF-8; none is held whole."""
+    bad, number, decoder = dict[int, None](), 1, codecs.getincrementaldecoder("utf-8")()
+    with opened(path, text) as file:
+        while True:
+            part = file.readline(_SAMPLE)
+            ended = part.endswith(b"\n") or not part
+            try:
+                decoder.decode(part, ended)
+            except UnicodeDecodeError:
+                bad[number] = None
+                decoder.reset()
+            if not part:
+                return list(bad)
+            number += ended
 
 
 @contextmanager

@@ -5,22 +5,31 @@ that a survey declared are missing.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from zipfile import ZipFile
 
 from client_code.protocol.cells import text_of
-from federation.data.files.blocks import ROWS, Block
+from federation.data.files.blocks import LONGEST_ROW, ROWS, Block
 from federation.data.files.kinds import Kind
-from federation.data.files.text import Text, opened
+from federation.data.files.text import Text, opened, undecodable
 from federation.errors import DataError, ExtraMissingError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_XML = 1 << 20
+_NO_RESULT = re.compile(
+    rb"<(\w+:)?f(\s[^>]*)?(/>|>[^<]*</(\w+:)?f>)(?!\s*<(\w+:)?v(\s[^>]*)?>[^<])"  # formula, no value
+)
+_XPORT, _XPORT_RECORD = "read_xport", 80
 
 Opened = tuple[list[str], Iterator[Block]]
 """The names of the columns, and the blocks."""
@@ -102,16 +111,20 @@ def _json_lines(path: Path, text: Text) -> Opened:
 
 
 def _records(path: Path, text: Text) -> Iterator[dict[str, str]]:
-    number = 0
+    number = 1
     try:
         with opened(path, text) as file:
-            for number, line in enumerate(file, start=1):
+            while line := file.readline(LONGEST_ROW + 1):
+                if len(line) > LONGEST_ROW:
+                    raise DataError(
+                        f"{path}, line {number}: longer than {LONGEST_ROW >> 20} MiB.",
+                        "Give every row a line of its own.",
+                    )
                 if line.strip():
                     yield _record(path, number, line.decode("utf-8-sig"))
+                number += 1
     except UnicodeError as error:
-        raise DataError(
-            f"{path}, line {number + 1}: not {text.encoding} text.", "Save it in UTF-8, all of it."
-        ) from error
+        raise undecodable(path, text, number) from error
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read to its end.", "Check that the file is complete.") from error
 
@@ -119,20 +132,37 @@ def _records(path: Path, text: Text) -> Iterator[dict[str, str]]:
 def _record(path: Path, number: int, line: str) -> dict[str, str]:
     """Return the texts of a line; no error shows the line, as those of the library do."""
     try:
-        record = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+        record = json.loads(
+            line, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_different
+        )
         if isinstance(record, dict):
             texts = {name: _json_text(value) for name, value in record.items()}
             "".join(chain(texts, texts.values())).encode()
             return texts
     except json.JSONDecodeError:
-        problem, remedy = "not JSON", "Give every line one whole JSON object."
+        problem, remedy = "not JSON", "Give every line one whole JSON object, as jq -c does."
+    except _TwiceError:
+        problem, remedy = "gives a name two values", "Give every name one value."
     except UnicodeEncodeError:
         problem, remedy = "holds half of a character (\\ud800 to \\udfff)", "Write both halves, or none."
     except RecursionError:
         problem, remedy = "nested too deeply", "Give every row names and values."
     else:
-        problem, remedy = "not a JSON object", "Give every row names and values."
+        problem, remedy = "not a JSON object", "Give every line one object, with names and values."
+        if isinstance(record, list):
+            problem, remedy = "a JSON array", "Write each of its objects on a line, as jq -c '.[]' does."
     raise DataError(f"{path}, line {number}: {problem}.", remedy)
+
+
+class _TwiceError(Exception):
+    """A name stands twice in an object."""
+
+
+def _different(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _TwiceError
+    return found
 
 
 def _json_text(value: object) -> str:
@@ -144,20 +174,18 @@ def _json_text(value: object) -> str:
 def _excel(path: Path, _text: Text) -> Opened:
     workbooks = _library("openpyxl", path)
     try:
-        book, formulas = (workbooks.load_workbook(path, read_only=True, data_only=it) for it in (True, False))
-        both = [_sheet(*pair) for pair in zip(book.worksheets, formulas.worksheets, strict=True)]
-        book.close()
-        formulas.close()
+        with closing(workbooks.load_workbook(path, read_only=True, data_only=True)) as book:
+            sheets = [rows for sheet in book.worksheets if (rows := _sheet(sheet))]
+            unknown = _unknown_results(workbooks, path, book) if _may_lack_results(path) else 0
     except Exception as error:  # the library raises whatever its parts raise
         raise DataError(
             f"{path}: not an Excel workbook, or damaged.", "Check that it opens in Excel, and save it again."
         ) from error
-    if unknown := sum(count for _, count in both):
+    if unknown:
         raise DataError(
             f"{path}: formulas that were never calculated: {unknown}.",
             "Open it in Excel and save it again, or write values in the place of formulas.",
         )
-    sheets = [rows for rows, _ in both if rows]
     if len(sheets) > 1:
         raise DataError(
             f"{path}: {len(sheets)} of its sheets hold cells.",
@@ -166,33 +194,68 @@ def _excel(path: Path, _text: Text) -> Opened:
     if not sheets:
         return [], iter(())
     header, *rows = sheets[0]
+    _refuse_beyond(path, header, rows)
     texts = [[text_of(row[at]) for row in rows] for at in range(len(header))]
     return [text_of(name).strip() for name in header], _blocks_of_texts(texts)
 
 
-def _sheet(sheet: Any, formulas: Any) -> tuple[list[tuple[Any, ...]], int]:  # noqa: ANN401 - openpyxl has no types
-    """Return the rows of a sheet, without what is empty around them; and how many formulas have no result.
-
-    A formula whose result is an empty text has one.
-    """
-    rows, unknown = [], 0
-    for one in (sheet, formulas):
-        one.reset_dimensions()  # the file may tell fewer than it holds
-    for cells, written in zip(sheet.iter_rows(), formulas.iter_rows(), strict=True):
-        row = tuple(cell.value for cell in cells)
-        unknown += sum(
-            cell.value is None and cell.data_type == "n" and formula.data_type == "f"
-            for cell, formula in zip(cells, written, strict=True)
+def _refuse_beyond(path: Path, header: tuple[Any, ...], rows: list[tuple[Any, ...]]) -> None:
+    """Refuse rows that are longer than a line of names: in a sheet all of them have its width."""
+    named = [at for at, name in enumerate(header, start=1) if text_of(name).strip()]
+    if len(named) < 2 or named[-1] == len(header):  # noqa: PLR2004 - one name is a title
+        return
+    odd = [at for at, row in enumerate(rows, start=1) if any(map(text_of, row[named[-1] :]))]
+    if odd:
+        more = f", the first of {len(odd)} such rows" if odd[1:] else ""
+        raise DataError(
+            f"{path}, data row {odd[0]}: a value to the right of the last name, in column {named[-1]}{more}.",
+            "Name its column in the first row, or remove what stands there.",
         )
-        if any(value is not None for value in row):
-            rows.append(row)
+
+
+def _sheet(sheet: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - openpyxl has no types
+    """Return the rows of a sheet, without what is empty around them."""
+    sheet.reset_dimensions()  # the file may tell fewer than it holds
+    rows = [row for row in sheet.iter_rows(values_only=True) if any(value is not None for value in row)]
     width = max((at + 1 for row in rows for at, value in enumerate(row) if value is not None), default=0)
-    return [(*row[:width], *[None] * (width - len(row))) for row in rows], unknown
+    return [(*row[:width], *[None] * (width - len(row))) for row in rows]
+
+
+def _may_lack_results(path: Path) -> bool:
+    """Return whether a formula in a workbook is not followed by a result that is not empty."""
+    with ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as file:
+                rest = b""
+                while part := file.read(_XML):
+                    rest += part
+                    end = rest.rfind(b"row>") + 1  # of a row of cells, whatever the prefix of its element
+                    if _NO_RESULT.search(rest, 0, end):
+                        return True
+                    rest = rest[end:]
+    return False
+
+
+def _unknown_results(workbooks: Any, path: Path, book: Any) -> int:  # noqa: ANN401 - as above
+    """Count the formulas without a result; an empty text is one."""
+    unknown = 0
+    with closing(workbooks.load_workbook(path, read_only=True)) as formulas:
+        for sheet, written in zip(book.worksheets, formulas.worksheets, strict=True):
+            for one in (sheet, written):
+                one.reset_dimensions()
+            for row in zip(sheet.iter_rows(), written.iter_rows(), strict=True):
+                unknown += sum(
+                    cell.value is None and cell.data_type == "n" and formula.data_type == "f"
+                    for cell, formula in zip(*row, strict=True)
+                )
+    return unknown
 
 
 def _statistical(path: Path, _text: Text, *, function: str) -> Opened:
     """Read a file of a statistics package: codes without their labels, declared missing values as missing."""
     library = _library("pyreadstat", path)
+    if function == _XPORT and path.stat().st_size % _XPORT_RECORD:  # the library reads what is left
+        raise DataError(f"{path}: cut off.", "Check that the export is complete.")
     try:
         data, _ = getattr(library, function)(
             str(path), output_format="dict", disable_datetime_conversion=False
@@ -236,7 +299,7 @@ _OPEN: MappingProxyType[Kind, Callable[[Path, Text], Opened]] = MappingProxyType
         "jsonl": _json_lines,
         "xlsx": _excel,
         "sas7bdat": partial(_statistical, function="read_sas7bdat"),
-        "xpt": partial(_statistical, function="read_xport"),
+        "xpt": partial(_statistical, function=_XPORT),
         "dta": partial(_statistical, function="read_dta"),
         "sav": partial(_statistical, function="read_sav"),
     }

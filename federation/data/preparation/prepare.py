@@ -115,7 +115,7 @@ def prepare(source: Path | None, out: Path, settings: PreparationSettings) -> Ma
     drops = settings.drop_duplicates
     rows = np.flatnonzero(~copies.repeats) if drops else np.arange(given.table.rows)
     group = np.arange(given.table.rows) if drops or copies.usual else copies.group
-    kept, held = _hold_back_test(given.table, rows, group, settings)
+    kept, held = _hold_back_test(given, rows, group, settings)
     clients = {
         name: _prepare_client(name, _Part(used, own), group, settings)
         for name, own in _assign(given, kept, group, settings).items()
@@ -176,21 +176,22 @@ def _read(path: Path, settings: PreparationSettings) -> _Input:
 
 
 def _hold_back_test(
-    table: Table, rows: Positions, group: Positions, settings: PreparationSettings
+    given: _Input, rows: Positions, group: Positions, settings: PreparationSettings
 ) -> tuple[Positions, Positions]:
     """Split these rows into those of the clients and those of the server's test set."""
-    y = table.y[rows]
+    y = given.table.y[rows]
+    of = f"{given.source.name}: " if given.source else ""
     if len(np.unique(y)) == 1:
         dropped = " once duplicate rows are dropped" if settings.drop_duplicates else ""
         raise LabelError(
-            f'label "{table.label}" has 1 distinct value{dropped}: not binary.',
+            f'{of}label "{given.table.label}" has 1 distinct value{dropped}: not binary.',
             "Add rows of the other class.",
         )
     rng = _rng(settings, "server test")
     kept, held = (rows[part] for part in split(y, settings.test_share, rng, group[rows]))
-    if len(np.unique(table.y[held])) == 1:
+    if len(np.unique(given.table.y[held])) == 1:
         raise DataError(
-            f"the server's test set, {len(held)} of {len(y)} rows, would hold one class only.",
+            f"{of}the server's test set, {len(held)} of {len(y)} rows, would hold one class only.",
             "Add rows of the rarer class, or choose a larger test share.",
         )
     return kept, held

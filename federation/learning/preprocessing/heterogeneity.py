@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from client_code.protocol.columns import NUMERIC
+from client_code.protocol.columns import EMPTY, NUMERIC
 from federation.learning.preprocessing.moments import merged
 from federation.learning.preprocessing.screening import plausible
 from federation.learning.preprocessing.statistics import ClientStatistics
@@ -31,10 +31,11 @@ def warnings_of(statistics: Sequence[ClientStatistics]) -> list[str]:
     list of str
         Clients with rows of one class only, with fewer than 20 positive or negative rows before resampling,
         or far from the pooled rows: a column's mean differs by more than one pooled standard deviation
-        (standardised mean difference).
+        (standardised mean difference). And clients that have no value of a column which others have.
     """
     lines = []
     far = _far(statistics) if len(statistics) > 1 else {}
+    empty = _empty(statistics)
     for one in statistics:
         before = one.preparation or one
         counts = {"positive": before.positives, "negative": before.rows - before.positives}
@@ -45,6 +46,13 @@ def warnings_of(statistics: Sequence[ClientStatistics]) -> list[str]:
             resampled = (before.rows, before.positives) != (one.rows, one.positives)
             when = " before resampling" if resampled else ""
             lines.append(f'client "{one.client}": only {" and ".join(few)} training rows{when}.')
+        if empty[one.client]:
+            named = some([f'"{name}"' for name in empty[one.client]], _COLUMNS_TOLD)
+            lines.append(
+                f'client "{one.client}": none of its {one.rows} training rows has a value of {named}, which '
+                "other clients have. Give it the values, or leave the column out at every party: --ignore "
+                "COLUMN."
+            )
         if columns := far.get(one.client):
             told = some([f"{name} ({distance:+.1f})" for name, distance in columns], _COLUMNS_TOLD)
             lines.append(
@@ -52,6 +60,17 @@ def warnings_of(statistics: Sequence[ClientStatistics]) -> list[str]:
                 f"{told}."
             )
     return lines
+
+
+def _empty(statistics: Sequence[ClientStatistics]) -> dict[str, list[str]]:
+    """Return by client the columns of which it has no value, and another has some."""
+    there = {name for one in statistics for name, n in zip(one.features, one.observed, strict=True) if n}
+    return {
+        one.client: [
+            n for n, kind in zip(one.features, one.kinds, strict=True) if kind == EMPTY and n in there
+        ]
+        for one in statistics
+    }
 
 
 def _far(statistics: Sequence[ClientStatistics]) -> dict[str, list[tuple[str, float]]]:

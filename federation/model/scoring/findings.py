@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from federation.errors import FeatureError
@@ -148,6 +149,8 @@ class Findings:
         All rows, and those that cannot be scored.
     forms : mapping of str to list of str
         How files are written that are not plain CSV, and their names.
+    begins : list of (int, Path)
+        Of a folder the files, and how many rows come before each.
     """
 
     name: str
@@ -155,6 +158,7 @@ class Findings:
     rows: int = 0
     unscored: int = 0
     forms: dict[str, list[str]] = field(default_factory=dict)
+    begins: list[tuple[int, Path]] = field(default_factory=list)
 
     def remarks(self) -> list[str]:
         """Return what may surprise, a sentence for each column and thing, without its full stop."""
@@ -207,9 +211,14 @@ class Findings:
 
     def _problems(self) -> str:
         parts: Sequence[str] = [
-            f'column "{name}": {problem.rows:,} {what} (first in data row {problem.first_row:,}, '
-            f"line {problem.first_line:,})"
+            f'column "{name}": {problem.rows:,} {what} (first in {self._place(problem)})'
             for name, found in self.columns.items()
             for what, problem in found.problems.items()
         ]
         return some(parts)
+
+    def _place(self, first: Problem) -> str:
+        before, file = max((one for one in self.begins if one[0] < first.first_row), default=(0, None))
+        row = first.first_row - before
+        line = f", line {first.first_line:,}" if first.first_line != row else ""  # only texts have lines
+        return f"{f'{file.name}, ' if file else ''}data row {row:,}{line}"

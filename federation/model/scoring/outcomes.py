@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from client_code.protocol.cells import is_missing
-from federation.data.table import binary
+from federation.data.columns.labels import binary
 from federation.errors import LabelError
 from federation.model.quality.metrics import evaluate
 from federation.model.scoring.scorer import Scored

@@ -164,6 +164,8 @@ class Scorer:
         former = _Gaps([one for one in remembered if one not in gaps.words])
         for part in parts_of(path, form):
             self._check_header(path, part.header, id_column, label)
+            if part.path != path:
+                self.findings.begins.append((self.findings.rows, part.path))
             if part.text.told:
                 self.findings.forms.setdefault(part.text.told, []).append(part.path.name)
             commas, read = part.text.decimal == ",", label or self._model.label
