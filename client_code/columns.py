@@ -5,7 +5,7 @@ Of a level that fewer than `LEAST_ROWS` training rows hold, neither name nor cou
 so few numbers where they lie.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 WHOLE_AND_EXACT: Mapping[str, Any] = MappingProxyType(
     {"low_memory": False, **({"float_precision": "round_trip"} if pd.__version__.startswith("2.") else {})}
 )
+_PART = 1024  # rows
 
 LEAST_ROWS = 10
 """Fewest rows that must hold a level for its name to leave: the client's own rule, nobody else's setting."""
@@ -78,23 +79,41 @@ def read_columns(
     TableError
         A numeric column holds something else than a finite number; names column and row.
     """
-    X, levels, words = np.empty(frame.shape), {}, Words(missing)
+    columns, levels, words = list[Floats](), dict[str, tuple[str, ...]](), Words(missing)
     for position, name in enumerate(map(str, frame.columns)):
         values = frame.iloc[:, position]
-        is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-        if is_number and name not in dates:
-            X[:, position] = words.without(values.to_numpy(dtype=np.float64, na_value=np.nan))
+        if (plain := plain_numbers(values)) is not None and name not in dates:
+            columns.append(words.without(plain))
         else:
             cells = words.emptied(texts(values))
             if given.get(name) == CATEGORICAL or (name not in given and _kind(cells) == CATEGORICAL):
-                X[:, position], levels[name] = _codes(cells)
+                codes, levels[name] = _codes(cells)
+                columns.append(codes)
                 continue
-            X[:, position] = days(cells, dates[name]) if name in dates else numbers(cells)
-        if (bad := np.isinf(X[:, position])).any():
+            columns.append(days(cells, dates[name]) if name in dates else numbers(cells))
+        if (bad := np.isinf(columns[-1])).any():
             raise TableError(
                 f'{file}: column "{name}", data row {int(np.argmax(bad)) + 1}: not a finite number.'
             )
-    return Columns(X, levels)
+    return Columns(_side_by_side(columns), levels)
+
+
+def _side_by_side(columns: Sequence[Floats]) -> Floats:
+    """Return columns as an array of rows, filled a part at a time: in a processor's cache."""
+    X = np.empty((len(columns[0]), len(columns)))
+    for start in range(0, len(X), _PART):
+        part = slice(start, start + _PART)
+        for position, values in enumerate(columns):
+            X[part, position] = values[part]
+    return X
+
+
+def plain_numbers(values: pd.Series) -> Floats | None:
+    """Return a column of numbers, NaN where one is missing; None if pandas took it for anything else."""
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return None
+    plain: Floats = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return plain
 
 
 def texts(values: pd.Series) -> list[str]:
@@ -160,16 +179,34 @@ class Moments:
     m3: Floats
 
     @classmethod
-    def of(cls, X: Floats) -> "Moments":
-        """Return the moments of columns, NaN left out; not finite where the values are too large."""
-        there = ~np.isnan(X)
-        observed = there.sum(axis=0).astype(np.float64)
+    def of(cls, X: Floats, change: Callable[[Floats], Floats] = lambda rows: rows) -> "Moments":
+        """Return the moments of columns, NaN left out; not finite where the values are too large.
+
+        They are those of what ``change`` makes of the rows: a part at a time stays in a processor's cache.
+        """
+        parts = [X[start : start + _PART] for start in range(0, len(X), _PART)]
+        if X.shape[1] == 1 or not parts:  # numpy adds a single column up in another order
+            parts = [X]
+        observed, total = np.zeros(X.shape[1]), np.empty((0, X.shape[1]))
+        m2 = m3 = total
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = np.where(there, X, 0.0).sum(axis=0) / np.maximum(observed, 1.0)
-            deviation = np.where(there, X - mean, 0.0)
-            square = np.square(deviation)
-            return cls(observed, mean, square.sum(axis=0), (square * deviation).sum(axis=0))
+            for values in map(change, parts):
+                there = ~np.isnan(values)
+                observed += there.sum(axis=0)
+                total = _added(total, np.where(there, values, 0.0))
+            mean = total[0] / np.maximum(observed, 1.0)
+            for values in map(change, parts):
+                deviation = np.where(np.isnan(values), 0.0, values - mean)
+                square = np.square(deviation)
+                m2, m3 = _added(m2, square), _added(m3, square * deviation)
+        return cls(observed, mean, m2[0], m3[0])
 
     def arrays(self, prefix: str = "") -> dict[str, Floats]:
         """Return what travels."""
         return {f"{prefix}{name}": getattr(self, name) for name in MOMENTS}
+
+
+def _added(sums: Floats, rows: Floats) -> Floats:
+    """Return the sums of rows before and of these, shape (1, d), added up as if all were one array."""
+    total: Floats = np.vstack([sums, rows]).sum(axis=0, keepdims=True)
+    return total

@@ -1,7 +1,7 @@
 """The learning task: load the client's tables, fit, score and save its logistic regression."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,16 @@ from sklearn.linear_model import LogisticRegression
 import firth
 import newton
 import quality
-from columns import Moments, cells, frequent_levels, read_columns, read_csv, same_gaps, texts
+from columns import (
+    Moments,
+    cells,
+    frequent_levels,
+    plain_numbers,
+    read_columns,
+    read_csv,
+    same_gaps,
+    texts,
+)
 from errors import TableError
 from parquet import read_parquet
 from preprocessing import Preprocessing, pipeline
@@ -195,7 +204,7 @@ def load_table(
             # Rows longer than the header: pandas would drop values, or take the first for the row's name.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             is_parquet = path.suffix == ".parquet"
-            as_texts = [*_words(kinds_given), *dates]
+            as_texts = [*(name for name, kind in kinds_given.items() if kind == CATEGORICAL), *dates]
             frame = read_parquet(path, as_texts) if is_parquet else read_csv(path, as_texts, missing)
     except (ValueError, OSError, pd.errors.ParserWarning) as error:
         what = "Parquet file" if is_parquet else "CSV file with a header"
@@ -211,12 +220,9 @@ def load_table(
     return Table(features=features, X=X, y=_labels(frame[label], label, path.name), levels=levels)
 
 
-def _words(kinds_given: Mapping[str, str]) -> list[str]:
-    return [name for name, kind in kinds_given.items() if kind == CATEGORICAL]
-
-
 def _labels(values: pd.Series, label: str, file: str) -> NDArray[np.int64]:
-    y = numbers(texts(values))
+    plain = plain_numbers(values)
+    y = numbers(texts(values)) if plain is None else plain
     if (missing := np.isnan(y)).any():
         raise TableError(f'{file}: column "{label}", data row {int(np.argmax(missing)) + 1}: no label.')
     if not np.isin(y, (0, 1)).all():
@@ -278,11 +284,15 @@ def statistics(
     for name, *both in zip(train.features, held, other, strict=True):
         if {*both} == {NUMERIC, CATEGORICAL}:
             raise TableError(f'column "{name}" holds numbers in one file and texts in the other.')
-    values = np.where([kind == CATEGORICAL for kind in held], 0.0, train.X)
+    words = np.array([kind == CATEGORICAL for kind in held])
     non_negative = np.logical_and.reduce([~(table.X < 0).any(axis=0) for table in tables])
     arrays = {"observed": (~np.isnan(train.X)).sum(axis=0).astype(np.float64)}
-    for prefix, column_values in (("", values), (LOG1P, np.log1p(np.where(non_negative, values, 0.0)))):
-        of_values = Moments.of(column_values)
+    changes: dict[str, Callable[[Floats], Floats]] = {
+        "": lambda rows: np.where(words, 0.0, rows),
+        LOG1P: lambda rows: np.log1p(np.where(words | ~non_negative, 0.0, rows)),
+    }
+    for prefix, change in changes.items():
+        of_values = Moments.of(train.X, change)
         if not (finite := np.isfinite(of_values.m2) & np.isfinite(of_values.m3)).all():
             raise TableError(f'column "{train.features[np.argmin(finite)]}": its values are too large.')
         arrays |= of_values.arrays(prefix)

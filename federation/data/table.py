@@ -5,11 +5,11 @@ Messages name columns, rows and lines but never a feature's value: logs travel, 
 
 import csv
 import io
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _WRITERS, _ROWS_WRITTEN = 2, 8192
+_TESTED = 1 << 16
 _SMALL, _LARGE, _WHOLE = 1e-4, 1e9, 1e16  # where Python begins to write exponents, or pyarrow
 
 
@@ -71,7 +72,7 @@ class Table:
         """Refuse arrays that do not fit each other."""
         if self.X.shape != (len(self.y), len(self.features)):
             raise ValueError(f"X has shape {self.X.shape}: expected {(len(self.y), len(self.features))}")
-        if np.isinf(self.X).any() or not np.isin(self.y, (0, 1)).all():
+        if _any(np.isinf, self.X) or not ((self.y == 0) | (self.y == 1)).all():
             raise ValueError("X must not be infinite and y must be 0 or 1")
         for name, levels in self.levels.items():
             codes = self.X[:, self.features.index(name)]
@@ -91,7 +92,7 @@ class Table:
     @property
     def plain(self) -> bool:
         """Whether every value is a number, none missing."""
-        return not self.levels and not np.isnan(self.X).any()
+        return not self.levels and not _any(np.isnan, self.X)
 
     def take(self, index: npt.NDArray[np.int64]) -> "Table":
         """Return the rows at these positions, in this order."""
@@ -159,7 +160,7 @@ def read_table(
         If the file is no well-formed CSV, or its columns cannot make a table.
     """
     given = dict(kinds or {})
-    return table_of(
+    table = table_of(
         scan(path, form, texts=texts_needed(label, given)),
         label=label,
         positive=positive,
@@ -168,6 +169,7 @@ def read_table(
         codes=codes,
         told=told,
     )
+    return replace(table, X=np.ascontiguousarray(table.X))  # sums of products depend on it, in the last bits
 
 
 def texts_needed(label: str, kinds: Mapping[str, Kind]) -> set[str]:
@@ -188,7 +190,8 @@ def table_of(
 ) -> Table:
     """Make a table of columns that were read; parameters and errors as in `read_table`.
 
-    With ``lenient``, a column that would be refused is one of words, and noted.
+    With ``lenient``, a column that would be refused is one of words, and noted. The features are taken out of
+    `scanned` one by one, so that memory holds the table once; `X` has each column in one piece.
     """
     path, header = scanned.path, scanned.header
     if label not in header:
@@ -197,6 +200,7 @@ def table_of(
     if not features:
         raise DataError(f'{path}: "{label}" is the only column.', "Add at least one feature column.")
     given, told = dict(kinds or {}), told or Told()
+    taken = scanned.columns
     scanned = settled(scanned, [label], given, told, codes=codes)
     y = _binary(scanned, label, _labels(scanned, label), positive)
     scanned, readers, notes = settled_readers(scanned, features, given, told, codes=codes)
@@ -204,10 +208,13 @@ def table_of(
         if lenient and refusal:
             notes.append(f'"{name}": taken for words ({refusal.problem}). {refusal.remedy}')
             readers[name] = Reader("categorical")
-    X = np.empty((scanned.rows, len(features)))
+    for name in features:
+        del taken[name]
+    X = np.empty((scanned.rows, len(features)), order="F")
     for position, (name, reader) in enumerate(readers.items()):
         try:
-            X[:, position] = scanned.columns[name].read(reader)
+            scanned.columns[name].read(reader, X[:, position])
+            del scanned.columns[name]
         except BadValueError as error:
             if found := two_kinds(scanned, name):
                 raise FeatureError(
@@ -227,6 +234,12 @@ def table_of(
         notes=tuple(notes),
         notations={name: reader.notation for name, reader in readers.items() if reader.notation},
     )
+
+
+def _any(test: np.ufunc, X: npt.NDArray[np.float64]) -> bool:
+    """Return whether a test holds anywhere. A part is tested at a time, for memory holds the answers."""
+    values = X.ravel(order="K")
+    return any(test(values[at : at + _TESTED]).any() for at in range(0, values.size, _TESTED))
 
 
 def read_header(path: Path, form: Format = AS_WRITTEN) -> tuple[str, ...]:
@@ -252,9 +265,13 @@ def write_table(table: Table, path: Path, rows: npt.NDArray[np.int64] | None = N
     with path.open("wb") as file, ThreadPoolExecutor(_WRITERS) as pool:
         file.write(_csv_row([table.label, *table.features]).encode() + b"\n")
         parts = (rows[start : start + _ROWS_WRITTEN] for start in range(0, len(rows), _ROWS_WRITTEN))
-        while ahead := [pool.submit(_written, table, part, quoted) for part in islice(parts, 2 * _WRITERS)]:
-            for text in ahead:
-                file.write(text.result())
+        ahead = deque[Future[memoryview]]()
+        for part in parts:
+            ahead.append(pool.submit(_written, table, part, quoted))
+            if len(ahead) > 2 * _WRITERS:
+                file.write(ahead.popleft().result())
+        for text in ahead:
+            file.write(text.result())
 
 
 def _written(table: Table, rows: npt.NDArray[np.int64], quoted: Mapping[str, list[str]]) -> memoryview:
@@ -262,10 +279,9 @@ def _written(table: Table, rows: npt.NDArray[np.int64], quoted: Mapping[str, lis
     import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that commands without tables do not need
     import pyarrow.compute as pc  # noqa: PLC0415
 
-    X = np.asfortranarray(table.X[rows])
     columns = [pa.array(table.y[rows]).cast(pa.string())]
     for position, name in enumerate(table.features):
-        values = X[:, position]
+        values = table.X[rows, position]
         if name in quoted:
             codes = pa.array(np.nan_to_num(values, nan=len(quoted[name])).astype(np.int32))
             columns.append(pa.array([*quoted[name], ""], pa.string()).take(codes))

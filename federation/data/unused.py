@@ -101,7 +101,9 @@ def _identifies(values: Floats) -> bool:
     distribution decides: numbers that were given out are spread evenly (kurtosis 1.8), measurements are
     bell-shaped (3) or heavy-tailed.
     """
-    if len(values) < FEWEST or (values != np.round(values)).any():
+    if len(values) < FEWEST or values.max() - values.min() + 1 < len(values):  # some of them are equal
+        return False
+    if (values != np.round(values)).any():
         return False
     steps = np.diff(np.sort(values))
     if not steps.all():

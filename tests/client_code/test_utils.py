@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 
 import quality
 import utils
+from columns import Moments
 from errors import TableError
 from federation.data.table import Table
 from federation.learning.preprocessing.pooling import pool
@@ -185,6 +186,30 @@ def test_moments_are_those_of_numpy(make_table: MakeTable) -> None:
     np.testing.assert_allclose(arrays["log1p-mean"][[0, 2]], logs.mean(axis=0), rtol=1e-14)
     np.testing.assert_allclose(arrays["log1p-m2"][[0, 2]], logs.var(axis=0) * len(table.y), rtol=1e-14)
     assert arrays["log1p-mean"][1] == arrays["log1p-m2"][1] == 0
+
+
+@pytest.mark.parametrize("rows", [1, 1024, 1025, 3000])
+@pytest.mark.parametrize("width", [1, 2, 9])
+def test_moments_of_parts_are_those_of_all_rows_to_the_last_bit(rows: int, width: int) -> None:
+    """Rows are added up a part at a time, in memory for one part, and the sums are those of one array."""
+    rng, seen = np.random.default_rng(0), []
+    X = rng.lognormal(0, 3, (rows, width))
+    X[rng.random(X.shape) < 0.1] = np.nan
+    logs, there = np.log1p(X), ~np.isnan(X)
+    mean = np.where(there, logs, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    deviation = np.where(there, logs - mean, 0.0)
+
+    def change(part: NDArray[np.float64]) -> NDArray[np.float64]:
+        seen.append(len(part))
+        changed: NDArray[np.float64] = np.log1p(part)
+        return changed
+
+    found = Moments.of(X, change)
+    assert max(seen) <= 1024 or width == 1
+    assert np.array_equal(found.observed, there.sum(axis=0))
+    assert np.array_equal(found.mean, mean)
+    assert np.array_equal(found.m2, np.square(deviation).sum(axis=0))
+    assert np.array_equal(found.m3, (np.square(deviation) * deviation).sum(axis=0))
 
 
 def test_merged_moments_are_those_of_the_pooled_rows(make_table: MakeTable) -> None:

@@ -11,13 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from client_code.protocol.cells import numbers
-from federation.data.columns.column import Plain, convert_cells
+from federation.data.columns.column import Column, Plain, convert_cells
 from federation.data.columns.scan import scan
 from federation.data.files import blocks
 from federation.data.files.records import open_records
 from federation.data.preparation import copies
 from federation.data.preparation.copies import Copies
-from federation.data.table import Table, read_table, write_table
+from federation.data.table import Table, read_table, table_of, write_table
 from federation.errors import FeatureError, FederationError
 
 HEADER = "a,b\n"
@@ -182,3 +182,25 @@ def test_rows_are_identical_by_their_values_whatever_their_hashes(
     X = np.array([[1, 0.0], [1, np.nan], [1, -0.0], [2, 0], [1, np.nan], [1, 0], [2, 0]])
     table = Table(features=("a", "b"), X=X, y=np.array([0, 0, 0, 0, 0, 1, 0]), label="y")
     assert Copies.of(table).group.tolist() == [0, 1, 0, 3, 1, 5, 3]
+
+
+def test_memory_holds_a_table_once(tmp_path: Path) -> None:
+    """The features leave what was read as the table fills, and each column of it is in one piece."""
+    path = tmp_path / "table.csv"
+    path.write_text("y,site,x,w\n1,A,2,u\n0,B,,v\n", encoding="utf-8")
+    scanned = scan(path, texts={"y", "site"})
+    table = table_of(scanned, label="y", ignore=["site"])
+    assert set(scanned.columns) == {"y", "site"}
+    assert table.X.flags.f_contiguous
+    assert np.array_equal(table.X, np.array([[2, 0], [np.nan, 1]]), equal_nan=True)
+    assert read_table(path, label="y", ignore=["site"]).X.flags.c_contiguous
+
+
+def test_a_column_keeps_its_numbers_apart_from_what_they_were_read_with() -> None:
+    """A part of a block would hold all of it; numbers on both sides of a page's end are as they were."""
+    values, column = np.arange(300_000.0), Column()
+    for start in range(0, len(values), 70_000):
+        part = values[start : start + 70_000]
+        column.add(Plain(part))
+        assert not any(np.shares_memory(part, kept) for kept in column.parts)
+    assert np.array_equal(column.numbers(), values)

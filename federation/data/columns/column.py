@@ -1,5 +1,6 @@
 """One column of a table, whole: its numbers, or which of its distinct texts each cell is."""
 
+import mmap
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
+
+_ROOM = 1 << 17  # numbers: a megabyte
 
 
 class Plain(NamedTuple):
@@ -82,18 +85,29 @@ class Column:
     as_written: bool = False
     declared: int = 0
     marks: frozenset[str] = frozenset()
+    _room: Floats = field(default_factory=lambda: np.empty(0), init=False, repr=False)
 
     def add(self, cells: Plain | Texts) -> None:
         """Take the next cells."""
         self.marks |= cells.marks
         if isinstance(cells, Plain):
-            self.parts.append(cells.values)
+            self._keep(cells.values)
             self.digits += cells.digits
             self.zeros += cells.zeros
         else:
             known = self.known
             places = [known.setdefault(text, len(known)) for text in cells.distinct]
             self.parts.append(np.array(places, dtype=np.int32)[cells.codes])
+
+    def _keep(self, values: Floats) -> None:
+        """Copy numbers into pages of this column alone, which the system has back once it is dropped."""
+        while len(values):
+            if not len(self._room):
+                self._room = np.frombuffer(mmap.mmap(-1, 8 * _ROOM))
+            part = self._room[: len(values)]
+            part[:] = values[: len(part)]
+            self.parts.append(part)
+            self._room, values = self._room[len(part) :], values[len(part) :]
 
     @property
     def as_texts(self) -> bool:
@@ -143,8 +157,8 @@ class Column:
         """Return every cell as `client_code.protocol.cells.numbers` reads it."""
         return self._filled(numbers(list(self.known)))
 
-    def read(self, reader: Reader) -> Floats:
-        """Return every cell as a reader reads it.
+    def read(self, reader: Reader, out: Floats | None = None) -> Floats:
+        """Return every cell as a reader reads it, in `out` if that is given.
 
         Raises
         ------
@@ -153,7 +167,7 @@ class Column:
         """
         assert reader.kind == "numeric" or self.as_texts
         try:
-            return self._filled(reader.read(list(self.known)))
+            return self._filled(reader.read(list(self.known)), out)
         except BadValueError as error:
             raise BadValueError(self.first(error.index), error.problem, error.remedy) from None
 
@@ -172,9 +186,9 @@ class Column:
             start += len(part)
         raise IndexError(place)
 
-    def _filled(self, values: Floats) -> Floats:
+    def _filled(self, values: Floats, out: Floats | None = None) -> Floats:
         parts = [part if part.dtype == np.float64 else values[part] for part in self.parts]
-        return np.concatenate(parts) if parts else np.empty(0)
+        return np.concatenate(parts, out=out) if parts else np.empty(0)
 
 
 Cells = Plain | Texts

@@ -130,6 +130,8 @@ def scan(
     MissingFileError, DataError
         As `open_records`.
     """
+    import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that commands without tables do not need
+
     found, digest = find_tables(path), Digest()
     header, columns, files, told = list[str](), dict[str, Column](), list[File](), dict[str, list[str]]()
     marks, together = set[str](), len(found.files) > 1
@@ -161,6 +163,7 @@ def scan(
         if not rows:
             raise without_rows(file.path)
         files.append(File(file.path, rows))
+    pa.default_memory_pool().release_unused()  # else it keeps what the files were read with
     _refuse_both_marks(path, columns, both=len(marks) > 1)
     notes = [*found.notes, *(f"{some(names)}: read with {how}" for how, names in told.items())]
     return Scan(path, tuple(header), columns, files, digest.hexadecimal, notes, form, frozenset(marks))
@@ -226,7 +229,7 @@ def _cells_of(
 
 
 def _blocks_of(records: Iterator[Record]) -> Iterator[Block]:
-    import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that commands without tables do not need
+    import pyarrow as pa  # noqa: PLC0415 - as above
 
     while chunk := [row for _, row in islice(records, ROWS)]:
         columns = [pa.array(column, pa.string()) for column in zip(*chunk, strict=True)]

@@ -30,6 +30,7 @@ _NO_RESULT = re.compile(
     rb"<(\w+:)?f(\s[^>]*)?(/>|>[^<]*</(\w+:)?f>)(?!\s*<(\w+:)?v(\s[^>]*)?>[^<])"  # formula, no value
 )
 _XPORT, _XPORT_RECORD = "read_xport", 80
+_BYTES = 1 << 16  # of each column, read at a time
 
 Opened = tuple[list[str], Iterator[Block]]
 """The names of the columns, and the blocks."""
@@ -56,7 +57,7 @@ def _parquet(path: Path, _text: Text) -> Opened:
 
     def blocks() -> Iterator[Block]:
         try:
-            with ParquetFile(path) as file:
+            with ParquetFile(path, buffer_size=_BYTES) as file:  # else whole row groups, of any size
                 for batch in file.iter_batches(batch_size=ROWS):
                     yield partial(_readable, path, batch)
         except (ArrowException, OSError) as error:

@@ -37,8 +37,8 @@ def split(
     rng : Generator
         Decides which.
     group : ndarray of int64, shape (n,), optional
-        Rows of the same number and label, of which there are two numbers at least, go the same way: then
-        the share and the prevalence are those of the numbers, and nearly those of the rows.
+        Positions. Rows of the same number and label, of which there are two numbers at least, go the same
+        way: then the share and the prevalence are those of the numbers, and nearly those of the rows.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def split(
         random_state=_state(rng),
         stratify=y[first] if can_stratify else None,
     )
-    kept, held_back = (_rows_of(part, of_row) for part in parts)
+    kept, held_back = (first[part] if n == len(y) else _rows_of(part, of_row) for part in parts)
     return kept, held_back
 
 
@@ -163,8 +163,10 @@ def _firsts(y: npt.NDArray[np.int64], group: Positions | None) -> tuple[Position
     """Return the first row of each group, and for each row which of these it goes with."""
     if group is None:
         return np.arange(len(y)), np.arange(len(y))
-    found = np.unique_all(group)
-    return found.indices, found.inverse_indices
+    first = np.full(int(group.max()) + 1, -1)
+    first[group[::-1]] = np.arange(len(group))[::-1]  # of several rows the first is written last, and stays
+    there = first >= 0
+    return first[there], (np.cumsum(there) - 1)[group]
 
 
 def _rows_of(chosen: Positions, of_row: Positions) -> Positions:

@@ -217,7 +217,8 @@ def _assign(
             remedy = "Choose fewer clients, or a column with fewer equal values."
         assigned = {f"client-{i + 1}": kept[number == i] for i in range(clients)}
     for name, rows in assigned.items():
-        if (different := len(np.unique(group[rows]))) < _FEWEST_ROWS:
+        others = group[rows] != group[rows[:1]]
+        if (different := min(len(rows), 1 + int(others.any()))) < _FEWEST_ROWS:
             raise EmptyClientError(
                 f'client "{name}": has {different} of the {_FEWEST_ROWS} rows needed to train and validate.',
                 remedy,
