@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from client_code.protocol.cells import is_missing
 from client_code.protocol.contract import Kind
-from federation.data.columns.by_file import notes_of, two_kinds
+from federation.data.columns.by_file import odd_levels, two_kinds, without_values
 from federation.data.columns.column import Column
 from federation.data.columns.labels import binary, too_many
 from federation.data.columns.mixed import option
@@ -210,10 +210,11 @@ def table_of(
             readers[name] = Reader("categorical")
     for name in features:
         del taken[name]
-    X = np.empty((scanned.rows, len(features)), order="F")
+    X, odd = np.empty((scanned.rows, len(features)), order="F"), list[str]()
     for position, (name, reader) in enumerate(readers.items()):
         try:
             scanned.columns[name].read(reader, X[:, position])
+            odd += odd_levels(scanned, name) if codes and reader.kind == "categorical" else []
             del scanned.columns[name]
         except BadValueError as error:
             if found := two_kinds(scanned, name):
@@ -224,7 +225,7 @@ def table_of(
             file, place = scanned.where(error.index)
             raise FeatureError(f'{file}: column "{name}", {place}: {error.problem}.', error.remedy) from None
     if codes:
-        notes += notes_of(scanned, features, levels_of(readers), X)
+        notes += [*without_values(scanned, features, X), *odd]
     return Table(
         features=tuple(features),
         X=X,

@@ -1,6 +1,6 @@
 """Say which files of a folder hold other things in a column than the rest."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,10 +41,15 @@ def two_kinds(scanned: Scan, name: str) -> str:
     return f"holds words in {some(words)} and numbers in {some(numbers)}" if words and numbers else ""
 
 
-def notes_of(
-    scanned: Scan, features: Sequence[str], words: Collection[str], X: NDArray[np.float64]
-) -> list[str]:
-    """Return a line for each thing in a table that may be a mistake, though it can be read.
+def odd_levels(scanned: Scan, name: str) -> list[str]:
+    """Return a line for each thing in a column of levels that may be a mistake."""
+    column = scanned.columns[name]
+    prose = len(column.known) > _REPEATING * scanned.rows  # or it names rows
+    return [] if prose else of_levels(name, column.counts())
+
+
+def without_values(scanned: Scan, features: Sequence[str], X: NDArray[np.float64]) -> list[str]:
+    """Return a line for each column of which a file has no value: it may be an export that went wrong.
 
     Parameters
     ----------
@@ -52,21 +57,9 @@ def notes_of(
         The table.
     features : sequence of str
         The columns of `X`.
-    words : collection of str
-        Those of them that hold levels.
     X : ndarray of float64, shape (n, d)
         NaN where a value is missing.
     """
-    notes = _without_values(scanned, features, X)
-    for name in words:
-        column = scanned.columns[name]
-        if len(column.known) <= _REPEATING * scanned.rows:  # else it is prose, or names rows
-            notes += of_levels(name, column.counts())
-    return notes
-
-
-def _without_values(scanned: Scan, features: Sequence[str], X: NDArray[np.float64]) -> list[str]:
-    """Return a line for each column of which a file has no value: it may be an export that went wrong."""
     empty: dict[str, list[str]] = {}
     start = 0
     for file in scanned.files:
