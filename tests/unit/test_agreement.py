@@ -13,6 +13,7 @@ from federation.learning.agreement import agree, digest_of, refuse_change
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.rounds.figures import Round
 from federation.learning.rounds.record import Checkpoint
+from federation.model.quality.metrics import Metrics
 from federation.runs.record.archive import read_archive, write_archive
 from federation.runs.record.checkpoint import AGREED, FOLDER, CheckpointFolder
 from tests.unit.test_preprocessing import statistics
@@ -89,7 +90,8 @@ def kept(told: Preparation | None, run: Path) -> list[ClientStatistics]:
     """Write a checkpoint, and return the statistics that it holds."""
     agreement = agree(clients(told), NUMBERS)
     folder = CheckpointFolder(run)
-    folder.save(Checkpoint(agreement=agreement, rounds=[Round(round=0)], arrays={}, strategy={}))
+    untrained = Round(round=0, server=dict.fromkeys(Metrics.__required_keys__, 0.5))
+    folder.save(Checkpoint(agreement=agreement, rounds=[untrained], arrays={}, strategy={}))
     checkpoint = folder.load()
     assert checkpoint is not None
     return checkpoint.agreement.statistics

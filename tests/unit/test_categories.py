@@ -34,7 +34,6 @@ from federation.learning.agreement import Agreement, digest_of, refuse_change
 from federation.learning.federate import Federated, federate
 from federation.learning.notes import notes_of
 from federation.learning.preprocessing.pooling import references
-from federation.learning.rounds.figures import Round
 from federation.learning.rounds.record import Checkpoint
 from federation.learning.settings import TrainingSettings
 from federation.model.features import encoded
@@ -334,7 +333,8 @@ def test_a_checkpoint_keeps_the_others_and_one_of_before_is_still_read(tmp_path:
     agreed = Agreement(
         preprocessing=result.model.preprocessing, statistics=result.statistics, test=digest_of(test)
     )
-    checkpoint = Checkpoint(agreement=agreed, rounds=[Round(round=0)], arrays={}, strategy={})
+    checkpoint = Checkpoint(agreement=agreed, rounds=result.rounds[:1], arrays={}, strategy={})
+    (tmp_path / "run").mkdir()
     folder = CheckpointFolder(tmp_path / "run")
     folder.save(checkpoint)
     kept = folder.load()

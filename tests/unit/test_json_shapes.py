@@ -206,6 +206,8 @@ ELSEWHERE = {
     "runs/record/archive.py": "above, the checkpoint's archives",
     "data/files/typed.py": "tables of the user: tests/unit/test_damaged_tables.py",
     "learning/preprocessing/statistics.py": "what clients send: tests/fuzz",
+    "runs/local/fork_server.py": "what its own parent process writes",
+    "runs/local/forked.py": "what its own child process writes",
     "runs/local/repeat.py": "what the same process wrote just before",
 }
 

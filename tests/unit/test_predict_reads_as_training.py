@@ -253,3 +253,29 @@ def test_words_of_a_folder_are_as_written(tmp_path: Path, *, declared: bool, cod
     table = read_table(tmp_path, label="y", kinds=kinds, codes=codes)
     assert table.levels == {"x": ("1,2", "A", "B", "C")}
     assert table.X[:, 1].tolist() == [1.5, 2, 2, 1.5, 2]
+
+
+# Points that are no thousands -------------------------------------------------------------------------------
+
+
+def test_numbers_that_are_no_texts_have_no_notation_in_training_either(tmp_path: Path) -> None:
+    """With the option, and beside a column with decimal commas; beside texts with them they are refused."""
+    rows = pd.DataFrame({"x": [1.234, 5.678] * 9, "z": ["1,5", "2"] * 9, "y": [0, 1, 1] * 6})
+    rows.to_parquet(tmp_path / "a.parquet")
+    for decimal in (None, ","):
+        table = Raw(x=[], decimal=decimal).read(tmp_path / "a.parquet")
+        assert table.X[:2].tolist() == [[1.234, 1.5], [5.678, 2]]
+        model = Raw(x=[], decimal=decimal).model(table)
+        assert scored(model, tmp_path / "a.parquet") == model.score(table).tolist()
+    rows.assign(x=["1.234,5", "1.234"] * 9).to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(FeatureError, match=r'column "x".*not all others are written as this one'):
+        Raw(x=[]).read(tmp_path)
+
+
+@pytest.mark.parametrize("texts", ["1.234,5", "1,234.5"])
+def test_a_decimal_comma_that_became_a_point_is_no_thousands(tmp_path: Path, texts: str) -> None:
+    """In a folder with both marks, where each file is read by its own."""
+    (tmp_path / "a.csv").write_text(f'x,z,y\n"{texts}",1.5,1\n7,2,0\n')
+    (tmp_path / "b.csv").write_text("x;z;y\n1,234;1,5;1\n7;2;0\n")
+    with pytest.raises(FeatureError, match="not all others are written as this one"):
+        Raw(x=[]).read(tmp_path)

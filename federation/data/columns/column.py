@@ -31,12 +31,15 @@ class Plain(NamedTuple):
         As in `Profile`; 0 where a number has a fraction, for then they decide nothing.
     marks : set of str
         Of a file with decimal commas: whether numbers have a comma, a point, or some one and some the other.
+    typed : bool
+        Whether they were no texts.
     """
 
     values: Floats
     digits: int = 0
     zeros: int = 0
     marks: frozenset[str] = frozenset()
+    typed: bool = False
 
     @property
     def has_points(self) -> bool:
@@ -76,6 +79,8 @@ class Column:
         How many cells held a word that was declared to stand for a gap, which they are now.
     marks : set of str
         As there.
+    fractions : set of bool
+        Whether numbers with a fraction were texts (False), no texts (True), or some these and some those.
     """
 
     parts: list[Floats | Codes] = field(default_factory=list)
@@ -85,12 +90,14 @@ class Column:
     as_written: bool = False
     declared: int = 0
     marks: frozenset[str] = frozenset()
+    fractions: frozenset[bool] = frozenset()
     _room: Floats = field(default_factory=lambda: np.empty(0), init=False, repr=False)
 
     def add(self, cells: Plain | Texts) -> None:
         """Take the next cells."""
         self.marks |= cells.marks
         if isinstance(cells, Plain):
+            self.fractions |= {cells.typed} if cells.has_points else set()
             self._keep(cells.values)
             self.digits += cells.digits
             self.zeros += cells.zeros
@@ -113,12 +120,6 @@ class Column:
     def as_texts(self) -> bool:
         """Whether every cell is there as a text."""
         return all(part.dtype == np.int32 for part in self.parts)
-
-    @property
-    def has_fractions(self) -> bool:
-        """Whether a number that is there as one has a fraction."""
-        numbers = [part[~np.isnan(part)] for part in self.parts if part.dtype == np.float64]
-        return any((part != np.rint(part)).any() for part in numbers)
 
     def emptied(self, words: Words) -> "Column":
         """Return the column with gaps in the place of declared words."""
@@ -230,12 +231,12 @@ def _plain(array: "pa.Array") -> Plain | None:
     import pyarrow as pa  # noqa: PLC0415 - as above
     import pyarrow.compute as pc  # noqa: PLC0415
 
-    kind = array.type
-    if pa.types.is_decimal(kind):  # its own cast may be off by one bit
+    kind, typed = array.type, pa.types.is_decimal(array.type)
+    if typed:  # its own cast may be off by one bit
         array, kind = array.cast(pa.string()), pa.string()
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        return None if np.isinf(values).any() else Plain(values)
+        return None if np.isinf(values).any() else Plain(values, typed=True)
     if not pa.types.is_string(kind):
         return None
     values = _cast(array)
@@ -248,7 +249,7 @@ def _plain(array: "pa.Array") -> Plain | None:
             return None
     if np.isinf(values).any():
         return None
-    return Plain(values, *_digits(array, values))
+    return Plain(values, *_digits(array, values), typed=typed)
 
 
 def _cast(texts: "pa.Array") -> Floats | None:

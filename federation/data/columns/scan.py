@@ -94,7 +94,8 @@ class Scan:
         form = replace(self.form, decimal=".") if as_written else self.form
         found = scan(self.path, form, texts=texts, only=texts).columns if texts else {}
         for name, column in found.items():
-            column.marks, column.as_written = self.columns[name].marks, as_written
+            before = self.columns[name]
+            column.marks, column.fractions, column.as_written = before.marks, before.fractions, as_written
         return found
 
     def _place(self, file: File, row: int) -> str:

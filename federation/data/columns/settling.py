@@ -6,7 +6,7 @@ from dataclasses import replace
 from client_code.protocol.cells import Words, number
 from client_code.protocol.contract import Kind
 from federation.data.columns.column import Column
-from federation.data.columns.mixed import read_as
+from federation.data.columns.mixed import of_notations, read_as
 from federation.data.columns.reader import Reader, Told, reader_of
 from federation.data.columns.scan import Scan
 from federation.data.files.decimals import with_point
@@ -82,7 +82,8 @@ def _readers_of(
             readers[name] = Reader("numeric", dates=told.dates[name])
         elif codes and column.known:
             decimal = None if scanned.both_marks else _decimal_of(column, told)
-            readers[name] = reader_of(name, column.counts(), kind=kind, decimal=decimal)
+            reader = reader_of(name, column.counts(), kind=kind, decimal=decimal)
+            readers[name] = _consistent(scanned, name, column, reader)
         else:
             profile = column.profile()
             readers[name] = Reader(kind or ("categorical" if codes and profile.codes else profile.kind))
@@ -93,6 +94,18 @@ def _readers_of(
     ]:
         notes.append(f"Missing, as declared: {', '.join(declared)} rows.")
     return readers, notes
+
+
+def _consistent(scanned: Scan, name: str, column: Column, reader: Reader) -> Reader:
+    """Return a reader, or one that refuses a notation beside numbers whose point is one before decimals."""
+    if (notation := reader.notation) is None:
+        return reader
+    typed = True in column.fractions and notation.has_comma
+    converted = scanned.both_marks and bool(column.marks)
+    if typed or (converted and (notation.has_comma or any("," in text for text in column.known))):
+        texts = column.profile()
+        return Reader("numeric", refusal=of_notations(name, texts.texts, texts.texts + texts.numbers))
+    return reader
 
 
 def _decimal_of(column: Column, told: Told) -> str | None:
@@ -118,7 +131,7 @@ def _needs_texts(
         return True
     if not codes:
         return kind is None and column.profile().kind != "numeric"
-    pointed = "." in column.marks or (told.decimal == "," and not column.marks and column.has_fractions)
+    pointed = "." in column.marks or (told.decimal == "," and not column.marks and False in column.fractions)
     return bool(column.known) or pointed or (column.zeros > 0 and kind is None)
 
 

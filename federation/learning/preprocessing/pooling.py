@@ -59,7 +59,7 @@ def pool(
         The columns of the data contract.
     robust : bool
         Whether moments that are far from all others' are left out, column by column, see
-        :func:`federation.learning.preprocessing.screening.far`.
+        :func:`federation.learning.preprocessing.screening.plausible`.
 
     Raises
     ------

@@ -274,7 +274,11 @@ class _Gaps:
             return set()
         if not commas:
             return {cell for cell in set(cells) if cell in self.words}
-        return {cell for cell in set(cells) if cell in self.words or with_point(cell) in words}
+        return {
+            cell
+            for cell in set(cells)
+            if cell in self.words or ("." not in cell and with_point(cell) in words)
+        }
 
 
 def _mark(column: NumberColumn | LevelColumn, part: Part, decimal: str | None) -> Mark:
