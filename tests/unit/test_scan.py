@@ -192,7 +192,7 @@ def test_memory_holds_a_table_once(tmp_path: Path) -> None:
     table = table_of(scanned, label="y", ignore=["site"])
     assert set(scanned.columns) == {"y", "site"}
     assert table.X.flags.f_contiguous
-    assert np.array_equal(table.X, [[2, 0], [np.nan, 1]], equal_nan=True)
+    assert np.array_equal(table.X, np.array([[2, 0], [np.nan, 1]]), equal_nan=True)
     assert read_table(path, label="y", ignore=["site"]).X.flags.c_contiguous
 
 
