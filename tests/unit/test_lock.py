@@ -1,7 +1,9 @@
 """A run folder belongs to one process at a time, and to one user."""
 
 import datetime as dt
+import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,21 @@ def test_what_finds_no_room_is_an_error_of_the_file(tmp_path: Path) -> None:
         exclusive(tmp_path, new=True),
     ):
         full.write_text("report")
+
+
+def test_a_start_that_is_refused_keeps_nobody_from_resuming(tmp_path: Path) -> None:
+    """It takes the lock of a run that is there for a moment at most, and none if no process left one."""
+    (tmp_path / "rounds.jsonl").touch()
+    with pytest.raises(OutputExistsError), exclusive(tmp_path, new=True):
+        raise AssertionError
+    with exclusive(tmp_path, new=False), pytest.raises(RunInUseError), exclusive(tmp_path, new=True):
+        raise AssertionError
+    held = os.open(tmp_path / NAME, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    moment = threading.Timer(0.05, os.close, [held])
+    moment.start()
+    with exclusive(tmp_path, new=False):
+        moment.join()
 
 
 def test_a_lock_that_a_killed_process_left_is_none(tmp_path: Path) -> None:

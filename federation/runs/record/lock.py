@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from federation.errors import FULL, OutputExistsError, RunInUseError, SettingError, StorageError
 
 NAME = ".lock"
+MOMENT_SECONDS = 0.3
+"""How long the lock is waited for: a start may hold it just until it finds that the folder is not empty."""
 
 
 def folder_of(started: dt.datetime) -> Path:
@@ -50,6 +53,8 @@ def exclusive(run: Path, *, new: bool) -> Iterator[None]:
     made = not run.exists()
     try:
         run.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if new and not (run / NAME).exists():
+            _refuse_content(run)  # without the lock, which whoever resumes that run needs
         lock = _acquire(run / NAME)
     except (FileExistsError, NotADirectoryError) as error:
         raise OutputExistsError(f"{run} is no folder.", "Choose another folder with --out.") from error
@@ -58,10 +63,8 @@ def exclusive(run: Path, *, new: bool) -> Iterator[None]:
             f"{run}: cannot be written ({error.strerror}).", "Choose another folder with --out."
         ) from error
     try:
-        if new and any(_content(run)):
-            raise OutputExistsError(
-                f"{run} exists already.", "Choose another folder with --out, or remove it."
-            )
+        if new:
+            _refuse_content(run)
         yield
     except OSError as error:
         if error.errno in FULL:
@@ -88,12 +91,22 @@ def _content(run: Path) -> list[Path]:
     return [path for path in run.iterdir() if path.name != NAME]
 
 
+def _refuse_content(run: Path) -> None:
+    if any(_content(run)):
+        raise OutputExistsError(f"{run} exists already.", "Choose another folder with --out, or remove it.")
+
+
 def _acquire(path: Path) -> int:
+    deadline = time.monotonic() + MOMENT_SECONDS
     while True:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            if time.monotonic() < deadline:
+                os.close(lock)
+                time.sleep(MOMENT_SECONDS / 10)
+                continue
             holder = os.read(lock, 200).decode(errors="replace") or "another process"
             os.close(lock)
             raise RunInUseError(
