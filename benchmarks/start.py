@@ -1,7 +1,7 @@
 """How long a local run takes to start and to end: ``python -m benchmarks.start [CHECKOUT]``.
 
-Clients that are forked, clients that each load their libraries, and the same with another checkout of this
-product if one is named, in turns. Processor seconds are those of all processes of the run; memory is measured
+Clients that are forked, and clients that each load their libraries, in turns; or this checkout and another
+one that is named. Processor seconds are those of all processes of the run; memory is measured
 in runs of its own, as looking at many processes takes time.
 """
 
@@ -112,9 +112,10 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3, help="how often (default: 3)")
     parser.add_argument("--many", type=int, default=50, help="as many clients beside three (default: 50)")
     given = parser.parse_args()
-    ways = [Way(name="forked"), Way(name="not forked", environment={SWITCH: "0"})]
     if given.checkout:
-        ways.append(Way(name="before", checkout=given.checkout.resolve()))
+        ways = [Way(name="forked"), Way(name=_commit(given.checkout), checkout=given.checkout.resolve())]
+    else:
+        ways = [Way(name="forked"), Way(name="not forked", environment={SWITCH: "0"})]
     machine = describe()
     lines = [
         "Synthetic data, three rounds of `fedavg`; medians (least–greatest) in seconds of runs in turns.",
@@ -128,9 +129,14 @@ def main() -> None:
         for name in [*MARKS, "processor"]:
             cells = [_cell([figures[i][name] for figures in runs]) for i in range(len(ways))]
             lines.append(f"| {name} | {' | '.join(cells)} |")
-        memory = [min(way.memory(clients) for _ in range(min(2, given.times))) for way in ways]
+        memory = [way.memory(clients) for way in ways]
         lines += [f"| memory, MB | {' | '.join(f'{of_way:,.0f}' for of_way in memory)} |", ""]
     write_section("Start of a local run", machine, lines[:-1])
+
+
+def _commit(checkout: Path) -> str:
+    command = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    return "commit " + subprocess.check_output(command, text=True).strip()  # noqa: S603 - our own command
 
 
 def _cell(values: list[float]) -> str:
