@@ -15,7 +15,7 @@ from federation.learning.rounds.figures import Round
 from federation.learning.rounds.record import Checkpoint
 from federation.model.quality.metrics import Metrics
 from federation.runs.record.archive import read_archive, write_archive
-from federation.runs.record.checkpoint import AGREED, FOLDER, CheckpointFolder
+from federation.runs.record.checkpoint import AGREED, FOLDER, ROUND, CheckpointFolder
 from tests.unit.test_preprocessing import statistics
 
 TEST = Table(
@@ -80,6 +80,9 @@ def test_a_checkpoint_of_an_earlier_version_knows_nothing_of_it(tmp_path: Path) 
     for one in state["clients"]:
         del one["preparation"]
     write_archive(tmp_path / FOLDER / AGREED, state)
+    last = read_archive(tmp_path / FOLDER / ROUND)
+    del last["agreed"]
+    write_archive(tmp_path / FOLDER / ROUND, last)
     checkpoint = CheckpointFolder(tmp_path).load()
     assert checkpoint is not None
     for now in (None, PREPARED):
