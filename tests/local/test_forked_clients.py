@@ -111,3 +111,32 @@ def test_interrupted_while_libraries_load(after: float, local: Command, tmp_path
     assert stderr.splitlines()[-1] == "interrupted"
     assert "Traceback" not in stderr
     assert not children[0].is_running()
+
+
+NOTHING_FORKS = """
+import datetime as dt, sys
+from pathlib import Path
+from federation.cli.progress import Progress
+from federation.data.preparation.options import choose_preparation
+from federation.learning.settings import TrainingSettings
+from federation.runs.local.forked import ForkServer
+from federation.runs.local.training import LocalRun, train_locally
+
+broken, out = map(Path, sys.argv[1:])
+train_locally(
+    LocalRun(source=None, preparation=choose_preparation(None, 0), training=TrainingSettings(rounds=1),
+             out=out, started=dt.datetime.now(dt.UTC), forks=lambda: ForkServer(broken)),
+    Progress(),
+)
+"""
+
+
+def test_a_run_goes_on_where_nothing_can_be_forked(tmp_path: Path) -> None:
+    """It says why, and each client loads its libraries itself."""
+    (tmp_path / "client.py").write_text("raise ImportError('broken')")
+    done = subprocess.run(
+        [sys.executable, "-c", NOTHING_FORKS, tmp_path, tmp_path / "run"],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "as no process can fork them: ImportError while it loaded the clients' code" in done.stderr
+    assert (tmp_path / "run" / "model.json").exists()
