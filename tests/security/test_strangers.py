@@ -173,7 +173,6 @@ def test_a_flood_of_joins_is_a_few_lines(run: Running, certificate: bytes) -> No
     assert len(run.refusals()) - before < 100
 
 
-@pytest.mark.fault("strangers at every step of a run", "the same model, bit for bit")
 def test_a_run_under_attack_ends_with_the_same_model(tmp_path: Path) -> None:
     """Strangers at every step do not change a bit of the result."""
     quiet, attacked = Running(tmp_path / "quiet", 60), Running(tmp_path / "attacked", 60)
