@@ -68,18 +68,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print the table, and write the page if asked to."""
-    rows = config.stash[TABLE].rows()
-    if not rows:
+    """Print the table and write the page, if asked to."""
+    rows, page = config.stash[TABLE].rows(), config.getoption("--fault-page")
+    if not rows or not page:
         return
     terminalreporter.section("fault table")
     for (fault, expected, seen), seconds in rows.items():
         terminalreporter.write_line(f"{fault}\n    expected: {expected}")
         terminalreporter.write_line(f"    seen:     {seen} ({seconds:.1f} s)")
-    if page := config.getoption("--fault-page"):
-        lines = [f"| {' | '.join(cells)} | {seconds:.1f} |\n" for cells, seconds in rows.items()]
-        head = page.read_text(encoding="utf-8").partition(BELOW_HEADER)[0]
-        page.write_text(head + BELOW_HEADER + "".join(lines), encoding="utf-8")
+    lines = [f"| {' | '.join(cells)} | {seconds:.1f} |\n" for cells, seconds in rows.items()]
+    head = page.read_text(encoding="utf-8").partition(BELOW_HEADER)[0]
+    page.write_text(head + BELOW_HEADER + "".join(lines), encoding="utf-8")
 
 
 @pytest.fixture
