@@ -28,6 +28,8 @@ pytest_plugins = ["tests.fault_table", *(["tests.side_by_side"] if find_spec("xd
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` ignores it, and so would all that is started here
+
 # The same examples each time, and none too slow on a busy machine.
 settings.register_profile("tests", derandomize=True, deadline=None)
 settings.load_profile("tests")

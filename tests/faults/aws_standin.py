@@ -7,6 +7,7 @@ count is shown by the rehearsal's tests; here AWS has to be away, or to give key
 import datetime as dt
 import json
 import re
+import signal
 import subprocess
 import threading
 from collections import Counter
@@ -175,6 +176,7 @@ class Aws(ThreadingHTTPServer):
     def _stop(self, job: str, _request: object) -> dict[str, str]:
         self._stopped.add(job)
         self._jobs[job].terminate()
+        self._jobs[job].send_signal(signal.SIGCONT)  # a frozen one hears of it then
         return {}
 
 

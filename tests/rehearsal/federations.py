@@ -272,9 +272,10 @@ class ClientBucket:
         with tarfile.open(fileobj=io.BytesIO(self.read(key))) as old:
             files = {entry.name: old.extractfile(entry).read() for entry in old}  # type: ignore[union-attr]
         script = (
-            "import runpy, sys\ntry:\n    runpy.run_path('published.py', run_name='__main__')\nfinally:\n"
+            "import subprocess, sys\n"
+            "subprocess.run([sys.executable, 'published.py', *sys.argv[1:]])\n"
+            "sys.exit('error: the disk is full')\n"
         )
-        script += "    sys.exit('error: the disk is full')\n"
         self.replace(key, _packed(files | {"published.py": files["client.py"], "client.py": script.encode()}))
 
     def restore(self) -> None:
