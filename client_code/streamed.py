@@ -181,6 +181,7 @@ def _standardised(
     block: Floats, *, mean: Floats, scale: Floats, columns: list[int | None], logged: list[int]
 ) -> Prepared:
     for column in logged:
+        np.maximum(block[column], 0.0, out=block[column])  # as `Preprocessing.transform`
         np.log1p(block[column], out=block[column])
     if columns != list(range(len(block) - 1)):
         nothing = np.zeros(block.shape[1])

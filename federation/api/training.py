@@ -82,7 +82,7 @@ def train(  # noqa: PLR0913 - as many as the command has options
     seed : int
         Of everything random: the same seed gives the same model.
     out : Path or str, optional
-        The run's folder, new or empty; by default ``runs/<date>-<time>-<process>``.
+        The run's folder, new or empty; by default ``runs/<date>-<time>-<hexadecimal digits>``.
     progress : bool
         Show each step on standard error.
     **settings

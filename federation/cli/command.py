@@ -87,7 +87,8 @@ def run_and_end(command: Callable[..., None]) -> NoReturn:
             raise
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            if stream:  # None where whoever started this process closed it
+                stream.flush()
         os._exit(end.code)
     raise AssertionError("click ends with SystemExit")
 

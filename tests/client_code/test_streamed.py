@@ -107,6 +107,19 @@ def test_scores_are_those_in_memory(both: Both, agreement: str) -> None:
     assert figures == pytest.approx(expected, rel=1e-12)
 
 
+def test_negative_values_under_a_logarithm_are_0_as_in_memory(both: Both) -> None:
+    """A robust strategy takes it where most clients have none."""
+    task, stream = both
+    parts = {"features": FEATURES, "log1p": [True] * 3, "mean": [2, 0, 1], "scale": [3] * 3}
+    assert not all(stream.statistics().non_negative)
+    n, expected = task.score(json.dumps(parts), _model())
+    m, figures = stream.score(json.dumps(parts), _model())
+    assert m == n
+    assert figures == pytest.approx(expected, rel=1e-12)
+    expected_sums = task.newton(json.dumps(parts), _model(), (1.0, 1.0))
+    _check_equal(stream.newton(json.dumps(parts), _model(), (1.0, 1.0)), expected_sums)
+
+
 @pytest.mark.parametrize("both", ["csv"], indirect=True)
 def test_later_passes_do_not_read_a_csv_file(both: Both, agreement: str) -> None:
     """What was decoded once is kept: the file may go."""

@@ -148,6 +148,29 @@ def test_lost_models_do_not_begin_anew(run: Path) -> None:
         CheckpointFolder(run).load()
 
 
+def test_a_start_that_is_killed_while_it_begins_anew_can_be_resumed(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that finished no round is never taken for one that lost its rounds."""
+    for name in ("round.zip", "earlier.zip"):
+        (run / "checkpoint" / name).unlink()
+    (run / "rounds.jsonl").write_bytes((run / "rounds.jsonl").read_bytes().splitlines(keepends=True)[0])
+    unlink, removed = Path.unlink, list[Path]()
+
+    def kill(path: Path, *, missing_ok: bool = False) -> None:
+        if removed:
+            raise KeyboardInterrupt
+        removed.append(path)
+        unlink(path, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", kill)
+        with pytest.raises(KeyboardInterrupt):
+            CheckpointFolder(run).load()
+    assert not removed[0].exists()
+    assert CheckpointFolder(run).load() is None
+
+
 def _cut_lines(path: Path) -> None:
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
 

@@ -166,3 +166,12 @@ def test_a_process_can_end_without_being_taken_apart() -> None:
     """What was printed is there, and so is the exit code."""
     done = subprocess.run([sys.executable, "-c", AT_ITS_END], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (7, "written\n", "")
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_process_whose_output_is_closed_keeps_its_exit_code(closed: str) -> None:
+    """So a shell or a service may start it."""
+    command = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, AT_ITS_END]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (7, "")

@@ -158,6 +158,16 @@ def test_it_says_why_nothing_can_be_forked(client: str, reason: str, tmp_path: P
         assert server.reason.startswith(reason)
 
 
+def test_it_says_how_it_ended_before_it_was_asked_to_fork() -> None:
+    """While the server prepares a large table, say, it waits, and memory may run out."""
+    with ForkServer() as server:
+        assert server.ready(), server.reason
+        os.kill(server._process.pid, signal.SIGKILL)
+        server._reader.join(30)
+        assert not server.ready()
+        assert server.reason == "it was killed by SIGKILL"
+
+
 def test_its_end_is_that_of_all_it_forked(tmp_path: Path) -> None:
     """It tells how it ended, and its clients are killed, whatever they do."""
     with ForkServer() as server:

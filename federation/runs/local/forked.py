@@ -188,10 +188,11 @@ class ForkServer:
                 self._clients[told["client"]].end(told["code"])
         code = self._process.wait()
         if not self._closing:
-            self.death = f"was {how_it_ended(code)}" if code < 0 else how_it_ended(code)
-        if not self._loaded.is_set():
-            self.reason = f"it {self.death}"
-            self._loaded.set()
+            death = f"was {how_it_ended(code)}" if code < 0 else how_it_ended(code)
+            if not self._loaded.is_set() or not self.reason:  # it may die while the server prepares data
+                self.reason = f"it {death}"
+            self.death = death
+        self._loaded.set()
         for client in list(self._clients.values()):
             if client.poll() is None:
                 client.end(-signal.SIGKILL)

@@ -157,7 +157,8 @@ class CheckpointFolder:
                 f"{self._folder / ROUND} and {EARLIER} are not there, although {what}.",
                 "Put them back, or start a new run.",
             )
-        for path in (self._run / ROUNDS, self._folder / AGREED):
+        # In this order: killed in between, the run still begins anew.
+        for path in (self._folder / AGREED, self._run / ROUNDS):
             path.unlink(missing_ok=True)
 
     def _last_round(self) -> tuple[int, dict[str, Any], list[str]]:
