@@ -86,6 +86,11 @@ def test_a_column_in_one_notation_is_read_and_said(
     assert sorted(pd.concat(files)) == sorted(amounts())
 
 
+def test_numbers_with_a_point_are_not_said_to_have_another_minus() -> None:
+    """As where an option or another column tells of decimal commas, and this column has points."""
+    assert [one.words for one in notations(["1.25", "-2.5"])] == ["numbers with a decimal point (1234.5)"]
+
+
 @pytest.mark.parametrize(
     ("texts", "decimal", "numbers"),
     [

@@ -221,3 +221,19 @@ def test_the_positive_value_of_the_label_is_remembered(
     out, rows_file = str(tmp_path / "out.csv"), str(tmp_path / "rows.csv")
     main(model=str(tmp_path / "model.json"), source=rows_file, out=out, positive="on time")
     assert '60 rows with a label in "y", 40 positive' in capsys.readouterr().out
+
+
+def test_a_positive_value_that_prepared_files_use_for_the_other_class_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Raw and prepared files look alike where 0 was the positive value: metrics may be upside down."""
+    rows = pd.DataFrame({"x": np.arange(60) / 7, "y": [0, 1, 1] * 20})
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    table = read_table(tmp_path / "rows.csv", label="y", positive="0")
+    manifest = prepare(tmp_path / "rows.csv", tmp_path / "out", PreparationSettings(label="y", positive="0"))
+    model = model_of(table, Prepared.of(manifest, None)).to_json()
+    (tmp_path / "model.json").write_text(model, encoding="utf-8")
+    for positive, told in ((None, True), ("1", False)):
+        source, out = str(tmp_path / "out/client-1/train.csv"), str(tmp_path / "out.csv")
+        main(model=str(tmp_path / "model.json"), source=source, out=out, positive=positive)
+        assert ('"0" of "y" counts as positive, as in training' in capsys.readouterr().err) is told

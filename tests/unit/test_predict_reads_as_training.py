@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyreadstat
 import pytest
 
 import contract as client_contract
@@ -258,18 +259,56 @@ def test_words_of_a_folder_are_as_written(tmp_path: Path, *, declared: bool, cod
 # Points that are no thousands -------------------------------------------------------------------------------
 
 
-def test_numbers_that_are_no_texts_have_no_notation_in_training_either(tmp_path: Path) -> None:
+def put(rows: pd.DataFrame, path: Path) -> Path:
+    """Write a table of the kind that its name says."""
+    match path.suffix:
+        case ".parquet":
+            rows.to_parquet(path)
+        case ".jsonl":
+            rows.to_json(path, orient="records", lines=True)
+        case ".xlsx":
+            rows.to_excel(path, index=False)
+        case _:
+            pyreadstat.write_dta(rows, str(path))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "xlsx", "dta"])
+def test_numbers_that_are_no_texts_have_no_notation_in_training_either(tmp_path: Path, kind: str) -> None:
     """With the option, and beside a column with decimal commas; beside texts with them they are refused."""
     rows = pd.DataFrame({"x": [1.234, 5.678] * 9, "z": ["1,5", "2"] * 9, "y": [0, 1, 1] * 6})
-    rows.to_parquet(tmp_path / "a.parquet")
+    path = put(rows, tmp_path / f"a.{kind}")
     for decimal in (None, ","):
-        table = Raw(x=[], decimal=decimal).read(tmp_path / "a.parquet")
+        table = Raw(x=[], decimal=decimal).read(path)
         assert table.X[:2].tolist() == [[1.234, 1.5], [5.678, 2]]
+        assert not any("x" in note.split(":")[0] for note in table.notes)
         model = Raw(x=[], decimal=decimal).model(table)
-        assert scored(model, tmp_path / "a.parquet") == model.score(table).tolist()
+        assert scored(model, path) == model.score(table).tolist()
     rows.assign(x=["1.234,5", "1.234"] * 9).to_csv(tmp_path / "b.csv", index=False)
     with pytest.raises(FeatureError, match=r'column "x".*not all others are written as this one'):
         Raw(x=[]).read(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "xlsx"])
+def test_words_beside_numbers_that_are_no_texts_do_not_change_these(tmp_path: Path, kind: str) -> None:
+    """As where a word stands for a missing value, and another column has decimal commas."""
+    rows = pd.DataFrame({"x": [1.234, 5.678, "none"] * 6, "z": ["1,5", "2"] * 9, "y": [0, 1, 1] * 6})
+    path, raw = put(rows, tmp_path / f"a.{kind}"), Raw(x=[], missing=["none"])
+    table = raw.read(path)
+    np.testing.assert_array_equal(table.X[:3], [[1.234, 1.5], [5.678, 2], [np.nan, 1.5]])
+    assert scored(raw.model(table), path) == raw.model(table).score(table).tolist()
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "xlsx", "dta"])
+def test_texts_of_other_files_than_csv_have_the_notation_of_training(tmp_path: Path, kind: str) -> None:
+    """A workbook may hold numbers as texts, as whoever exported them wrote them."""
+    rows = pd.DataFrame({"x": ["1.234", "5.678"] * 9, "z": ["1,5", "2"] * 9, "y": [0, 1, 1] * 6})
+    path = put(rows, tmp_path / f"a.{kind}")
+    table = Raw(x=[]).read(path)
+    assert table.X[:2].tolist() == [[1234, 1.5], [5678, 2]]
+    with pytest.warns(UserWarning, match=OPEN):
+        scores = scored(Raw(x=[]).model(table), path)
+    assert scores == Raw(x=[]).model(table).score(table).tolist()
 
 
 @pytest.mark.parametrize("texts", ["1.234,5", "1,234.5"])

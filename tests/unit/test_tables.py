@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from federation.data.columns.column import Column
 from federation.data.columns.scan import scan, texts_of
 from federation.data.table import Table, read_table, write_table
 from federation.errors import DataError, FeatureError, FederationError, LabelError, MissingFileError
@@ -173,6 +174,24 @@ def test_a_label_that_is_not_binary_is_refused(
     error = refusal(tmp_path, content, positive)
     assert isinstance(error, LabelError)
     assert message in str(error)
+
+
+def test_one_row_is_looked_for_however_many_values_a_label_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each search goes through all rows: a column of names taken for the label must not start one a name."""
+    searched, first = list[int](), Column.first
+
+    def counting(self: Column, place: int) -> int:
+        searched.append(place)
+        return first(self, place)
+
+    monkeypatch.setattr(Column, "first", counting)
+    error = refusal(tmp_path, "y,a\nr1,0\nr2,0\nr1,0\n" + "".join(f"r{i},{i}\n" for i in range(3, 99)))
+    assert "98 distinct values (in 99 rows; a third value first in rows.csv, data row 4 (line 5))" in str(
+        error
+    )
+    assert len(searched) == 1
 
 
 def test_a_missing_file_and_a_folder_are_missing(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ class Texts(NamedTuple):
     codes: Codes
     distinct: list[str]
     marks: frozenset[str] = frozenset()
+    typed: bool = False
 
     @property
     def has_points(self) -> bool:
@@ -96,8 +97,9 @@ class Column:
     def add(self, cells: Plain | Texts) -> None:
         """Take the next cells."""
         self.marks |= cells.marks
+        if (cells.typed or isinstance(cells, Plain)) and cells.has_points:
+            self.fractions |= {cells.typed}
         if isinstance(cells, Plain):
-            self.fractions |= {cells.typed} if cells.has_points else set()
             self._keep(cells.values)
             self.digits += cells.digits
             self.zeros += cells.zeros
@@ -231,12 +233,12 @@ def _plain(array: "pa.Array") -> Plain | None:
     import pyarrow as pa  # noqa: PLC0415 - as above
     import pyarrow.compute as pc  # noqa: PLC0415
 
-    kind, typed = array.type, pa.types.is_decimal(array.type)
-    if typed:  # its own cast may be off by one bit
+    kind = array.type
+    if pa.types.is_decimal(kind):  # its own cast may be off by one bit
         array, kind = array.cast(pa.string()), pa.string()
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        return None if np.isinf(values).any() else Plain(values, typed=True)
+        return None if np.isinf(values).any() else Plain(values)
     if not pa.types.is_string(kind):
         return None
     values = _cast(array)
@@ -249,7 +251,7 @@ def _plain(array: "pa.Array") -> Plain | None:
             return None
     if np.isinf(values).any():
         return None
-    return Plain(values, *_digits(array, values), typed=typed)
+    return Plain(values, *_digits(array, values))
 
 
 def _cast(texts: "pa.Array") -> Floats | None:

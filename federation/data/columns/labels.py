@@ -28,8 +28,9 @@ def too_many(scanned: Scan, label: str, column: Column) -> tuple[str, str]:
     for text, count in column.counts().items():
         counts[text.strip()] += count
     two = [text for text, _ in counts.most_common(2)]
-    first = min(column.first(place) for text, place in column.known.items() if text.strip() not in two)
-    file, where = scanned.where(first)
+    # The texts are in the order in which they come.
+    third = next(place for text, place in column.known.items() if text.strip() not in two)
+    file, where = scanned.where(column.first(third))
     return f" ({of_labels(counts)}; a third value first in {file.name}, {where})", _TWO
 
 

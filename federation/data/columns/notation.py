@@ -39,6 +39,7 @@ class _Parts(NamedTuple):
     behind: bool
     unit: str
     before: bool
+    typographic: bool
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,8 @@ def _parts(text: str) -> _Parts | None:
     if bool(opened) != bool(closed) or (before and after) or len(opened + sign + inner + behind) > 1:
         return None
     negative = bool(opened) or sign + inner + behind == "-"
-    return _Parts(digits, negative, bool(opened), bool(behind), (before or after).upper(), bool(before))
+    unit = (before or after).upper()
+    return _Parts(digits, negative, bool(opened), bool(behind), unit, bool(before), "\u2212" in text)
 
 
 def _words(parts: list[_Parts], separators: _Separators) -> str:
@@ -223,7 +225,8 @@ def _words(parts: list[_Parts], separators: _Separators) -> str:
     minus = {"brackets for a minus": "(12) is -12", "a minus behind": "12- is -12"}
     shown = [*([example] if example else []), *(said for mark, said in minus.items() if marks[mark])]
     noun = "percentages" if unit == "%" else "amounts" if unit else "numbers"
-    how = how or ([] if unit else ["a typographic minus"])
+    plain = "a typographic minus" if any(one.typographic for one in parts) else "a decimal point"
+    how = how or ([] if unit else [plain])
     listed = f" with {', '.join(how[:-1])}{' and ' if how[1:] else ''}{how[-1]}" if how else ""
     return f"{noun}{listed} ({'; '.join(shown)})"
 

@@ -101,7 +101,7 @@ class Scan:
     def _place(self, file: File, row: int) -> str:
         if kind_of(file.path) != "csv":
             return f"data row {row + 1}"
-        with open_file(TableFile(file.path, {}), self.form) as (_, records):
+        with open_file(TableFile(file.path, {}), self.form) as (_, records, _):
             line, _ = next(islice(records, row, None))
         return f"data row {row + 1} (line {line})"
 
@@ -205,9 +205,9 @@ def _cells_of(
     path = file.path
     digest.begin(path)
     if (kind := kind_of(path)) != "csv":
-        names, blocks = typed_blocks(path, kind, text)
+        names, blocks, numbers = typed_blocks(path, kind, text)
         wanted = choose(check_header(path, names, file.partition))
-        yield from _converted(blocks, wanted, file.partition, ".")
+        yield from _converted(blocks, wanted, file.partition, ".", numbers)
         digest.whole()
         return
     rows, wanted = 0, dict[int, bool]()
@@ -223,7 +223,7 @@ def _cells_of(
             digest.whole()
     except (UnusualError, OSError, EOFError, UnicodeError):
         digest.whole()
-        with open_file(TableFile(path, {}), replace(form, decimal=".")) as (header, records):
+        with open_file(TableFile(path, {}), replace(form, decimal=".")) as (header, records, _):
             wanted = wanted or choose(check_header(path, header, file.partition))
             rest = _blocks_of(islice(records, rows, None))
             yield from _converted(rest, wanted, file.partition, text.decimal)
@@ -238,7 +238,11 @@ def _blocks_of(records: Iterator[Record]) -> Iterator[Block]:
 
 
 def _converted(
-    blocks: Iterator[Block], wanted: Mapping[int, bool], partition: Mapping[str, str], decimal: str
+    blocks: Iterator[Block],
+    wanted: Mapping[int, bool],
+    partition: Mapping[str, str],
+    decimal: str,
+    numbers: frozenset[int] = frozenset(),
 ) -> Iterator[list[Cells]]:
     """Convert blocks on every core, and yield what comes of them in their order.
 
@@ -252,6 +256,8 @@ def _converted(
         Columns behind those of the blocks, of one value each.
     decimal : str
         What stands before the fraction of a number.
+    numbers : set of int
+        Positions of the columns whose numbers are no texts.
     """
     from joblib import cpu_count  # noqa: PLC0415 - what scores from model.json does without joblib
 
@@ -262,10 +268,11 @@ def _converted(
         cells: list[Cells] = []
         for at, as_texts in wanted.items():
             if at < len(arrays):
-                cells.append(convert_cells(arrays[at], as_texts=as_texts, decimal=decimal))
+                one = convert_cells(arrays[at], as_texts=as_texts, decimal=decimal)
+                cells.append(one._replace(typed=at in numbers))
             else:
-                one = constants[at - len(arrays)]
-                cells.append(Texts(np.zeros(len(arrays[0]), dtype=np.int32), [one]))
+                constant = constants[at - len(arrays)]
+                cells.append(Texts(np.zeros(len(arrays[0]), dtype=np.int32), [constant]))
         return cells
 
     pending = deque[Future[list[Cells]]]()

@@ -109,7 +109,9 @@ def _consistent(scanned: Scan, name: str, column: Column, reader: Reader) -> Rea
 
 
 def _decimal_of(column: Column, told: Told) -> str | None:
-    """Return the decimal mark of a column's file, where it is known: a file with commas has marks."""
+    """Return the decimal mark of a column, where it is known: one of a file with commas has marks."""
+    if column.fractions == {True}:  # its numbers are no texts
+        return "."
     return told.decimal or ("," if column.marks else None)
 
 

@@ -19,7 +19,7 @@ from federation.data.files.decimals import with_point
 from federation.data.files.folder import TableFile, find_tables
 from federation.data.files.kinds import kind_of, refuse_other_content
 from federation.data.files.text import Format, Text, opened, text_of_file, text_of_lines, undecodable
-from federation.data.files.typed import number_columns, typed_blocks
+from federation.data.files.typed import typed_blocks
 from federation.errors import DataError, MissingFileError
 from federation.words import meant, some
 
@@ -51,14 +51,14 @@ def open_records(path: Path, form: Format = AS_WRITTEN) -> Iterator[tuple[list[s
         If a file is no well-formed table; names the line on which the bad row begins.
     """
     files = find_tables(path).files
-    with open_file(files[0], form) as (header, records):
+    with open_file(files[0], form) as (header, records, _):
         if len(files) == 1:
             yield header, records
             return
 
     def rows() -> Iterator[Record]:
         for file in files:
-            with open_file(file, form) as (own, records):
+            with open_file(file, form) as (own, records, _):
                 check_alike(file.path, own, files[0].path, header)
                 order = [own.index(name) for name in header]
                 for line, row in records:
@@ -82,8 +82,6 @@ class Part(NamedTuple):
         Its rows.
     numbers : set of str
         Columns of numbers by their type, which have no notation.
-    is_text : bool
-        Whether its other numbers have one: not those of a workbook, or of JSON.
     """
 
     path: Path
@@ -91,7 +89,6 @@ class Part(NamedTuple):
     header: list[str]
     records: Iterator[Record]
     numbers: frozenset[str]
-    is_text: bool
 
 
 def parts_of(path: Path, form: Format = AS_WRITTEN) -> Iterator[Part]:
@@ -99,18 +96,19 @@ def parts_of(path: Path, form: Format = AS_WRITTEN) -> Iterator[Part]:
     files, first = find_tables(path).files, list[str]()
     for file in files:
         refuse_other_content(file.path)
-        kind = kind_of(file.path)
-        text = text_of_file(file.path, form) if kind == "csv" else Text()
-        with open_file(file, replace(form, decimal=".")) as (header, records):
+        text = text_of_file(file.path, form) if kind_of(file.path) == "csv" else Text()
+        with open_file(file, replace(form, decimal=".")) as (header, records, numbers):
             first = first or header
             check_alike(file.path, header, files[0].path, first)
-            numbers = number_columns(file.path) if kind == "parquet" else frozenset[str]()
-            yield Part(file.path, text, header, records, numbers, is_text=kind in ("csv", "parquet"))
+            yield Part(file.path, text, header, records, numbers)
 
 
 @contextmanager
-def open_file(file: TableFile, form: Format) -> Iterator[tuple[list[str], Iterator[Record]]]:
-    """Open one file of a table; its folders' columns come last. Errors as in `open_records`."""
+def open_file(file: TableFile, form: Format) -> Iterator[tuple[list[str], Iterator[Record], frozenset[str]]]:
+    """Open one file of a table: header, rows, and the columns of numbers by their type.
+
+    Its folders' columns come last. Errors as in `open_records`.
+    """
     path, extra = file.path, list(file.partition.values())
     refuse_other_content(path)
     kind = kind_of(path)
@@ -118,11 +116,12 @@ def open_file(file: TableFile, form: Format) -> Iterator[tuple[list[str], Iterat
         with _csv(path, text_of_file(path, form)) as (names, records):
             header = check_header(path, names, file.partition)
             rows = _rows(path, records, len(names))
-            yield header, ((line, [*row, *extra]) for line, row in rows)
+            yield header, ((line, [*row, *extra]) for line, row in rows), frozenset()
     else:
-        names, blocks = typed_blocks(path, kind, text_of_lines(path, form))
+        names, blocks, numbers = typed_blocks(path, kind, text_of_lines(path, form))
         header = check_header(path, names, file.partition)
-        yield header, _rows(path, ((at, [*row, *extra]) for at, row in _rows_of(blocks)), len(header))
+        rows = _rows(path, ((at, [*row, *extra]) for at, row in _rows_of(blocks)), len(header))
+        yield header, rows, frozenset(header[at] for at in numbers)
 
 
 def _rows_of(blocks: Iterator[Block]) -> Iterator[Record]:

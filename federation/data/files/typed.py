@@ -11,9 +11,10 @@ from contextlib import closing
 from functools import partial
 from importlib import import_module
 from itertools import chain
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zipfile import ZipFile
 
 from client_code.protocol.cells import text_of
@@ -29,15 +30,31 @@ _XML = 1 << 20
 _NO_RESULT = re.compile(
     rb"<(\w+:)?f(\s[^>]*)?(/>|>[^<]*</(\w+:)?f>)(?!\s*<(\w+:)?v(\s[^>]*)?>[^<])"  # formula, no value
 )
+_DIGIT = re.compile(r"\d")
 _XPORT, _XPORT_RECORD = "read_xport", 80
 _BYTES = 1 << 16  # of each column, read at a time
 
-Opened = tuple[list[str], Iterator[Block]]
-"""The names of the columns, and the blocks."""
+
+class Opened(NamedTuple):
+    """A table as blocks.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the columns, as they stand there.
+    blocks : iterator of Block
+        The rows.
+    numbers : set of int
+        Positions of the columns in which what has digits is a number, and no text: such have no notation.
+    """
+
+    names: list[str]
+    blocks: Iterator[Block]
+    numbers: frozenset[int] = frozenset()
 
 
 def typed_blocks(path: Path, kind: Kind, text: Text) -> Opened:
-    """Return the names of a table's columns as they stand there, and its blocks.
+    """Return the columns of a table.
 
     Raises
     ------
@@ -50,7 +67,7 @@ def typed_blocks(path: Path, kind: Kind, text: Text) -> Opened:
 
 
 def _parquet(path: Path, _text: Text) -> Opened:
-    from pyarrow import ArrowException  # noqa: PLC0415 - a tenth of a second that commands without tables do not need
+    from pyarrow import ArrowException, types  # noqa: PLC0415 - a tenth of a second that commands without tables do not need
     from pyarrow.parquet import ParquetFile  # noqa: PLC0415
 
     broken = DataError(f"{path}: not a Parquet file, or cut off.", "Check that the export is complete.")
@@ -65,18 +82,12 @@ def _parquet(path: Path, _text: Text) -> Opened:
 
     try:
         with ParquetFile(path) as file:
-            return [str(name) for name in file.schema_arrow.names], blocks()
+            schema = file.schema_arrow
+            tests = (types.is_integer, types.is_floating, types.is_decimal)
+            numbers = [at for at, one in enumerate(schema.types) if any(test(one) for test in tests)]
+            return Opened([str(name) for name in schema.names], blocks(), frozenset(numbers))
     except (ArrowException, OSError, UnicodeError) as error:
         raise broken from error
-
-
-def number_columns(path: Path) -> frozenset[str]:
-    """Return the columns of a Parquet file whose type is one of numbers."""
-    import pyarrow as pa  # noqa: PLC0415 - as above
-    from pyarrow.parquet import read_schema  # noqa: PLC0415
-
-    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-    return frozenset(str(one.name) for one in read_schema(path) if any(test(one.type) for test in tests))
 
 
 def _readable(path: Path, batch: "pa.RecordBatch") -> "list[pa.Array]":
@@ -108,7 +119,8 @@ def _json_lines(path: Path, text: Text) -> Opened:
         for cells in columns.values():
             if len(cells) == before:
                 cells.append("")
-    return list(columns), _blocks_of_texts(list(columns.values()))
+    texts = list(columns.values())
+    return Opened(list(columns), _blocks_of_texts(texts), _numbers(texts))
 
 
 def _records(path: Path, text: Text) -> Iterator[dict[str, str]]:
@@ -134,7 +146,11 @@ def _record(path: Path, number: int, line: str) -> dict[str, str]:
     """Return the texts of a line; no error shows the line, as those of the library do."""
     try:
         record = json.loads(
-            line, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_different
+            line,
+            parse_float=_JsonNumber,
+            parse_int=_JsonNumber,
+            parse_constant=_JsonNumber,
+            object_pairs_hook=_different,
         )
         if isinstance(record, dict):
             texts = {name: _json_text(value) for name, value in record.items()}
@@ -155,6 +171,12 @@ def _record(path: Path, number: int, line: str) -> dict[str, str]:
     raise DataError(f"{path}, line {number}: {problem}.", remedy)
 
 
+class _JsonNumber(str):
+    """A number, as it stands there."""
+
+    __slots__ = ()
+
+
 class _TwiceError(Exception):
     """A name stands twice in an object."""
 
@@ -169,7 +191,7 @@ def _different(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _json_text(value: object) -> str:
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
-    return text_of(value)
+    return value if isinstance(value, _JsonNumber) else text_of(value)
 
 
 def _excel(path: Path, _text: Text) -> Opened:
@@ -193,11 +215,12 @@ def _excel(path: Path, _text: Text) -> Opened:
             "Keep the sheet of the table only, or save it as CSV.",
         )
     if not sheets:
-        return [], iter(())
+        return Opened([], iter(()))
     header, *rows = sheets[0]
     _refuse_beyond(path, header, rows)
-    texts = [[text_of(row[at]) for row in rows] for at in range(len(header))]
-    return [text_of(name).strip() for name in header], _blocks_of_texts(texts)
+    cells = [[row[at] for row in rows] for at in range(len(header))]
+    texts = [list(map(text_of, column)) for column in cells]
+    return Opened([text_of(name).strip() for name in header], _blocks_of_texts(texts), _numbers(cells))
 
 
 def _refuse_beyond(path: Path, header: tuple[Any, ...], rows: list[tuple[Any, ...]]) -> None:
@@ -265,9 +288,9 @@ def _statistical(path: Path, _text: Text, *, function: str) -> Opened:
         raise DataError(
             f"{path}: cannot be read as what its name says.", "Check that the export is complete."
         ) from error
-    return [str(name) for name in data], _blocks_of_texts(
-        [[_plain_text(v) for v in c] for c in data.values()]
-    )
+    cells = list(data.values())
+    texts = [list(map(_plain_text, column)) for column in cells]
+    return Opened([str(name) for name in data], _blocks_of_texts(texts), _numbers(cells))
 
 
 def _plain_text(value: Any) -> str:  # noqa: ANN401 - pyreadstat has no types
@@ -285,6 +308,15 @@ def _library(name: str, path: Path) -> Any:  # noqa: ANN401 - a module
             f"{path}: reading it needs {name}, which is not installed.",
             "Install it: pip install 'federation[formats]', or save the table as CSV.",
         ) from error
+
+
+def _numbers(columns: list[list[Any]]) -> frozenset[int]:
+    """Return the positions of the columns of which no text has a digit."""
+    return frozenset(
+        at
+        for at, cells in enumerate(columns)
+        if all(isinstance(one, Real | _JsonNumber) or not _DIGIT.search(text_of(one)) for one in cells)
+    )
 
 
 def _blocks_of_texts(columns: list[list[str]]) -> Iterator[Block]:

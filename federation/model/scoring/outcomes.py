@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from client_code.protocol.cells import is_missing
+from client_code.protocol.cells import is_missing, label_of
 from federation.data.columns.labels import binary
 from federation.errors import LabelError
 from federation.model.quality.metrics import evaluate
@@ -85,7 +85,8 @@ class Outcomes:
                 "Name the column of the labels with --label.",
             )
         words = list(self._words)
-        positive = self._positive or (self._in_training if self._in_training in words else None)
+        remembered = self._in_training if self._in_training in words and not self._positive else None
+        positive = self._positive or remembered
         coding = binary(self._name, self._label, words, positive)
         y = np.array([coding[word] for word in words])[np.frombuffer(self._codes, np.uint8)]
         p = np.frombuffer(self._scores)
@@ -95,7 +96,13 @@ class Outcomes:
         lines = [f"  {name:<24}{_figure(dict(figures)[key])}" for key, name in _SHOWN]
         means = f"mean score {p.mean():.4f}, share of positives {y.mean():.4f}"
         large = f"  {'calibration in the large':<24}{p.mean() - y.mean():>+8.4f} ({means})"
-        return WordedMetrics(lines=(head, *lines, large))
+        notes = []
+        if remembered and label_of(remembered) == 0:  # prepared files have 1 for it
+            notes.append(
+                f'"{remembered}" of "{self._label}" counts as positive, as in training; if the rows were '
+                "prepared, say --positive 1"
+            )
+        return WordedMetrics(lines=(head, *lines, large), notes=tuple(notes))
 
 
 class WordedMetrics(NamedTuple):

@@ -284,7 +284,7 @@ class _Gaps:
 def _mark(column: NumberColumn | LevelColumn, part: Part, decimal: str | None) -> Mark:
     """Return what separates decimals in a column of a file."""
     commas = part.text.decimal == ","
-    of_training = column.mark if isinstance(column, NumberColumn) and part.is_text else None
+    of_training = column.mark if isinstance(column, NumberColumn) else None
     return Mark(decimal or of_training or ("," if commas else None), decimal is not None, commas)
 
 
