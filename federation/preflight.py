@@ -110,7 +110,7 @@ def _of_client(
 ) -> list[Check]:
     from federation.aws.checks.client import Expected, client_checks
     from federation.aws.edge.buckets.s3 import stores
-    from federation.aws.edge.views import caller_in
+    from federation.aws.edge.views import caller_in, own_account
     from federation.aws.publishing.source_archive import source_archive
 
     client = config.client(name)
@@ -119,6 +119,7 @@ def _of_client(
         client,
         caller=caller_in(client.region),
         open_store=stores(),
+        quotas=lambda: own_account(config.client_names(client)).quotas(),
         expected=Expected(
             digest=code or source_archive().digest,
             label=label,

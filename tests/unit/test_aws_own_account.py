@@ -1,6 +1,7 @@
 """The edge to a party's own account: stacks, notebook, network, jobs."""
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -119,3 +120,28 @@ def test_jobs_are_listed_by_their_prefix(account: OwnAccount) -> None:
     found = account.jobs("claims-a-", now - dt.timedelta(days=1))
     assert list(found) == ["claims-a-1", "claims-a-2"]
     assert account.jobs("claims-a-", now + dt.timedelta(days=1)) == {}
+
+
+def test_quotas_are_read_page_by_page() -> None:
+    """Of SageMaker, by name; a role without the right is told so."""
+    session = boto3.Session("made-up", "made-up", region_name="us-east-1")
+    asked: list[dict[str, Any]] = []
+
+    def answer(params: dict[str, Any], **_: object) -> tuple[AWSResponse, dict[str, Any]]:
+        asked.append(json.loads(params["body"]))
+        quota = {"QuotaName": f"quota {len(asked)}", "Value": float(len(asked))}
+        more = {"NextToken": "more"} if len(asked) == 1 else {}
+        return AWSResponse("https://servicequotas", 200, {}, None), {"Quotas": [quota], **more}
+
+    session.events.register("before-call.service-quotas.ListServiceQuotas", answer)
+    assert OwnAccount(OWN, session).quotas() == {"quota 1": 1.0, "quota 2": 2.0}
+    assert asked == [{"ServiceCode": "sagemaker"}, {"ServiceCode": "sagemaker", "NextToken": "more"}]
+
+    denied = boto3.Session("made-up", "made-up", region_name="us-east-1")
+    refusal = {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
+    denied.events.register(
+        "before-call.service-quotas.ListServiceQuotas",
+        lambda **_: (AWSResponse("https://servicequotas", 400, {}, None), refusal),
+    )
+    with pytest.raises(AccessDeniedError, match="quotas of account 123456789012"):
+        OwnAccount(OWN, denied).quotas()

@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,9 @@ from federation.errors import (
     FederationError,
     MissingFileError,
     SchemaMismatchError,
+    TrainingJobError,
     UnpublishedError,
+    UnreachableError,
 )
 from tests.conftest import ROOT
 
@@ -130,13 +132,16 @@ class Site:
             path = self.data / f"{name}.{suffix}"
             frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
 
-    def check(self, name: str, **expected: Any) -> str | Finding:
+    def check(
+        self, name: str, quotas: Callable[[], Mapping[str, float]] = dict, **expected: Any
+    ) -> str | Finding:
         """Return what one check of ``federation.preflight --client`` finds; it raises what is wrong."""
         checks: list[Check] = client_checks(
             self.config,
             self.client,
             caller=_nobody,
             open_store=self.open,
+            quotas=quotas,
             expected=Expected(digest="", label=LABEL, publish="PUBLISH", **expected),
             code=self.code,
         )
@@ -266,3 +271,29 @@ def test_only_clients_may_give_parquet(site: Site) -> None:
     (site.data / "test.parquet").touch()
     with pytest.raises(MissingFileError, match=r"test\.csv: no such file"):
         prepared_files(site.data, "server", SERVER_FILES, label=LABEL)
+
+
+# Quotas -----------------------------------------------------------------------------------------------------
+
+
+def test_the_quota_bounds_what_the_server_can_run(site: Site) -> None:
+    """That of the first instance type, which the server asks for; with none of it no job can start."""
+    name = "ml.m5.large for training job usage"
+    assert site.check("quota", lambda: {name: 4.0, "ml.m5.large for endpoint usage": 9.0}) == (
+        f'"{name}": 4, the maximum that the server can run at once'
+    )
+    with pytest.raises(TrainingJobError, match=f'the quota "{name}" of account 222222222222 is 0'):
+        site.check("quota", lambda: {name: 0.0})
+
+
+def test_a_quota_that_cannot_be_read_is_unseen(site: Site) -> None:
+    """A notebook has no way to the service, and its role no right: the run may start all the same."""
+
+    def away() -> dict[str, float]:
+        raise UnreachableError("no answer", "")
+
+    for quotas, text in ((away, "no answer"), (dict, "AWS lists no quota")):
+        found = site.check("quota", quotas)
+        assert isinstance(found, Finding)
+        assert found.outcome == "unseen"
+        assert text in found.text

@@ -22,7 +22,15 @@ from federation.config.names import DATA_PREFIX
 from federation.config.schema import Client, FederationConfig
 from federation.data.files.records import near
 from federation.data.preparation.prepared import CLIENT_FILES, given_name
-from federation.errors import DataError, LabelError, MissingFileError, SchemaMismatchError, UnpublishedError
+from federation.errors import (
+    AwsError,
+    DataError,
+    LabelError,
+    MissingFileError,
+    SchemaMismatchError,
+    TrainingJobError,
+    UnpublishedError,
+)
 from federation.words import some
 
 HEADER_BYTES = 1 << 20
@@ -62,6 +70,7 @@ def client_checks(
     *,
     caller: Callable[[], Caller],
     open_store: OpenBucket[ReadableBucket],
+    quotas: Callable[[], Mapping[str, float]],
     expected: Expected,
     code: Path = CLIENT_CODE,
 ) -> list[Check]:
@@ -75,6 +84,8 @@ def client_checks(
         Returns the identity of the current credentials.
     open_store : OpenBucket[ReadableBucket]
         Opens a bucket with them.
+    quotas : callable
+        Returns SageMaker's quotas of the account by name.
     expected : Expected
         What they should hold.
     code : Path
@@ -92,11 +103,29 @@ def client_checks(
         ("packages", lambda: _packages(client, publisher.wheels_of(code_bucket(), tables()), expected)),
         ("data", lambda: _data(client, f"s3://{own.data_bucket}/{DATA_PREFIX}", tables(), expected)),
         ("columns", lambda: _columns(client, headers(), expected)),
+        ("quota", lambda: _quota(client, quotas)),
     ]
     return [
         *identity_checks(client, caller, expected_role=None),
         *(Check(party=client.label, name=name, look=look) for name, look in looks),
     ]
+
+
+def _quota(client: Client, quotas: Callable[[], Mapping[str, float]]) -> str | Finding:
+    """Return how many instances the server can run at once: no right of ours bounds their number."""
+    name = f"{client.training_instance_types[0]} for training job usage"
+    try:
+        found = quotas().get(name)
+    except AwsError as error:
+        return Finding(outcome="unseen", text=error.problem, remedy=f'Look for "{name}" in Service Quotas.')
+    if found is None:
+        return Finding(outcome="unseen", text=f'AWS lists no quota "{name}"')
+    if found < 1:
+        raise TrainingJobError(
+            f'{client.label}: the quota "{name}" of account {client.account} is {found:g}: no job can start.',
+            "Ask AWS for 1 in Service Quotas.",
+        )
+    return f'"{name}": {found:g}, the maximum that the server can run at once'
 
 
 def _code(client: Client, bucket: Bucket, expected: Expected) -> str:

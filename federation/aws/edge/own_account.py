@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
 from federation.aws.checks.network_path import Side
 from federation.aws.edge.boto import BotoClient
@@ -61,6 +62,15 @@ class OwnAccount:
             )
             for job in sorted(found, key=lambda job: str(job["TrainingJobName"]))
         }
+
+    def quotas(self) -> dict[str, float]:
+        """Return SageMaker's quotas of the account in this region, by their names."""
+        with self._translated("read them", "quotas"):
+            # Once and briefly: a notebook has no way to this service.
+            brief = QUICK.merge(Config(connect_timeout=2, retries={"total_max_attempts": 1}))
+            quotas = self._session.client("service-quotas", region_name=self._own.region, config=brief)
+            pages = quotas.get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
+            return {quota["QuotaName"]: quota["Value"] for page in pages for quota in page["Quotas"]}
 
     def _notebook(self) -> dict[str, Any]:
         with self._translated("describe it", f'notebook "{self._own.notebook}"'):
