@@ -14,6 +14,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from federation.runs.local.clients import ClientJob, LocalClients
 from tests.local.processes import Command, clients_of
 
 FOR_EVER = ("--rounds", 100_000)
@@ -181,3 +182,16 @@ def test_a_damaged_checkpoint_is_found_before_clients_start(local: Command, tmp_
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 35, stderr
     assert "Starting" not in stderr
+
+
+def test_how_a_client_ended_is_told_without_its_log(tmp_path: Path) -> None:
+    """The run folder was removed, say: the run's end has that cause, and no thread ends in a traceback."""
+    job = ClientJob(name="site-1", data=tmp_path, folder=tmp_path / "run" / "site-1", hyperparameters={})
+    ended: list[str] = []
+    with LocalClients("token") as clients:
+        clients.start([job], on_exit=lambda _name, why: ended.append(why))
+        (tmp_path / "run").rename(tmp_path / "elsewhere")
+        deadline = time.monotonic() + 60
+        while not ended and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert ended == ["its process ended with exit code 2"]

@@ -9,6 +9,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -233,7 +234,9 @@ class LocalClients:
     def _reason(self, name: str) -> str:
         """Say how a process ended, with the error line that it left in its log, without a full stop."""
         code = self._processes[name].wait()
-        log = self._jobs[name].log.read_bytes()[self._said_before[name] :]
+        log = b""
+        with suppress(OSError):  # the run folder may be gone
+            log = self._jobs[name].log.read_bytes()[self._said_before[name] :]
         lines = log.decode(errors="replace").splitlines()
         said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         said = said or (lines if code > 0 else [])  # of a traceback, the last line tells most
