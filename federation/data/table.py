@@ -26,7 +26,8 @@ from federation.data.columns.notation import Notation
 from federation.data.columns.reader import BadValueError, Reader, Told, levels_of
 from federation.data.columns.scan import Scan, scan
 from federation.data.columns.settling import settled, settled_readers
-from federation.data.files.records import AS_WRITTEN, near, open_records
+from federation.data.files.folder import find_tables
+from federation.data.files.records import AS_WRITTEN, near, open_file
 from federation.data.files.text import Format
 from federation.errors import DataError, FeatureError, LabelError
 
@@ -130,7 +131,7 @@ def read_table(
     Parameters
     ----------
     path : Path
-        A file or folder, as in `federation.data.files.records.open_records`.
+        A file or folder, as in `federation.data.columns.scan.scan`.
     form : Format
         How text files are written.
     label : str
@@ -245,8 +246,8 @@ def _any(test: np.ufunc, X: npt.NDArray[np.float64]) -> bool:
 
 def read_header(path: Path, form: Format = AS_WRITTEN) -> tuple[str, ...]:
     """Read the names of a table's columns; errors as in `read_table`."""
-    with open_records(path, form) as (header, _):
-        return tuple(header)
+    with open_file(find_tables(path).files[0], form) as part:
+        return tuple(part.header)
 
 
 def write_table(table: Table, path: Path, rows: npt.NDArray[np.int64] | None = None) -> None:

@@ -17,8 +17,9 @@ import pytest
 from federation.data.columns.scan import scan
 from federation.data.files.folder import find_tables
 from federation.data.files.kinds import refuse_other_content
-from federation.data.files.records import near, open_records
+from federation.data.files.records import near
 from federation.errors import DataError, MissingFileError
+from tests.unit.row_by_row import read_rows
 
 
 def workbook(path: Path, rows: list[list[Any]], changed: Mapping[str, str] = {}) -> Path:
@@ -114,8 +115,8 @@ def refusal(path: Path) -> str:
     """Return why a table is refused, in whichever way it is read."""
     with pytest.raises(DataError) as error:
         scan(path)
-    with pytest.raises(DataError) as other, open_records(path) as (_, records):
-        list(records)
+    with pytest.raises(DataError) as other:
+        read_rows(path)
     assert other.value.problem == error.value.problem
     return error.value.problem
 

@@ -15,12 +15,12 @@ import pytest
 from client_code.protocol.contract import Contract, Rule
 from federation.data.columns.scan import scan
 from federation.data.contract_check import check
-from federation.data.files.records import open_records
 from federation.data.files.text import Format
 from federation.data.preparation.options import choose_preparation
 from federation.data.preparation.prepare import prepare
 from federation.data.table import Table, read_table
 from federation.errors import DataError, ExtraMissingError, MissingFileError, SettingError
+from tests.unit.row_by_row import read_rows
 from tests.unit.sas_files import Value, write_sas
 
 ROWS = "y,zip,cost,day\n1,02139,250.00,2024-01-05\n0,10001,1234.5,2024-02-06\n1,,,\n0,02139,7,2024-03-01\n"
@@ -37,8 +37,8 @@ def put(path: Path, content: str | bytes) -> Path:
 def texts(path: Path, form: Format | None = None) -> list[list[str]]:
     """Return the columns as texts, as both ways to read give them."""
     found = scan(path, form or Format(), texts=set(scan(path, form or Format()).header))
-    with open_records(path, form or Format()) as (header, records):
-        rows = [[cell.strip() for cell in row] for _, row in records]
+    header, records = read_rows(path, form or Format())
+    rows = [[cell.strip() for cell in row] for row in records]
     columns = [[text.strip() for text in column.texts()] for column in found.columns.values()]
     assert [list(column) for column in zip(*rows, strict=True)] == columns
     assert tuple(header) == found.header
@@ -120,7 +120,7 @@ def test_utf8_is_not_read_as_another_encoding(tmp_path: Path, name: str) -> None
     for path, encoded in ((tmp_path / "utf8", content.encode()), (tmp_path / "cp", content.encode("cp1252"))):
         put(path / name, gzip.compress(encoded) if name.endswith(".gz") else encoded)
     assert texts(tmp_path / "cp", Format(encoding="cp1252")) == [["1"], ["é"]]
-    for read in (scan, lambda path, form: list(open_records(path, form).__enter__()[1])):
+    for read in (scan, read_rows):
         with pytest.raises(DataError, match=rf"{name}: UTF-8 text, not CP1252\. Leave out --encoding"):
             read(tmp_path / "utf8", Format(encoding="cp1252"))
     assert texts(tmp_path / "utf8") == [["1"], ["é"]]

@@ -96,3 +96,15 @@ def test_an_empty_word_is_refused(tmp_path: Path) -> None:
     """An empty cell is a gap anyway."""
     with pytest.raises(SettingError, match="--missing: an empty word"):
         score(tmp_path, PLAIN, missing=[" "])
+
+
+def test_the_encoding_of_json_lines_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As preparation tells it."""
+    save(MODEL, tmp_path / "run")
+    (tmp_path / "rows.jsonl").write_text('{"größe": 1.5, "state": "CA"}\n', encoding="utf-16")
+    main(
+        model=str(tmp_path / "run" / "model.json"),
+        source=str(tmp_path / "rows.jsonl"),
+        out=str(tmp_path / "scores.csv"),
+    )
+    assert "rows.jsonl: read with the encoding utf-16" in capsys.readouterr().err

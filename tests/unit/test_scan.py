@@ -14,11 +14,11 @@ from client_code.protocol.cells import numbers
 from federation.data.columns.column import Column, Plain, convert_cells
 from federation.data.columns.scan import scan
 from federation.data.files import blocks
-from federation.data.files.records import open_records
 from federation.data.preparation import copies
 from federation.data.preparation.copies import Copies
 from federation.data.table import Table, read_table, table_of, write_table
 from federation.errors import FeatureError, FederationError
+from tests.unit.row_by_row import read_rows
 
 HEADER = "a,b\n"
 
@@ -26,9 +26,9 @@ HEADER = "a,b\n"
 def careful(path: Path) -> list[list[str]] | str:
     """Return the columns, row by row read, or the error."""
     try:
-        with open_records(path) as (header, rows):
-            read = [[cell.strip() for cell in row] for _, row in rows]
-            return [list(column) for column in zip(*read, strict=True)] or [[] for _ in header]
+        header, rows = read_rows(path)
+        read = [[cell.strip() for cell in row] for row in rows]
+        return [list(column) for column in zip(*read, strict=True)] or [[] for _ in header]
     except FederationError as error:
         return str(error)
 

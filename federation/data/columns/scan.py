@@ -23,7 +23,7 @@ from federation.data.files.records import (
     open_file,
     without_rows,
 )
-from federation.data.files.text import Format, Text, opened, text_of_file, text_of_lines
+from federation.data.files.text import Format, Text, opened, text_of_file
 from federation.data.files.typed import typed_blocks
 from federation.errors import DataError
 from federation.words import some
@@ -101,8 +101,8 @@ class Scan:
     def _place(self, file: File, row: int) -> str:
         if kind_of(file.path) != "csv":
             return f"data row {row + 1}"
-        with open_file(TableFile(file.path, {}), self.form) as (_, records, _):
-            line, _ = next(islice(records, row, None))
+        with open_file(TableFile(file.path, {}), self.form) as part:
+            line, _ = next(islice(part.records, row, None))
         return f"data row {row + 1} (line {line})"
 
 
@@ -118,7 +118,7 @@ def scan(
     Parameters
     ----------
     path : Path
-        A file, or a folder of them, as in `open_records`.
+        A file of any kind in `federation.data.files.kinds`, or a folder, see `federation.data.files.folder`.
     form : Format
         How text files are written.
     texts : collection of str
@@ -129,7 +129,7 @@ def scan(
     Raises
     ------
     MissingFileError, DataError
-        As `open_records`.
+        As `federation.data.files.records.open_file`.
     """
     import pyarrow as pa  # noqa: PLC0415 - a tenth of a second that commands without tables do not need
 
@@ -148,9 +148,7 @@ def scan(
 
     for file in found.files:
         refuse_other_content(file.path)
-        text = (
-            text_of_file(file.path, form) if kind_of(file.path) == "csv" else text_of_lines(file.path, form)
-        )
+        text = text_of_file(file.path, form)
         if text.told:
             told.setdefault(text.told, []).append(file.path.name)
         marks |= {","} & {text.decimal}
@@ -223,9 +221,9 @@ def _cells_of(
             digest.whole()
     except (UnusualError, OSError, EOFError, UnicodeError):
         digest.whole()
-        with open_file(TableFile(path, {}), replace(form, decimal=".")) as (header, records, _):
-            wanted = wanted or choose(check_header(path, header, file.partition))
-            rest = _blocks_of(islice(records, rows, None))
+        with open_file(TableFile(path, {}), form, as_written=True) as part:
+            wanted = wanted or choose(check_header(path, part.header, file.partition))
+            rest = _blocks_of(islice(part.records, rows, None))
             yield from _converted(rest, wanted, file.partition, text.decimal)
 
 

@@ -18,7 +18,7 @@ from federation.data.files.blocks import LONGEST_ROW, Block
 from federation.data.files.decimals import with_point
 from federation.data.files.folder import TableFile, find_tables
 from federation.data.files.kinds import kind_of, refuse_other_content
-from federation.data.files.text import Format, Text, opened, text_of_file, text_of_lines, undecodable
+from federation.data.files.text import Format, Text, opened, text_of_file, undecodable
 from federation.data.files.typed import typed_blocks
 from federation.errors import DataError, MissingFileError
 from federation.words import meant, some
@@ -31,51 +31,15 @@ _EXCEL = re.compile(r"sep=.?", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}")
 
 
-@contextmanager
-def open_records(path: Path, form: Format = AS_WRITTEN) -> Iterator[tuple[list[str], Iterator[Record]]]:
-    """Open a table as its header and an iterator of its rows.
-
-    Parameters
-    ----------
-    path : Path
-        A file of any kind in `federation.data.files.kinds`, or a folder, see `federation.data.files.folder`.
-        In CSV, blank lines, and blanks around names, do not count.
-    form : Format
-        How text files are written.
-
-    Raises
-    ------
-    MissingFileError
-        If there is no such file, or it cannot be read.
-    DataError
-        If a file is no well-formed table; names the line on which the bad row begins.
-    """
-    files = find_tables(path).files
-    with open_file(files[0], form) as (header, records, _):
-        if len(files) == 1:
-            yield header, records
-            return
-
-    def rows() -> Iterator[Record]:
-        for file in files:
-            with open_file(file, form) as (own, records, _):
-                check_alike(file.path, own, files[0].path, header)
-                order = [own.index(name) for name in header]
-                for line, row in records:
-                    yield line, [row[at] for at in order]
-
-    yield header, rows()
-
-
 class Part(NamedTuple):
-    """One file of a table, every cell as it stands there.
+    """One file of a table, its cells as texts.
 
     Parameters
     ----------
     path : Path
         Where it is.
     text : Text
-        How it is written, if it is CSV.
+        How it is written, if it is text.
     header : list of str
         Its columns.
     records : iterator of Record
@@ -92,36 +56,48 @@ class Part(NamedTuple):
 
 
 def parts_of(path: Path, form: Format = AS_WRITTEN) -> Iterator[Part]:
-    """Yield the files of a table one after the other; parameters and errors as of `open_records`."""
+    """Yield the files of a table one after the other; parameters and errors as of `open_file`."""
     files, first = find_tables(path).files, list[str]()
     for file in files:
-        refuse_other_content(file.path)
-        text = text_of_file(file.path, form) if kind_of(file.path) == "csv" else Text()
-        with open_file(file, replace(form, decimal=".")) as (header, records, numbers):
-            first = first or header
-            check_alike(file.path, header, files[0].path, first)
-            yield Part(file.path, text, header, records, numbers)
+        with open_file(file, form, as_written=True) as part:
+            first = first or part.header
+            check_alike(file.path, part.header, files[0].path, first)
+            yield part
 
 
 @contextmanager
-def open_file(file: TableFile, form: Format) -> Iterator[tuple[list[str], Iterator[Record], frozenset[str]]]:
-    """Open one file of a table: header, rows, and the columns of numbers by their type.
+def open_file(file: TableFile, form: Format, *, as_written: bool = False) -> Iterator[Part]:
+    """Open one file of a table; in CSV, blank lines, and blanks around names, do not count.
 
-    Its folders' columns come last. Errors as in `open_records`.
+    Parameters
+    ----------
+    file : TableFile
+        Its folders' columns come last.
+    form : Format
+        How text files are written.
+    as_written : bool
+        Whether decimal commas stay, instead of becoming points.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file, or it cannot be read.
+    DataError
+        If it is no well-formed table; names the line on which the bad row begins.
     """
     path, extra = file.path, list(file.partition.values())
     refuse_other_content(path)
-    kind = kind_of(path)
+    kind, text = kind_of(path), text_of_file(path, form)
     if kind == "csv":
-        with _csv(path, text_of_file(path, form)) as (names, records):
+        with _csv(path, replace(text, decimal=".") if as_written else text) as (names, records):
             header = check_header(path, names, file.partition)
-            rows = _rows(path, records, len(names))
-            yield header, ((line, [*row, *extra]) for line, row in rows), frozenset()
+            wider = ((line, [*row, *extra]) for line, row in _rows(path, records, len(names)))
+            yield Part(path, text, header, wider, frozenset())
     else:
-        names, blocks, numbers = typed_blocks(path, kind, text_of_lines(path, form))
+        names, blocks, numbers = typed_blocks(path, kind, text)
         header = check_header(path, names, file.partition)
         rows = _rows(path, ((at, [*row, *extra]) for at, row in _rows_of(blocks)), len(header))
-        yield header, rows, frozenset(header[at] for at in numbers)
+        yield Part(path, text, header, rows, frozenset(header[at] for at in numbers))
 
 
 def _rows_of(blocks: Iterator[Block]) -> Iterator[Record]:

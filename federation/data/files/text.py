@@ -112,19 +112,23 @@ class Text:
 
 
 def text_of_file(path: Path, given: Format) -> Text:
-    """Find out how a CSV file is written, from its first rows; what is given holds.
+    """Find out how a file is written, CSV from its first rows; what is given holds.
 
     Values are separated by what gives all of these rows as many values as there are names; by commas if
     several do. Numbers have decimal commas if some have one, none has a point, and commas separate nothing.
+    Of JSON lines only the encoding is open; other kinds are no texts.
 
     Raises
     ------
     DataError
         It is UTF-16 without a byte-order mark that says so, or UTF-8 and not in the encoding that is given.
     """
-    encoding = given.encoding or _encoding(path)
-    text = Text(encoding=encoding)
+    if (kind := kind_of_name(path.name)) not in ("csv", "jsonl"):
+        return Text()
+    text = Text(encoding=given.encoding or _encoding(path))
     refuse_utf8(path, text)
+    if kind == "jsonl":
+        return text
     try:
         with opened(path, text) as file:
             sample = file.read(_SAMPLE)
@@ -135,15 +139,6 @@ def text_of_file(path: Path, given: Format) -> Text:
     separator = given.separator or _separator(whole)
     rows = _rows(whole, separator)
     return replace(text, separator=separator, decimal=given.decimal or _decimal(rows[1:], separator))
-
-
-def text_of_lines(path: Path, given: Format) -> Text:
-    """Find out how JSON lines are written, as `text_of_file`; files of other kinds are no texts."""
-    if kind_of_name(path.name) != "jsonl":
-        return Text()
-    text = Text(encoding=given.encoding or _encoding(path))
-    refuse_utf8(path, text)
-    return text
 
 
 def _encoding(path: Path) -> str:

@@ -99,11 +99,11 @@ def _times(parts: Sequence[ClientStatistics]) -> tuple[Floats, Floats]:
     return raw, logs
 
 
-def usual_rows(rows: Mapping[str, int]) -> dict[str, float]:
-    """Return by client the median of the other clients' rows; none where there are fewer than three."""
-    if len(rows) < FEWEST:
+def median_of_others(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return by client the median of the other clients' figures; none where there are fewer than three."""
+    if len(figures) < FEWEST:
         return {}
-    return {name: median(n for other, n in rows.items() if other != name) for name in rows}
+    return {name: median(n for other, n in figures.items() if other != name) for name in figures}
 
 
 def counted_rows(rows: Mapping[str, int]) -> dict[str, int]:
@@ -114,7 +114,7 @@ def counted_rows(rows: Mapping[str, int]) -> dict[str, int]:
     rows : mapping of str to int
         What each client told.
     """
-    most = {name: max(int(MOST_TIMES * usual), 1) for name, usual in usual_rows(rows).items()}
+    most = {name: max(int(MOST_TIMES * usual), 1) for name, usual in median_of_others(rows).items()}
     return {name: min(n, most.get(name, n)) for name, n in rows.items()}
 
 
@@ -144,7 +144,7 @@ def outliers(
     raw, logs = _times(parts)
     made = zip(preprocessing.encoding.features, preprocessing.log1p, strict=True)
     used = {feature.column: log1p for feature, log1p in made if feature.kind == "number"}
-    usual = usual_rows({one.client: one.rows for one in statistics})
+    usual = median_of_others({one.client: one.rows for one in statistics})
     signs = [dict(zip(features, one.non_negative.tolist(), strict=True)) for one in parts]
     found: dict[str, list[str]] = {}
     for i, one in enumerate(parts):

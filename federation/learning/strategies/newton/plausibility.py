@@ -6,12 +6,12 @@ decides three of its sums. Later a loss is convex: it lies nowhere below its tan
 
 import math
 from collections.abc import Mapping
-from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from federation.learning.preprocessing.screening import median_of_others
 from federation.learning.preprocessing.statistics import ClientStatistics
 from federation.learning.strategies.newton.descent import Sums
 
@@ -20,7 +20,6 @@ CLOSE = 1e-6
 """Of the rows' weights: how far a sum may be from what it must be, for rounding."""
 UNLIKE = 1e-3
 """Of the other clients' median: a Hessian per row below that is named, or above its inverse."""
-FEWEST = 3
 
 
 def problem_of(
@@ -63,9 +62,9 @@ def problem_of(
 def unlike(clients: Mapping[str, Sums]) -> str:
     """Name the client whose Hessian per row is least like the others', "" if none is far from them."""
     sizes = {name: float(one.hessian[-1]) / one.rows for name, one in clients.items()}
-    if len(sizes) < FEWEST or min(sizes.values()) <= 0.0:
+    usual = median_of_others(sizes)
+    if not usual or min(sizes.values()) <= 0.0:
         return ""
-    usual = {name: median(size for other, size in sizes.items() if other != name) for name in sizes}
     times = {name: sizes[name] / usual[name] for name in sizes}
     odd = max(times, key=lambda name: abs(math.log(times[name])))
     if UNLIKE < times[odd] < 1.0 / UNLIKE:
